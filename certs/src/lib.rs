@@ -1,0 +1,1 @@
+//! Who a device of the soft-bus is: identity, trust, TLS

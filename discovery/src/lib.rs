@@ -1,0 +1,1 @@
+//! Which devices of the soft-bus are near: mDNS, static peers, one merged view

@@ -1,0 +1,1 @@
+//! Programs to learn the soft-bus from

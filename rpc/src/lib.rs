@@ -1,0 +1,1 @@
+//! How a call on a remote object of the soft-bus works

@@ -1,0 +1,2 @@
+//! The softbus command.
+fn main() {}

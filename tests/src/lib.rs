@@ -1,0 +1,1 @@
+//! Many nodes at once: scenarios on loopback and in network namespaces
