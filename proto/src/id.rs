@@ -2,7 +2,7 @@
 
 mod device_id;
 
-pub use device_id::DeviceId;
+pub use device_id::{DeviceId, ParseDeviceIdError};
 
 use std::fmt;
 
