@@ -1,0 +1,100 @@
+use bytes::{BufMut, Bytes, BytesMut};
+
+use super::IGNORABLE;
+use crate::DecodeError;
+
+/// What an extension of a header says. Those with the top bit set may be skipped by who does not know them.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum ExtensionKind {
+    /// UTF-8 for people, in an error reply.
+    Text,
+    /// `u64` limit, `u64` value: which bound an error reply is about.
+    Limit,
+    /// `u32` milliseconds after which a busy callee expects to have room.
+    RetryAfter,
+    /// W3C trace context: 16 bytes trace id, 8 bytes span id, 1 byte flags.
+    Trace,
+}
+
+impl ExtensionKind {
+    const fn to_wire(self) -> u8 {
+        match self {
+            Self::Text => IGNORABLE | 1,
+            Self::Limit => IGNORABLE | 2,
+            Self::RetryAfter => IGNORABLE | 3,
+            Self::Trace => IGNORABLE | 4,
+        }
+    }
+
+    const fn from_wire(kind: u8) -> Option<Self> {
+        Some(match kind {
+            0x81 => Self::Text,
+            0x82 => Self::Limit,
+            0x83 => Self::RetryAfter,
+            0x84 => Self::Trace,
+            _ => return None,
+        })
+    }
+}
+
+/// The extensions of one header: `u8` kind, `u8` zero, `u16` length, bytes, again and again.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Extensions(Bytes);
+
+impl Extensions {
+    /// Checks the whole list once.
+    pub(super) fn decode(bytes: Bytes) -> Result<Self, DecodeError> {
+        let mut rest = &bytes[..];
+        while !rest.is_empty() {
+            let (kind, _, after) = split(rest)?;
+            if ExtensionKind::from_wire(kind).is_none() && kind & IGNORABLE == 0 {
+                return Err(DecodeError::Unsupported { what: "extension", value: kind.into() });
+            }
+            rest = after;
+        }
+        Ok(Self(bytes))
+    }
+
+    /// The value of the first extension of this kind.
+    pub fn get(&self, kind: ExtensionKind) -> Option<&[u8]> {
+        let mut rest = &self.0[..];
+        while let Ok((found, value, after)) = split(rest) {
+            if found == kind.to_wire() {
+                return Some(value);
+            }
+            rest = after;
+        }
+        None
+    }
+
+    /// The list with one more; a value over 1,024 bytes is cut.
+    #[must_use]
+    pub fn with(self, kind: ExtensionKind, value: &[u8]) -> Self {
+        let value = &value[..value.len().min(1024)];
+        let mut bytes = BytesMut::from(&self.0[..]);
+        bytes.put_u8(kind.to_wire());
+        bytes.put_u8(0);
+        bytes.put_u16_le(value.len() as u16);
+        bytes.put_slice(value);
+        Self(bytes.freeze())
+    }
+
+    /// Whether there is none.
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
+    pub(super) fn as_bytes(&self) -> &[u8] {
+        &self.0
+    }
+}
+
+/// Kind, value and what follows the first extension of `bytes`.
+fn split(bytes: &[u8]) -> Result<(u8, &[u8], &[u8]), DecodeError> {
+    let ([kind, _, low, high], rest) =
+        bytes.split_first_chunk::<4>().ok_or(DecodeError::Truncated("extension"))?;
+    let len = u16::from_le_bytes([*low, *high]).into();
+    let (value, rest) = rest.split_at_checked(len).ok_or(DecodeError::Truncated("extension"))?;
+    Ok((*kind, value, rest))
+}

@@ -1,0 +1,141 @@
+use bytes::{BufMut, Bytes, BytesMut};
+
+use super::Fields;
+use crate::{BootId, DecodeError, Handle, ObjectId, ServiceId};
+
+/// What the exporter says an object is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum ObjectKind {
+    /// Put into a parcel by its owner; holding it is the permission.
+    Anonymous,
+    /// Registered with the owner's system ability manager under this id; policy is asked at every call.
+    Named(ServiceId),
+}
+
+/// One object of a parcel, as its header carries it. The body holds indexes into the list of these.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Grant {
+    /// No object: what stood here could not be passed, and the rest of the parcel is readable all the same.
+    Null,
+    /// One more grant of an object the sender exports on this session.
+    Granted {
+        /// What to call it by.
+        handle: Handle,
+        /// Named or anonymous.
+        kind: ObjectKind,
+        /// Its stable name.
+        object: ObjectId,
+    },
+    /// An object that the receiver exports on this session comes home.
+    Home {
+        /// The receiver's own handle for it.
+        handle: Handle,
+    },
+}
+
+impl Grant {
+    /// Bytes of one grant on the wire.
+    pub const LEN: usize = 40;
+    const NULL: u8 = 0;
+    const GRANTED: u8 = 1;
+    const HOME: u8 = 2;
+
+    fn decode(bytes: &[u8]) -> Result<Self, DecodeError> {
+        let mut f = Fields::new(bytes, "grant");
+        let tag = f.u8()?;
+        for _ in 0..3 {
+            f.reserved()?;
+        }
+        let service = f.u32()?;
+        let handle = Handle::from_raw(f.u64()?);
+        let boot = BootId { epoch: f.u64()?, random: f.u64()? };
+        let object = ObjectId { boot, number: f.u64()? };
+        Ok(match tag {
+            Self::NULL => Self::Null,
+            Self::GRANTED => {
+                let kind = match service {
+                    0 => ObjectKind::Anonymous,
+                    id => ObjectKind::Named(
+                        ServiceId::new(id).ok_or(DecodeError::Invalid("service id in a grant"))?,
+                    ),
+                };
+                Self::Granted { handle, kind, object }
+            }
+            Self::HOME => Self::Home { handle },
+            other => {
+                return Err(DecodeError::Unsupported { what: "grant", value: other.into() });
+            }
+        })
+    }
+
+    pub(super) fn encode(&self, out: &mut BytesMut) {
+        let zero = ObjectId { boot: BootId { epoch: 0, random: 0 }, number: 0 };
+        let (tag, service, handle, object) = match *self {
+            Self::Null => (Self::NULL, 0, 0, zero),
+            Self::Granted { handle, kind, object } => {
+                let service = match kind {
+                    ObjectKind::Anonymous => 0,
+                    ObjectKind::Named(id) => id.get(),
+                };
+                (Self::GRANTED, service, handle.raw(), object)
+            }
+            Self::Home { handle } => (Self::HOME, 0, handle.raw(), zero),
+        };
+        out.put_u32_le(tag.into());
+        out.put_u32_le(service);
+        out.put_u64_le(handle);
+        out.put_u64_le(object.boot.epoch);
+        out.put_u64_le(object.boot.random);
+        out.put_u64_le(object.number);
+    }
+}
+
+/// The objects of one parcel, at most [`MAX_GRANTS`](super::MAX_GRANTS), kept as they arrived: a parcel without
+/// objects costs nothing.
+#[derive(Clone, Default, PartialEq, Eq)]
+pub struct Grants(Bytes);
+
+impl Grants {
+    /// Checks every grant once; `iter` cannot fail afterwards.
+    pub(super) fn decode(bytes: Bytes) -> Result<Self, DecodeError> {
+        for grant in bytes.chunks(Grant::LEN) {
+            Grant::decode(grant)?;
+        }
+        Ok(Self(bytes))
+    }
+
+    /// How many there are.
+    pub fn len(&self) -> usize {
+        self.0.len() / Grant::LEN
+    }
+
+    /// Whether the parcel carries no object.
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
+    /// In the order of the parcel.
+    pub fn iter(&self) -> impl Iterator<Item = Grant> + '_ {
+        self.0.chunks(Grant::LEN).map(|grant| Grant::decode(grant).unwrap_or(Grant::Null))
+    }
+
+    pub(super) fn as_bytes(&self) -> &[u8] {
+        &self.0
+    }
+}
+
+impl FromIterator<Grant> for Grants {
+    fn from_iter<I: IntoIterator<Item = Grant>>(grants: I) -> Self {
+        let mut bytes = BytesMut::new();
+        for grant in grants {
+            grant.encode(&mut bytes);
+        }
+        Self(bytes.freeze())
+    }
+}
+
+impl std::fmt::Debug for Grants {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_list().entries(self.iter()).finish()
+    }
+}
