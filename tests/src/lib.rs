@@ -1,1 +1,32 @@
-//! Many nodes at once: scenarios on loopback and in network namespaces
+//! What tests with many nodes need around them: devices on a network that can be cut, processes
+//! that can be killed, waiting with a deadline, and skipping that nobody overlooks.
+//!
+//! - [`netns::Lab`]: N devices and a switch, each in a network namespace of its own. Faults are
+//!   injected at the switch, so a device sees what it would see on a real network.
+//! - [`avahi::Avahi`]: somebody else's mDNS implementation on one of those devices.
+//! - [`process::Process`]: a child program that reports what it does line by line.
+//! - [`wait::wait_until`]: the only place that polls.
+//! - [`skip::skip`]: says loudly that a test did not run, and why.
+//!
+//! A test in a lab looks like this:
+//!
+//! ```no_run
+//! # use std::{process::Command, time::Duration};
+//! # use testkit::netns::Lab;
+//! # fn test() -> Result<(), Box<dyn std::error::Error>> {
+//! let Some(lab) = Lab::or_skip(2) else { return Ok(()) };
+//! let mut node = lab.run_in(1, Command::new("some-test-program"))?;
+//! node.wait_for_event(Duration::from_secs(5), |event| event["event"] == "ready")?;
+//! lab.cut(1)?;
+//! node.wait_for_event(Duration::from_secs(10), |event| event["event"] == "alone")?;
+//! # Ok(()) }
+//! ```
+
+#[cfg(target_os = "linux")]
+pub mod avahi;
+#[cfg(target_os = "linux")]
+pub mod netns;
+#[cfg(unix)]
+pub mod process;
+pub mod skip;
+pub mod wait;

@@ -1,0 +1,278 @@
+//! The lab: devices on one network segment, each in a network namespace of its own.
+//!
+//! ```text
+//!   device 1        device 2        device 3         a namespace each: lo, eth0 = 10.77.0.<i>/24
+//!      |               |               |             veth pairs
+//!   ---+---------------+---------------+---  br0     the switch, a namespace of its own
+//! ```
+//!
+//! Nothing of it has a name outside: each namespace is held by a file descriptor of this process
+//! and vanishes with everything in it when the last descriptor and the last process in it are
+//! gone, even if the test itself is killed. There is no way from a lab to the machine's network,
+//! so a device may speak mDNS freely.
+//!
+//! The lab needs the right to make network namespaces (root, or root of a user namespace as in
+//! `unshare -Urnm cargo test`) and the programs `ip`, `unshare` and, for loss, `nft`.
+
+mod namespace;
+
+use std::collections::BTreeSet;
+use std::fs::{self, File};
+use std::io;
+use std::net::Ipv4Addr;
+use std::process::Command;
+use std::sync::Mutex;
+
+use crate::process::Process;
+use crate::skip::skip;
+use namespace::Namespace;
+
+/// What went wrong with the lab itself, never with what runs in it.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum LabError {
+    /// This machine or user cannot have a lab: a reason to skip the test.
+    #[error("no network namespaces here: {reason}")]
+    Unavailable {
+        /// What is missing.
+        reason: String,
+    },
+    /// A step of building or changing the lab failed.
+    #[error("`{step}` failed: {detail}")]
+    Failed {
+        /// The command or action.
+        step: String,
+        /// What it said.
+        detail: String,
+    },
+}
+
+/// N devices and the switch between them; gone when dropped.
+///
+/// Devices are numbered from 1, as their addresses are. Methods that take a device panic for a
+/// number that the lab does not have.
+#[derive(Debug)]
+pub struct Lab {
+    switch: Namespace,
+    devices: Vec<Namespace>,
+    cut: Mutex<BTreeSet<usize>>,
+}
+
+impl Lab {
+    /// The most devices a lab can have.
+    pub const MAX_DEVICES: usize = 250;
+
+    /// Builds a lab of `devices` devices, all connected.
+    ///
+    /// # Panics
+    ///
+    /// If `devices` is more than [`Lab::MAX_DEVICES`].
+    pub fn new(devices: usize) -> Result<Self, LabError> {
+        assert!(
+            devices <= Self::MAX_DEVICES,
+            "a lab has at most {} devices",
+            Self::MAX_DEVICES
+        );
+        let mut lab = Self {
+            switch: Namespace::new()?,
+            devices: Vec::with_capacity(devices),
+            cut: Mutex::default(),
+        };
+        // The switch itself must stay silent, also on a port that is cut.
+        lab.switch.within(|| {
+            set_ipv6_option("all", "disable_ipv6", "1")?;
+            set_ipv6_option("default", "disable_ipv6", "1")
+        })?;
+        lab.switch
+            .ip("link add br0 type bridge stp_state 0 forward_delay 0 mcast_snooping 0")?;
+        lab.switch.ip("link set br0 up")?;
+        for number in 1..=devices {
+            lab.add_device(number)?;
+        }
+        Ok(lab)
+    }
+
+    /// [`Lab::new`] for a test: `None` after a loud [`skip`] where there can be no lab.
+    ///
+    /// # Panics
+    ///
+    /// If the lab could be had and building it failed.
+    #[must_use]
+    #[track_caller]
+    pub fn or_skip(devices: usize) -> Option<Self> {
+        match Self::new(devices) {
+            Ok(lab) => Some(lab),
+            Err(reason @ LabError::Unavailable { .. }) => {
+                skip(reason);
+                None
+            }
+            Err(error) => panic!("{error}"),
+        }
+    }
+
+    /// How many devices there are.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.devices.len()
+    }
+
+    /// Whether there is no device at all.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.devices.is_empty()
+    }
+
+    /// The address a device has when the lab is new.
+    #[must_use]
+    pub fn address(&self, device: usize) -> Ipv4Addr {
+        self.device(device);
+        address(device)
+    }
+
+    /// Cuts a device off silently: nothing passes, but its link stays up. Cutting twice is cutting
+    /// once.
+    ///
+    /// The port is taken off the bridge rather than put into the state *disabled*: the kernel
+    /// makes a disabled port forward again when the device's link goes down and up.
+    pub fn cut(&self, device: usize) -> Result<(), LabError> {
+        self.set_cut(device, true)
+    }
+
+    /// Ends a [`cut`](Lab::cut). Healing what is not cut changes nothing.
+    pub fn heal(&self, device: usize) -> Result<(), LabError> {
+        self.set_cut(device, false)
+    }
+
+    /// Loses `percent` of all UDP packets at the switch, in every direction; 0 ends that.
+    ///
+    /// Only UDP, over IPv4 and IPv6: lost ARP would take down all connections of a host at once,
+    /// which is not what packet loss looks like.
+    ///
+    /// # Panics
+    ///
+    /// If `percent` is more than 100.
+    pub fn drop_percent(&self, percent: u8) -> Result<(), LabError> {
+        assert!(percent <= 100, "at most all packets can be lost");
+        let rule = match percent {
+            0 => String::new(),
+            100 => "meta l4proto udp drop;".to_owned(),
+            _ => format!("meta l4proto udp numgen random mod 100 < {percent} drop;"),
+        };
+        // One transaction: the table is there for `delete`, and comes back with the new rule.
+        self.switch.nft(&format!(
+            "add table bridge loss
+             delete table bridge loss
+             table bridge loss {{
+                 chain forward {{
+                     type filter hook forward priority 0;
+                     {rule}
+                 }}
+             }}
+            "
+        ))
+    }
+
+    /// Pulls a device's cable: it sees its link go down.
+    pub fn link_down(&self, device: usize) -> Result<(), LabError> {
+        self.device(device).ip("link set eth0 down")
+    }
+
+    /// Plugs a device's cable in again. A device that is cut stays cut.
+    pub fn link_up(&self, device: usize) -> Result<(), LabError> {
+        self.device(device).ip("link set eth0 up")
+    }
+
+    /// Gives a device another address instead of all it has, as another network or DHCP does.
+    pub fn change_address(&self, device: usize, address: Ipv4Addr) -> Result<(), LabError> {
+        let namespace = self.device(device);
+        namespace.ip("-4 addr flush dev eth0")?;
+        namespace.ip(&format!("addr add {address}/24 brd + dev eth0"))
+    }
+
+    /// Starts a program on a device. Its standard input and output belong to the [`Process`].
+    pub fn run_in(&self, device: usize, command: Command) -> io::Result<Process> {
+        self.within(device, || Process::spawn(command))
+    }
+
+    /// Runs `work` on a thread that is on the device: sockets it opens, threads and runtimes it
+    /// creates and processes it starts are there, and stay there.
+    ///
+    /// A panic of `work` goes on in the caller.
+    pub fn within<T: Send>(&self, device: usize, work: impl FnOnce() -> T + Send) -> T {
+        self.device(device).within(work)
+    }
+
+    /// A descriptor of the device's network namespace, for a program that enters it by itself.
+    pub fn namespace(&self, device: usize) -> io::Result<File> {
+        self.device(device).try_clone()
+    }
+
+    fn add_device(&mut self, number: usize) -> Result<(), LabError> {
+        let device = Namespace::new()?;
+        let port = port(number);
+        device.ip("link set lo up")?;
+        self.switch.ip(&format!(
+            "link add {port} type veth peer name eth0 netns {}",
+            device.path()
+        ))?;
+        // Nobody else can have our addresses, so don't wait a second to find that out.
+        device.within(|| {
+            set_ipv6_option("eth0", "accept_dad", "0")?;
+            set_ipv6_option("eth0", "dad_transmits", "0")
+        })?;
+        self.switch.ip(&format!("link set {port} master br0 up"))?;
+        device.ip(&format!("addr add {}/24 brd + dev eth0", address(number)))?;
+        device.ip("link set eth0 up")?;
+        self.devices.push(device);
+        Ok(())
+    }
+
+    fn set_cut(&self, device: usize, wanted: bool) -> Result<(), LabError> {
+        self.device(device);
+        let mut cut = self
+            .cut
+            .lock()
+            .expect("no code panics while it holds this lock");
+        if cut.contains(&device) == wanted {
+            return Ok(());
+        }
+        let master = if wanted { "nomaster" } else { "master br0" };
+        self.switch
+            .ip(&format!("link set {} {master}", port(device)))?;
+        if wanted {
+            cut.insert(device);
+        } else {
+            cut.remove(&device);
+        }
+        Ok(())
+    }
+
+    fn device(&self, number: usize) -> &Namespace {
+        let index = number.checked_sub(1).expect("devices are numbered from 1");
+        self.devices
+            .get(index)
+            .unwrap_or_else(|| panic!("the lab has no device {number}"))
+    }
+}
+
+fn address(device: usize) -> Ipv4Addr {
+    let last = u8::try_from(device).expect("a lab has at most 250 devices");
+    Ipv4Addr::new(10, 77, 0, last)
+}
+
+fn port(device: usize) -> String {
+    format!("p{device}")
+}
+
+/// `/proc/sys/net` shows the namespace of the thread that looks.
+fn set_ipv6_option(interface: &str, option: &str, value: &str) -> Result<(), LabError> {
+    let path = format!("/proc/sys/net/ipv6/conf/{interface}/{option}");
+    match fs::write(&path, value) {
+        // A kernel without IPv6 has nothing to switch off.
+        Err(error) if error.kind() != io::ErrorKind::NotFound => Err(LabError::Failed {
+            step: format!("write {path}"),
+            detail: error.to_string(),
+        }),
+        _ => Ok(()),
+    }
+}

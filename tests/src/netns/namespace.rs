@@ -1,0 +1,133 @@
+//! One network namespace, held by a file descriptor alone.
+
+use std::fs::File;
+use std::io::{self, Read, Write};
+use std::os::fd::{AsFd, AsRawFd};
+use std::panic;
+use std::process::{Child, Command, Output, Stdio};
+use std::thread;
+
+use rustix::thread::{LinkNameSpaceType, move_into_link_name_space};
+
+use super::LabError;
+
+#[derive(Debug)]
+pub(super) struct Namespace {
+    file: File,
+}
+
+impl Namespace {
+    /// Has `unshare` make a namespace and opens it before that program ends.
+    pub(super) fn new() -> Result<Self, LabError> {
+        let mut holder = Command::new("unshare")
+            .args(["--net", "cat"])
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()
+            .map_err(|error| unavailable(&format!("cannot run `unshare`: {error}")))?;
+        let file = open(&mut holder);
+        // Its input ends here, and so does `cat`.
+        let output = holder.wait_with_output();
+        match file {
+            Ok(file) => Ok(Self { file }),
+            Err(error) => {
+                let said = output.map(|output| said(&output)).unwrap_or_default();
+                Err(unavailable(
+                    if said.is_empty() {
+                        error.to_string()
+                    } else {
+                        said
+                    }
+                    .as_str(),
+                ))
+            }
+        }
+    }
+
+    /// The namespace as a path that other programs of this user can open while we live.
+    pub(super) fn path(&self) -> String {
+        format!("/proc/{}/fd/{}", std::process::id(), self.file.as_raw_fd())
+    }
+
+    pub(super) fn try_clone(&self) -> io::Result<File> {
+        self.file.try_clone()
+    }
+
+    pub(super) fn within<T: Send>(&self, work: impl FnOnce() -> T + Send) -> T {
+        let file = self.file.as_fd();
+        let on_device = || {
+            // A namespace that was made here can be entered from here.
+            move_into_link_name_space(file, Some(LinkNameSpaceType::Network))
+                .expect("entering an open network namespace");
+            work()
+        };
+        // A thread of its own, because it could not be brought back if `work` panicked.
+        let name = thread::current().name().unwrap_or("lab").to_owned();
+        let done = thread::scope(|scope| {
+            let worker = thread::Builder::new()
+                .name(name)
+                .spawn_scoped(scope, on_device);
+            worker.expect("spawning a thread").join()
+        });
+        done.unwrap_or_else(|panicked| panic::resume_unwind(panicked))
+    }
+
+    /// Runs `ip` with these words as arguments.
+    pub(super) fn ip(&self, words: &str) -> Result<(), LabError> {
+        self.tool("ip", words, "")
+    }
+
+    /// Has `nft` apply a script, all of it or nothing.
+    pub(super) fn nft(&self, script: &str) -> Result<(), LabError> {
+        self.tool("nft", "-f -", script)
+    }
+
+    fn tool(&self, program: &str, words: &str, input: &str) -> Result<(), LabError> {
+        let run = || {
+            let mut child = Command::new(program)
+                .args(words.split_whitespace())
+                .stdin(Stdio::piped())
+                .stdout(Stdio::piped())
+                .stderr(Stdio::piped())
+                .spawn()?;
+            // Dropping the pipe ends the tool's input. A tool that ends before reading it says why.
+            let _ = child
+                .stdin
+                .take()
+                .map(|mut stdin| stdin.write_all(input.as_bytes()));
+            child.wait_with_output()
+        };
+        let failed = |detail| LabError::Failed {
+            step: format!("{program} {words}"),
+            detail,
+        };
+        match self.within(run) {
+            Ok(output) if output.status.success() => Ok(()),
+            Ok(output) => Err(failed(said(&output))),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {
+                Err(unavailable(&format!("cannot run `{program}`: {error}")))
+            }
+            Err(error) => Err(failed(error.to_string())),
+        }
+    }
+}
+
+/// What `cat` echoes proves that `unshare` has become `cat`, so the namespace is made.
+fn open(holder: &mut Child) -> io::Result<File> {
+    let mut stdin = holder.stdin.take().ok_or(io::ErrorKind::BrokenPipe)?;
+    let stdout = holder.stdout.as_mut().ok_or(io::ErrorKind::BrokenPipe)?;
+    stdin.write_all(b"\n")?;
+    stdout.read_exact(&mut [0])?;
+    File::open(format!("/proc/{}/ns/net", holder.id()))
+}
+
+fn said(output: &Output) -> String {
+    String::from_utf8_lossy(&output.stderr).trim().to_owned()
+}
+
+fn unavailable(reason: &str) -> LabError {
+    LabError::Unavailable {
+        reason: reason.to_owned(),
+    }
+}
