@@ -1,0 +1,167 @@
+use std::sync::Arc;
+
+use super::{Data, MAX_OBJECTS, Parcel, PassObjectError, ReadParcelError, WriteParcelError};
+use crate::RemoteObject;
+
+/// Whether the receiver of a parcel, known while it is written, may have an object.
+pub(crate) type PassCheck = Arc<dyn Fn(&RemoteObject) -> Result<(), PassObjectError> + Send + Sync>;
+
+/// What an object slot begins with.
+pub(super) const SLOT_MARKER: u32 = 0x534f_4c54;
+/// A marker and an index, in bytes.
+pub(super) const SLOT_LEN: usize = 8;
+
+/// # Remote objects
+///
+/// A stub or proxy in a parcel arrives as a proxy, or as the stub itself when it comes home. The parcel keeps what it
+/// carries alive. Object data is out of reach of plain reads.
+impl Parcel {
+    /// Appends a reference to an object: 8 bytes, and at most [`MAX_OBJECTS`] of them.
+    ///
+    /// Whether the receiver may have the object is asked when the parcel is sent; in a reply, whose receiver is
+    /// known, it is asked here.
+    ///
+    /// # Errors
+    /// [`WriteParcelError::TooManyObjects`], [`WriteParcelError::Pass`], [`WriteParcelError::CapacityExceeded`];
+    /// nothing is written.
+    pub fn write_remote_object(&mut self, object: &RemoteObject) -> Result<(), WriteParcelError> {
+        let index = self.objects.len();
+        let data = self.room(SLOT_LEN)?;
+        let offset = data.len();
+        if index >= MAX_OBJECTS {
+            return Err(WriteParcelError::TooManyObjects { limit: MAX_OBJECTS });
+        }
+        if let Some(check) = &self.pass_check {
+            check(object)?;
+        }
+        self.put(slot(index))?;
+        self.slots.push(offset as u32);
+        self.objects.push(Some(object.clone()));
+        Ok(())
+    }
+
+    /// Reads a reference to an object.
+    ///
+    /// # Errors
+    /// [`ReadParcelError::NotAnObject`] or [`ReadParcelError::Truncated`] when none was written here; the cursor
+    /// stays. [`ReadParcelError::BrokenObject`] when one was and could not be passed; the cursor moves behind it, and
+    /// the rest of the parcel is readable.
+    pub fn read_remote_object(&mut self) -> Result<RemoteObject, ReadParcelError> {
+        let index = self
+            .slots
+            .binary_search_by(|&offset| (offset as usize).cmp(&self.read));
+        let Ok(index) = index else {
+            let left = self.readable_bytes();
+            return Err(if left < SLOT_LEN {
+                ReadParcelError::Truncated {
+                    wanted: SLOT_LEN,
+                    left,
+                }
+            } else {
+                ReadParcelError::NotAnObject
+            });
+        };
+        self.read += SLOT_LEN;
+        self.objects[index]
+            .clone()
+            .ok_or(ReadParcelError::BrokenObject)
+    }
+
+    /// How many objects the parcel carries, broken ones included.
+    pub fn object_count(&self) -> usize {
+        self.objects.len()
+    }
+
+    /// Appends all of another parcel, wherever its cursor is: data, objects and raw data.
+    ///
+    /// An empty one may be appended, and a received one. A parcel cannot be appended to itself; append a clone.
+    ///
+    /// # Errors
+    /// [`WriteParcelError::TooManyObjects`] or [`WriteParcelError::SecondRawData`] when both together have more than
+    /// one parcel may have; [`WriteParcelError::Pass`], [`WriteParcelError::CapacityExceeded`],
+    /// [`WriteParcelError::ReadOnly`]. Nothing is written.
+    ///
+    /// ```
+    /// use softbus_rpc::Parcel;
+    ///
+    /// let mut tail = Parcel::new();
+    /// tail.write_string("appended")?;
+    /// let mut parcel = Parcel::new();
+    /// parcel.write_i32(1)?;
+    /// parcel.append(&tail)?;
+    ///
+    /// assert_eq!(parcel.read_i32()?, 1);
+    /// assert_eq!(parcel.read_string()?, "appended");
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub fn append(&mut self, other: &Self) -> Result<(), WriteParcelError> {
+        let base = self.room(other.data_size())?.len();
+        if self.objects.len() + other.objects.len() > MAX_OBJECTS {
+            return Err(WriteParcelError::TooManyObjects { limit: MAX_OBJECTS });
+        }
+        if self.raw.is_some() && other.raw.is_some() {
+            return Err(WriteParcelError::SecondRawData);
+        }
+        if let Some(check) = &self.pass_check {
+            other
+                .objects
+                .iter()
+                .flatten()
+                .try_for_each(|object| check(object))?;
+        }
+        self.room(other.data_size())?
+            .extend_from_slice(other.bytes());
+        self.append_objects(base, other);
+        if let Some(raw) = &other.raw {
+            self.raw = Some(raw.moved_by(base));
+        }
+        Ok(())
+    }
+
+    /// Objects are asked about while they are written, because this is a reply and its receiver is known.
+    pub(crate) fn set_pass_check(&mut self, check: PassCheck) {
+        self.pass_check = Some(check);
+    }
+
+    /// The data of `other` has been copied to `base`; its slots name new indexes from here on.
+    fn append_objects(&mut self, base: usize, other: &Self) {
+        let Data::Written(data) = &mut self.data else {
+            return;
+        };
+        for (&offset, object) in other.slots.iter().zip(&other.objects) {
+            let offset = base + offset as usize;
+            data[offset..offset + SLOT_LEN].copy_from_slice(&slot(self.objects.len()));
+            self.slots.push(offset as u32);
+            self.objects.push(object.clone());
+        }
+    }
+
+    /// Drops every object whose slot does not end before `position`.
+    pub(super) fn truncate_objects(&mut self, position: usize) {
+        let kept = self
+            .slots
+            .partition_point(|&offset| offset as usize + SLOT_LEN <= position);
+        self.slots.truncate(kept);
+        self.objects.truncate(kept);
+    }
+
+    /// That `len` bytes at `at` touch no object slot.
+    #[cold]
+    pub(super) fn check_plain(&self, at: usize, len: usize) -> Result<(), ReadParcelError> {
+        let behind = self
+            .slots
+            .partition_point(|&offset| offset as usize + SLOT_LEN <= at);
+        match self.slots.get(behind).map(|&offset| offset as usize) {
+            Some(offset) if offset < at + len => Err(ReadParcelError::ObjectInTheWay { offset }),
+            _ => Ok(()),
+        }
+    }
+}
+
+/// The bytes of the slot of object `index`, which is below [`MAX_OBJECTS`].
+pub(super) fn slot(index: usize) -> [u8; SLOT_LEN] {
+    let mut slot = [0; SLOT_LEN];
+    slot[..4].copy_from_slice(&SLOT_MARKER.to_le_bytes());
+    slot[4..].copy_from_slice(&(index as u32).to_le_bytes());
+    slot
+}
