@@ -116,7 +116,7 @@ fn foreign_crates_stay_where_they_belong() {
 }
 
 #[test]
-fn only_the_mdns_files_know_mdns_sd() {
+fn only_the_mdns_files_know_the_mdns_crate() {
     assert_none(&source::mdns_outside_its_files(&text_files()));
 }
 

@@ -3,6 +3,7 @@
 use std::io;
 use std::net::{Ipv4Addr, UdpSocket};
 use std::process::Command;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use testkit::netns::Lab;
@@ -21,16 +22,22 @@ fn socket(lab: &Lab, device: usize) -> UdpSocket {
     })
 }
 
-/// Whether a packet from one socket gets to the other, whose address that is.
+/// Whether a packet from one socket gets to the other, whose address that is. Each packet differs
+/// from those before, which may be late.
 fn passes(from: &UdpSocket, to: &UdpSocket, address: Ipv4Addr) -> bool {
-    if from.send_to(b"hello", (address, PORT)).is_err() {
+    static NEXT: AtomicU64 = AtomicU64::new(0);
+    let packet = NEXT.fetch_add(1, Ordering::Relaxed).to_be_bytes();
+    if from.send_to(&packet, (address, PORT)).is_err() {
         return false;
     }
     let mut buffer = [0; 16];
-    match to.recv(&mut buffer) {
-        Ok(size) => buffer[..size] == *b"hello",
-        Err(error) if error.kind() == io::ErrorKind::WouldBlock => false,
-        Err(error) => panic!("{error}"),
+    loop {
+        match to.recv(&mut buffer) {
+            Ok(size) if buffer[..size] == packet => return true,
+            Ok(_) => {}
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => return false,
+            Err(error) => panic!("{error}"),
+        }
     }
 }
 
@@ -95,9 +102,9 @@ fn batch_arrives(from: &UdpSocket, to: &UdpSocket, lab: &Lab) -> usize {
     for _ in 0..BATCH {
         from.send_to(b"hello", (lab.address(2), PORT)).unwrap();
     }
-    std::iter::from_fn(|| to.recv(&mut [0; 16]).ok())
-        .take(BATCH)
-        .count()
+    let mut buffer = [0; 16];
+    let arriving = std::iter::from_fn(|| Some(to.recv(&mut buffer).ok()? == b"hello".len()));
+    arriving.filter(|ours| *ours).take(BATCH).count()
 }
 
 #[test]
