@@ -1,1 +1,28 @@
-//! Who a device of the soft-bus is: identity, trust, TLS
+//! Who a device of the soft-bus is: identity, trust, TLS.
+//!
+//! - [`Identity`]: the key and certificate of this device, kept in a directory nobody else may read.
+//! - [`TrustStore`]: which other devices this one has been told to trust, and who wants to know when that changes.
+//! - [`tls`]: configurations for a connection on which both sides prove that they hold the key they name. The dialler
+//!   says whom it expects and sends nothing to anybody else.
+//! - [`admit()`]: the one place where a proven key becomes a peer we talk to. Only it makes an [`AuthenticatedPeer`].
+//!
+//! TLS proves *possession of a key*, never trust: the server's verifier lets every well-formed device finish the
+//! handshake, so that a stranger with somebody's certificate learns nothing about whom we know.
+
+mod admit;
+mod display;
+mod files;
+mod identity;
+pub mod tls;
+mod trust;
+mod verifier;
+
+pub use admit::{AdmitError, AuthenticatedPeer, CloseCode, admit};
+pub use display::escape_untrusted;
+pub use files::FileError;
+pub use identity::{GenerateIdentityError, Identity, OpenIdentityError};
+pub use trust::{
+    AddedVia, ChangeTrustError, ImportSummary, ImportTrustError, OpenTrustError, Subscription,
+    TrustChange, TrustEntry, TrustEvent, TrustStore,
+};
+pub use verifier::{VerifyPeerError, peer_device_id};

@@ -1,0 +1,200 @@
+//! From a proven key to a peer.
+
+use std::fmt;
+
+use proto::DeviceId;
+use rustls::pki_types::CertificateDer;
+
+use crate::trust::TrustStore;
+use crate::verifier::{VerifyPeerError, peer_device_id};
+
+/// Decides whether the device at the other end of a finished handshake is one we talk to.
+///
+/// `peer_certificates` are what TLS verified on that connection, `own` is this device. Ask once per connection, and
+/// watch the store ([`TrustStore::subscribe`]) for as long as it lives.
+///
+/// # Errors
+///
+/// [`AdmitError`]; [`AdmitError::close_code`] is what to close the connection with.
+pub fn admit(
+    peer_certificates: &[CertificateDer<'_>],
+    own: &DeviceId,
+    trust: &TrustStore,
+) -> Result<AuthenticatedPeer, AdmitError> {
+    let device = peer_device_id(peer_certificates)?;
+    if device == *own {
+        return Err(AdmitError::Oneself);
+    }
+    match trust.get(&device) {
+        Some(entry) if entry.blocked => Err(AdmitError::Blocked { device }),
+        Some(_) => Ok(AuthenticatedPeer { device }),
+        None => Err(AdmitError::NotTrusted { device }),
+    }
+}
+
+/// A device that proved its key and is trusted. Only [`admit()`] makes one, so whoever asks for this type cannot be
+/// reached by a connection that was not checked.
+#[derive(Clone)]
+pub struct AuthenticatedPeer {
+    device: DeviceId,
+}
+
+impl AuthenticatedPeer {
+    /// Who it is.
+    pub const fn device_id(&self) -> &DeviceId {
+        &self.device
+    }
+}
+
+impl fmt::Debug for AuthenticatedPeer {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("AuthenticatedPeer")
+            .field(&self.device)
+            .finish()
+    }
+}
+
+/// Why a device was not admitted.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum AdmitError {
+    /// The certificates do not say who it is.
+    #[error("peer's certificate refused")]
+    Certificate(#[from] VerifyPeerError),
+    /// This device reached itself, most likely by an address that is its own.
+    #[error("connected to oneself")]
+    Oneself,
+    /// Our user blocked the device. Forget it to make it a stranger again.
+    #[error("device {} is blocked", .device.short())]
+    Blocked {
+        /// Who it is.
+        device: DeviceId,
+    },
+    /// A stranger. Pair with it, or import its id, on both sides.
+    #[error("device {} is not trusted", .device.short())]
+    NotTrusted {
+        /// Who it is.
+        device: DeviceId,
+    },
+}
+
+impl AdmitError {
+    /// What to close the connection with.
+    pub const fn close_code(&self) -> CloseCode {
+        match self {
+            Self::Certificate(_) => CloseCode::BadCertificate,
+            Self::Oneself => CloseCode::Oneself,
+            Self::Blocked { .. } => CloseCode::Revoked,
+            Self::NotTrusted { .. } => CloseCode::NotTrusted,
+        }
+    }
+}
+
+/// Why a device closed a connection: the application error code of the QUIC close. The numbers are part of the protocol
+/// and are never given another meaning. What the peer says with one is a hint for its error message, never a reason to
+/// change what we trust.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+#[repr(u32)]
+pub enum CloseCode {
+    /// Orderly: the node leaves the bus.
+    Leaving = 0x100,
+    /// The device does not trust us: pair with it first.
+    NotTrusted = 0x101,
+    /// The device trusted us once and does no more, or has blocked us.
+    Revoked = 0x102,
+    /// We are the device.
+    Oneself = 0x103,
+    /// Our certificate was refused.
+    BadCertificate = 0x104,
+    /// No version of the protocol is spoken by both.
+    Version = 0x105,
+    /// The device has as many peers or connections as it takes.
+    Limit = 0x106,
+    /// There is another connection between the two, and that one stays.
+    Duplicate = 0x107,
+    /// The same identity is in use by another process that was started from a copy of it.
+    IdentityInUse = 0x108,
+    /// A younger process of this device has taken our place.
+    Replaced = 0x109,
+    /// We broke the protocol.
+    Protocol = 0x10a,
+    /// We took too long where the protocol sets a time.
+    Timeout = 0x10b,
+    /// The device cannot take this connection now: come back later.
+    Busy = 0x10c,
+    /// Pairing was asked for and the device's user did not open it.
+    PairingClosed = 0x10d,
+    /// Something failed in the device that is not our fault.
+    Internal = 0x10e,
+}
+
+impl CloseCode {
+    const ALL: [Self; 15] = [
+        Self::Leaving,
+        Self::NotTrusted,
+        Self::Revoked,
+        Self::Oneself,
+        Self::BadCertificate,
+        Self::Version,
+        Self::Limit,
+        Self::Duplicate,
+        Self::IdentityInUse,
+        Self::Replaced,
+        Self::Protocol,
+        Self::Timeout,
+        Self::Busy,
+        Self::PairingClosed,
+        Self::Internal,
+    ];
+
+    /// The number on the wire.
+    pub const fn code(self) -> u32 {
+        self as u32
+    }
+
+    /// The meaning of a number from the wire; `None` for one that only a later version knows.
+    pub fn from_code(code: u64) -> Option<Self> {
+        Self::ALL
+            .into_iter()
+            .find(|known| u64::from(known.code()) == code)
+    }
+}
+
+impl fmt::Display for CloseCode {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Leaving => "leaving the bus",
+            Self::NotTrusted => "not trusted",
+            Self::Revoked => "trust was withdrawn",
+            Self::Oneself => "connected to oneself",
+            Self::BadCertificate => "bad certificate",
+            Self::Version => "no common version",
+            Self::Limit => "too many connections",
+            Self::Duplicate => "another connection stays",
+            Self::IdentityInUse => "identity in use elsewhere",
+            Self::Replaced => "replaced by a younger process",
+            Self::Protocol => "protocol broken",
+            Self::Timeout => "too slow",
+            Self::Busy => "busy",
+            Self::PairingClosed => "pairing is not open",
+            Self::Internal => "internal error",
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn codes_are_numbered_without_gaps_and_found_again() {
+        for (number, code) in (0x100..).zip(CloseCode::ALL) {
+            assert_eq!(code.code(), number);
+            assert_eq!(CloseCode::from_code(number.into()), Some(code));
+        }
+        assert_eq!(CloseCode::from_code(0xff), None);
+        assert_eq!(CloseCode::from_code(0x10f), None);
+        assert_eq!(CloseCode::from_code(u64::MAX), None);
+    }
+}

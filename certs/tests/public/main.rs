@@ -1,0 +1,9 @@
+//! What the crate promises, seen from outside.
+
+#![allow(clippy::unwrap_used, reason = "helpers of tests are tests")]
+
+mod handshake;
+#[cfg(unix)]
+mod identity;
+mod rogue;
+mod trust;
