@@ -26,12 +26,20 @@ const PROGRAMS: [&str; 4] = [
     "avahi-publish",
 ];
 
-/// Has a program say everything on its standard output, where we read it.
-const ALL_ON_STDOUT: &str = "exec \"$@\" 2>&1";
+/// Runs a program so that it ends when our end of its standard input closes, which even a killed
+/// test cannot prevent; says on standard output what it says on either. As the first process of a
+/// process id namespace this shell takes along whatever the program leaves running.
+const TETHERED: &str = r#"
+exec 3<&0 </dev/null
+"$@" 2>&1 3<&- &
+program=$!
+{ cat <&3 >/dev/null; kill -9 $program; } &
+wait $program
+"#;
 
 /// Avahi's files are at fixed places below `/run`, so each daemon gets a `/run` of its own.
-const PRIVATE_RUN: &str =
-    "mount -n -t tmpfs tmpfs /run && mkdir /run/avahi-daemon && exec \"$@\" 2>&1";
+const WITH_PRIVATE_RUN: &str =
+    r#"mount -n -t tmpfs tmpfs /run && mkdir /run/avahi-daemon && exec "$@""#;
 
 /// What went wrong with avahi itself.
 #[derive(Debug, thiserror::Error)]
@@ -116,24 +124,15 @@ impl<'lab> Avahi<'lab> {
         fs::write(at("bus.conf"), bus_config(&at("bus")))?;
         fs::write(at("avahi.conf"), avahi_config(device))?;
 
-        let mut command = Command::new("sh");
-        command.args(["-c", ALL_ON_STDOUT, "sh", "dbus-daemon"]);
+        let mut command = tethered("dbus-daemon");
         command.arg(format!("--config-file={}", at("bus.conf")));
         command.args(["--nofork", "--nopidfile", "--print-address"]);
         let mut bus = lab.run_in(device, command)?;
         let bus_address = bus.wait_for_line(PATIENCE, |line| line.starts_with("unix:"))?;
 
-        let mut command = Command::new("unshare");
-        command.args([
-            "--mount",
-            "sh",
-            "-c",
-            PRIVATE_RUN,
-            "sh",
-            "avahi-daemon",
-            "-f",
-        ]);
-        command.arg(at("avahi.conf"));
+        let mut command = tethered("unshare");
+        command.args(["--mount", "sh", "-c", WITH_PRIVATE_RUN, "sh"]);
+        command.arg("avahi-daemon").arg("-f").arg(at("avahi.conf"));
         command.args(["--no-drop-root", "--no-chroot", "--no-rlimits"]);
         on_bus(&mut command, &bus_address);
         let mut daemon = lab.run_in(device, command)?;
@@ -182,17 +181,11 @@ impl<'lab> Avahi<'lab> {
         port: u16,
         txt: &[&str],
     ) -> Result<Publication, AvahiError> {
-        let mut command = Command::new("sh");
-        command.args([
-            "-c",
-            "exec \"$@\" 2>&1",
-            "sh",
-            "avahi-publish",
-            "-s",
-            name,
-            service_type,
-        ]);
-        command.arg(port.to_string()).args(txt);
+        let mut command = tethered("avahi-publish");
+        command
+            .args(["-s", name, service_type])
+            .arg(port.to_string())
+            .args(txt);
         on_bus(&mut command, &self.bus_address);
         let mut publisher = self.lab.run_in(self.device, command)?;
         let line = publisher.wait_for_line(PATIENCE, |line| established_name(line).is_some())?;
@@ -220,6 +213,21 @@ fn runs(program: &str) -> bool {
         .arg("--version")
         .output()
         .is_ok_and(|output| output.status.success())
+}
+
+fn tethered(program: &str) -> Command {
+    let mut command = Command::new("unshare");
+    command.args([
+        "--pid",
+        "--fork",
+        "--kill-child",
+        "sh",
+        "-c",
+        TETHERED,
+        "sh",
+        program,
+    ]);
+    command
 }
 
 fn on_bus(command: &mut Command, address: &str) {
