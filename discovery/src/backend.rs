@@ -36,18 +36,15 @@ pub trait Discovery: Send + Sync + fmt::Debug {
     /// # Errors
     ///
     /// [`RefreshDiscoveryError`].
-    async fn refresh(
-        &self,
-        who: Option<DeviceId>,
-        hint: Hint,
-    ) -> Result<(), RefreshDiscoveryError>;
+    async fn refresh(&self, who: Option<DeviceId>, hint: Hint)
+    -> Result<(), RefreshDiscoveryError>;
 
     /// Names the devices whose candidates a flood of strangers must not push out, replacing those named before.
     /// A backend that cannot be flooded ignores it.
     fn pin(&self, _ids: &[DeviceId]) {}
 
-    /// Withdraws what is published, and stops. When it returns `Ok` no thread and no socket of the backend is left;
-    /// calling it again is harmless. Subscriptions end.
+    /// Withdraws what is published, and stops. When it returns `Ok` no socket of the backend is left and no thread but
+    /// one that is about to end; calling it again is harmless. Subscriptions end.
     ///
     /// # Errors
     ///

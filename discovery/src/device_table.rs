@@ -213,7 +213,9 @@ impl DeviceTable {
 
     /// How each backend is that said so.
     pub fn statuses(&self) -> impl Iterator<Item = (Source, &Status)> {
-        self.statuses.iter().map(|(source, status)| (*source, status))
+        self.statuses
+            .iter()
+            .map(|(source, status)| (*source, status))
     }
 
     /// Never pushes this device out for strangers: it is trusted, or connected. Need not be known yet.

@@ -12,6 +12,7 @@
 //! online.
 //!
 //! ```
+//! # extern crate softbus_discovery as discovery;
 //! use std::time::Instant;
 //! use discovery::{DeviceTable, Discovery, Source, StaticPeers, TableEvent};
 //! use proto::DeviceId;
@@ -50,7 +51,9 @@ pub use backend::{
 pub use device_table::{Device, DeviceTable, LostReason, TableEvent};
 pub use event::{Candidate, Event, Snapshot, Source, Status};
 pub use fanout::{Fanout, Watch};
-pub use mdns::{Interface, Interfaces, Mdns, MdnsOptions, SERVICE_TYPE, StartMdnsError};
+pub use mdns::{
+    Interface, InterfacePredicate, Interfaces, Mdns, MdnsOptions, SERVICE_TYPE, StartMdnsError,
+};
 pub use networks::{ListNetworksError, LocalNetwork, local_networks};
 pub use record::{
     Announcement, InstanceName, MAX_NAME_LEN, MAX_TXT_LEN, ParseAnnouncementError, ProtocolVersions,

@@ -67,8 +67,11 @@ pub enum Interfaces {
     LoopbackOnly,
     /// Those for which the function says so, given the name of an interface and one of its addresses. Called on a thread
     /// of the engine, each second; must not block.
-    Predicate(Arc<dyn Fn(&str, IpAddr) -> bool + Send + Sync>),
+    Predicate(Arc<InterfacePredicate>),
 }
+
+/// Says whether an interface is used, given its name and one of its addresses.
+pub type InterfacePredicate = dyn Fn(&str, IpAddr) -> bool + Send + Sync;
 
 impl fmt::Debug for Interfaces {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

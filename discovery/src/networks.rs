@@ -36,9 +36,8 @@ fn mask(prefix: u8) -> u32 {
 ///
 /// [`ListNetworksError`] if the operating system does not say. Do without: only the order of addresses depends on it.
 pub fn local_networks() -> Result<Vec<LocalNetwork>, ListNetworksError> {
-    let interfaces = if_addrs::get_if_addrs().map_err(|error| ListNetworksError {
-        kind: error.kind(),
-    })?;
+    let interfaces =
+        if_addrs::get_if_addrs().map_err(|error| ListNetworksError { kind: error.kind() })?;
     let mut networks: Vec<_> = interfaces
         .iter()
         .filter_map(|interface| match &interface.addr {

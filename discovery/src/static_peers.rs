@@ -304,10 +304,7 @@ mod tests {
         };
         let peers = StaticPeers::new(Source::STATIC, (0..1024).map(numbered)).unwrap();
         let (id, addr) = numbered(1024);
-        assert_eq!(
-            peers.insert(id, addr),
-            Err(UpdatePeersError::TooManyPeers)
-        );
+        assert_eq!(peers.insert(id, addr), Err(UpdatePeersError::TooManyPeers));
     }
 
     #[test]
@@ -328,10 +325,7 @@ mod tests {
         peers.close(Duration::ZERO).await.unwrap();
         assert_eq!(events(&mut watch).len(), 2);
         assert_eq!(watch.next().await, None);
-        assert_eq!(
-            peers.insert(id(1), addr(1)),
-            Err(UpdatePeersError::Closed)
-        );
+        assert_eq!(peers.insert(id(1), addr(1)), Err(UpdatePeersError::Closed));
         assert_eq!(
             peers.refresh(None, Hint::Wanted).await,
             Err(RefreshDiscoveryError::Closed)

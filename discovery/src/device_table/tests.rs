@@ -153,7 +153,10 @@ fn the_best_16_of_200_addresses_are_kept() {
     let network = LocalNetwork::new("203.0.113.5".parse().unwrap(), 24);
     bench.table.set_local_networks(vec![network]);
     let list: Vec<_> = (0..200).map(|n| format!("203.0.{n}.1:9")).collect();
-    bench.upsert(mdns(1, &list.iter().map(String::as_str).collect::<Vec<_>>()));
+    bench.upsert(mdns(
+        1,
+        &list.iter().map(String::as_str).collect::<Vec<_>>(),
+    ));
     let device = bench.table.device(&id(1)).unwrap();
     assert_eq!(device.addrs.len(), MAX_ADDRS);
     assert_eq!(device.addrs[0], "203.0.113.1:9".parse().unwrap());
@@ -200,7 +203,11 @@ fn a_flood_of_strangers_pushes_out_strangers_only() {
     assert!(bench.table.device(&id(2)).is_some(), "from a user's list");
     let events = bench.events();
     assert_eq!(events[0], lost(3, LostReason::Evicted));
-    assert_eq!(events.len(), 1 + MAX_DEVICES, "the unseen are not mentioned");
+    assert_eq!(
+        events.len(),
+        1 + MAX_DEVICES,
+        "the unseen are not mentioned"
+    );
     bench.upsert(mdns(3, &["10.0.0.3:9"]));
     assert!(matches!(bench.events()[1], TableEvent::Found(ref d) if d.id == id(3)));
 }

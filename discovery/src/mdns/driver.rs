@@ -9,9 +9,7 @@ use tokio::sync::{mpsc, oneshot, watch};
 use tokio::time::{Instant, sleep_until};
 
 use super::machine::{Action, EngineEvent, Failure, Machine, Registration, VERIFY_TIMEOUT};
-use crate::{
-    Advertisement, Fanout, Hint, PublishDeviceError, UpdatePublicationError,
-};
+use crate::{Advertisement, Fanout, Hint, PublishDeviceError, UpdatePublicationError};
 
 /// How long an engine may take to end.
 const STOP: Duration = Duration::from_secs(1);

@@ -168,7 +168,7 @@ impl Machine {
             Phase::Waiting(at) | Phase::Closing(at) => Some(at),
             Phase::Running(idle) => {
                 let failed = idle.map(|since| since + NO_INTERFACE);
-                Some(failed.map_or(self.schedule.next(), |at| at.min(self.schedule.next())))
+                failed.into_iter().chain([self.schedule.next()]).min()
             }
         };
         work.into_iter().chain([own]).flatten().min()
@@ -402,11 +402,12 @@ impl Machine {
     }
 
     fn report(&mut self, changes: Vec<Change>) {
-        self.actions.extend(changes.into_iter().map(|change| match change {
-            Change::Upsert(candidate) => Action::Upsert(candidate),
-            Change::Withdrawn(id) => Action::Withdrawn(id),
-            Change::Expired(id) => Action::Expired(id),
-        }));
+        self.actions
+            .extend(changes.into_iter().map(|change| match change {
+                Change::Upsert(candidate) => Action::Upsert(candidate),
+                Change::Withdrawn(id) => Action::Withdrawn(id),
+                Change::Expired(id) => Action::Expired(id),
+            }));
     }
 }
 

@@ -61,7 +61,12 @@ mod tests {
             instance_label("a._SOFTBUS._udp.LOCAL.").as_deref(),
             Some("a")
         );
-        for odd in ["", SERVICE_TYPE, "a_softbus._udp.local.", "a._other._udp.local."] {
+        for odd in [
+            "",
+            SERVICE_TYPE,
+            "a_softbus._udp.local.",
+            "a._other._udp.local.",
+        ] {
             assert_eq!(instance_label(odd), None, "{odd}");
         }
     }

@@ -125,7 +125,10 @@ async fn from_start_to_close() {
     assert_eq!(next_call(&mut calls, "").await, "browse");
     event.send(searching()).unwrap();
     let (source, status) = (Source::MDNS, Status::Up);
-    assert_eq!(next_event(&mut watch).await, Event::Status { source, status });
+    assert_eq!(
+        next_event(&mut watch).await,
+        Event::Status { source, status }
+    );
     event.send(resolved(1)).unwrap();
     let Event::Upsert(candidate) = next_event(&mut watch).await else {
         panic!("a candidate");
@@ -173,7 +176,10 @@ async fn an_engine_that_cannot_be_made_is_tried_again() {
     let mut watch = mdns.watch();
     let source = Source::MDNS;
     let status = Status::Down("no".to_owned());
-    assert_eq!(next_event(&mut watch).await, Event::Status { source, status });
+    assert_eq!(
+        next_event(&mut watch).await,
+        Event::Status { source, status }
+    );
     let before = Instant::now();
     for _ in 0..2 {
         assert_eq!(next_call(&mut calls, "stop").await, "create");
@@ -183,7 +189,10 @@ async fn an_engine_that_cannot_be_made_is_tried_again() {
     assert_eq!(before.elapsed().as_secs(), 3, "1 s, then 2 s");
     event.send(searching()).unwrap();
     let status = Status::Up;
-    assert_eq!(next_event(&mut watch).await, Event::Status { source, status });
+    assert_eq!(
+        next_event(&mut watch).await,
+        Event::Status { source, status }
+    );
 }
 
 #[tokio::test(start_paused = true)]

@@ -11,7 +11,7 @@ static ONE_AT_A_TIME: Mutex<()> = Mutex::new(());
 ///
 /// To run these tests: `cargo test -p softbus-discovery --no-run`, then
 /// `unshare -rn sh -c 'ip link set lo up; cargo test --offline -p softbus-discovery'`.
-pub fn only_loopback() -> Option<MutexGuard<'static, ()>> {
+pub(crate) fn only_loopback() -> Option<MutexGuard<'static, ()>> {
     // Not /sys, which may show another namespace than the thread's.
     let table = std::fs::read_to_string("/proc/thread-self/net/dev");
     let reason = match table.as_deref().map(interfaces) {

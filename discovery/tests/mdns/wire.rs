@@ -8,11 +8,11 @@ use socket2::{Domain, Protocol, Socket, Type};
 const GROUP: Ipv4Addr = Ipv4Addr::new(224, 0, 0, 251);
 const PORT: u16 = 5353;
 
-pub struct Wire(UdpSocket);
+pub(crate) struct Wire(UdpSocket);
 
 impl Wire {
     /// Listens on 127.0.0.1.
-    pub fn tap() -> Self {
+    pub(crate) fn tap() -> Self {
         let socket = Socket::new(Domain::IPV4, Type::DGRAM, Some(Protocol::UDP)).unwrap();
         socket.set_reuse_address(true).unwrap();
         socket.set_reuse_port(true).unwrap();
@@ -27,7 +27,7 @@ impl Wire {
 
     /// The kinds of the next responses about an instance, in the order they come, until there are `count` of them for
     /// which `wanted` holds or the time is over.
-    pub fn responses(
+    pub(crate) fn responses(
         &self,
         instance: &str,
         within: Duration,
@@ -52,14 +52,14 @@ impl Wire {
     }
 
     /// Sends a response that names `ghost` as an instance, or says that it left.
-    pub fn forge(&self, ghost: &Ghost<'_>) {
+    pub(crate) fn forge(&self, ghost: &Ghost<'_>) {
         let group = SocketAddrV4::new(GROUP, PORT);
         self.0.send_to(&ghost.packet(), group).unwrap();
     }
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Response {
+pub(crate) enum Response {
     Announcement,
     Goodbye,
 }
@@ -106,18 +106,19 @@ fn response(packet: &[u8], instance: &str) -> Option<Response> {
 }
 
 /// A device that does not exist, or a word about one that does.
-pub struct Ghost<'a> {
-    pub instance: &'a str,
-    pub txt: &'a [String],
+pub(crate) struct Ghost<'a> {
+    pub(crate) instance: &'a str,
+    pub(crate) txt: &'a [String],
     /// Seconds; 0 is a goodbye.
-    pub ttl: u32,
+    pub(crate) ttl: u32,
 }
 
 impl Ghost<'_> {
     fn packet(&self) -> Vec<u8> {
         let service = ["_softbus", "_udp", "local"];
         let full: Vec<_> = std::iter::once(self.instance).chain(service).collect();
-        let host = ["ghost", "local"];
+        // One of its own: many instances of one host keep the engine busy for seconds.
+        let host = [&self.instance[..16], "local"];
         let mut packet = vec![0, 0, 0x84, 0, 0, 0, 0, 4, 0, 0, 0, 0];
         let txt = self.txt.iter().flat_map(|entry| {
             let len = u8::try_from(entry.len()).expect("a TXT entry is short");

@@ -401,10 +401,7 @@ fn one_id_from_two_hosts_is_one_candidate_of_both() {
     let Some(Action::Upsert(both)) = actions.last() else {
         panic!("{actions:?}");
     };
-    let expected: [SocketAddr; 2] = [
-        "10.0.0.9:9".parse().unwrap(),
-        "10.0.0.1:9".parse().unwrap(),
-    ];
+    let expected: [SocketAddr; 2] = ["10.0.0.9:9".parse().unwrap(), "10.0.0.1:9".parse().unwrap()];
     assert_eq!(both.addrs, expected, "its own name's first");
     bench.event(removed(1));
     bench.wait(500);
@@ -474,9 +471,7 @@ fn a_suspect_is_asked_at_most_every_4_s() {
     bench.actions();
     let mut asked = Vec::new();
     for n in 0..90 {
-        bench
-            .machine
-            .refresh(bench.now, Some(id(1)), Hint::Suspect);
+        bench.machine.refresh(bench.now, Some(id(1)), Hint::Suspect);
         let verify = Action::Verify(full(1, ""));
         asked.extend(
             bench
@@ -493,9 +488,7 @@ fn a_suspect_is_asked_at_most_every_4_s() {
 #[test]
 fn a_changed_network_starts_the_schedule_again() {
     let mut bench = Bench::up();
-    bench
-        .machine
-        .refresh(bench.now, None, Hint::NetworkChanged);
+    bench.machine.refresh(bench.now, None, Hint::NetworkChanged);
     assert_eq!(bench.actions(), [Action::Browse]);
     assert_eq!(
         bench.times(12_000, &Action::Browse),
