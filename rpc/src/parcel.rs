@@ -34,6 +34,10 @@
 //! | remote object | `u32` 0x534f_4c54, `u32` index into the parcel's objects |
 //! | raw data | `i32` bytes, then the bytes and padding up to 32 KiB; above that they travel beside the data |
 //!
+//! The typed forms of values add: a tag of 4 bytes before an `Option` (1 is there) and a `Result` (1 is the error); a
+//! `char` as a `u32`; a map as a vector of key and value; and a long byte vector as −2 and raw data. An element of a
+//! vector that would take nothing takes 4 zeros.
+//!
 //! # Limits
 //!
 //! A new parcel takes [`DEFAULT_CAPACITY`] bytes, which [`Parcel::raise_capacity`] raises up to [`MAX_PARCEL_LEN`];
@@ -252,7 +256,7 @@ impl Parcel {
         if position > size {
             return Err(WriteParcelError::Position { position, size });
         }
-        if position % ALIGN != 0 {
+        if !position.is_multiple_of(ALIGN) {
             return Err(WriteParcelError::Misaligned { position });
         }
         self.truncate(position);

@@ -5,8 +5,8 @@ use std::{borrow::Cow, time::Duration};
 use bytes::Bytes;
 
 use super::{
-    ALIGN, Marshal, Parcel, Parcelable, ReadParcelError, WriteParcelError, padded,
-    raw::raw_data_len,
+    ALIGN, MAX_INLINE_RAW_DATA, Marshal, Parcel, Parcelable, ReadParcelError, WriteParcelError,
+    padded, raw::raw_data_len,
 };
 use crate::RemoteObject;
 
@@ -134,8 +134,8 @@ impl Parcelable for Bytes {
 
 /// Whether this many bytes go beside the parcel. A second large block stays in it as long as it fits.
 fn is_raw(parcel: &Parcel, len: usize) -> bool {
-    let fits = len.saturating_add(2 * ALIGN) <= parcel.writable_bytes();
-    len > MAX_INLINE_BYTES && parcel.raw.is_none() || !fits
+    let fits = ALIGN.saturating_add(padded(len)) <= parcel.writable_bytes();
+    len > MAX_INLINE_BYTES && parcel.raw.is_none() || len > MAX_INLINE_RAW_DATA && !fits
 }
 
 fn write_raw(parcel: &mut Parcel, bytes: Bytes) -> Result<(), WriteParcelError> {

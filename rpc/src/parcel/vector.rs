@@ -7,13 +7,17 @@ macro_rules! vectors {
         /// # Errors
         /// [`WriteParcelError`]; nothing is written.
         pub fn $write(&mut self, values: &[$ty]) -> Result<(), WriteParcelError> {
-            let data = self.room(ALIGN.saturating_add(padded(size_of_val(values))))?;
+            let len = padded(size_of_val(values));
+            let data = self.room(ALIGN.saturating_add(len))?;
             // What fits a parcel is fewer than an `i32` can say.
             data.extend_from_slice(&(values.len() as i32).to_le_bytes());
-            for value in values {
-                data.extend_from_slice(&value.to_le_bytes());
+            let start = data.len();
+            // Zeros first, and the elements over them: this becomes one copy, pushing them would not.
+            data.resize(start + len, 0);
+            let elements = data[start..].as_chunks_mut().0;
+            for (element, value) in elements.iter_mut().zip(values) {
+                *element = value.to_le_bytes();
             }
-            pad(data);
             Ok(())
         }
 

@@ -39,11 +39,6 @@ impl Parcel {
         }
     }
 
-    /// The length of the body that [`wire_parts`](Self::wire_parts) makes, in bytes.
-    pub(crate) fn wire_len(&self) -> usize {
-        self.data_size() + self.slots.len() * size_of::<u32>()
-    }
-
     /// A received parcel. The body is kept and not copied.
     pub(crate) fn from_wire(
         mut body: Bytes,
@@ -60,7 +55,7 @@ impl Parcel {
             .len()
             .checked_sub(objects.len() * size_of::<u32>())
             .ok_or(MalformedParcel("table of objects cut off"))?;
-        if data_len % ALIGN != 0 {
+        if !data_len.is_multiple_of(ALIGN) {
             return Err(MalformedParcel("data not padded"));
         }
         let slots = if objects.is_empty() {
@@ -92,7 +87,7 @@ fn read_slots(data: &[u8], table: &[u8]) -> Result<Vec<u32>, MalformedParcel> {
     for (index, offset) in table.as_chunks().0.iter().enumerate() {
         let offset = u32::from_le_bytes(*offset);
         let at = offset as usize;
-        if at < end || at % ALIGN != 0 {
+        if at < end || !at.is_multiple_of(ALIGN) {
             return Err(MalformedParcel("offset of an object"));
         }
         let found = data

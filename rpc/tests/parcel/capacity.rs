@@ -5,6 +5,8 @@ use softbus_rpc::{
     parcel::{DEFAULT_CAPACITY, MAX_PARCEL_LEN, ReadParcelError, WriteParcelError},
 };
 
+type Write = fn(&mut Parcel) -> Result<(), WriteParcelError>;
+
 /// A parcel with `free` bytes of its capacity left.
 fn with_room_for(free: usize) -> Parcel {
     let mut parcel = Parcel::new();
@@ -35,7 +37,7 @@ fn new_parcel_takes_200_kib() {
 // Row 28.
 #[test]
 fn write_past_the_capacity_changes_nothing() {
-    let writes: &[fn(&mut Parcel) -> Result<(), WriteParcelError>] = &[
+    let writes: &[Write] = &[
         |p| p.write_i64(1),
         |p| p.write_f64(1.0),
         |p| p.write_string("abcd"),

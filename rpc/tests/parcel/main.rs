@@ -1,5 +1,7 @@
 //! Parcels through the public API. Row numbers are those of the project's acceptance table (OpenHarmony's behaviour).
 
+#![allow(clippy::unwrap_used, reason = "the helpers are tests as well")]
+
 mod append;
 mod capacity;
 mod header;

@@ -137,7 +137,7 @@ fn parcelable_has_a_null_marker() {
 #[derive(Debug, Default, PartialEq)]
 struct Node {
     name: String,
-    next: Option<Box<Node>>,
+    next: Option<Box<Self>>,
 }
 
 impl Node {
@@ -217,7 +217,7 @@ fn forged_depth_does_not_exhaust_the_stack() {
 
 /// Nests through a vector, and in the hand-written way.
 #[derive(Debug)]
-struct Tree(Vec<Tree>);
+struct Tree(Vec<Self>);
 
 impl Marshal for Tree {
     fn marshal(&self, parcel: &mut Parcel) -> Result<(), WriteParcelError> {
@@ -362,4 +362,36 @@ fn second_large_bytes_stay_in_the_parcel_while_they_fit() {
         (bytes.clone(), bytes.clone())
     );
     assert_eq!(parcel.write(&bytes), Err(WriteParcelError::SecondRawData));
+}
+
+#[test]
+fn bytes_fill_the_capacity_exactly() {
+    for len in [0, 1, 100, 32 * 1024] {
+        let bytes = Bytes::from(vec![1; len]);
+        let mut parcel = Parcel::new();
+        let free = 4 + len.next_multiple_of(4);
+        parcel
+            .write_buffer(&vec![0; parcel.capacity() - free + 4])
+            .unwrap();
+        assert!(matches!(
+            parcel.write(&bytes),
+            Err(WriteParcelError::CapacityExceeded { .. })
+        ));
+        assert!(matches!(
+            parcel.write(&bytes[..]),
+            Err(WriteParcelError::CapacityExceeded { .. })
+        ));
+        parcel.rewind_write(parcel.capacity() - free).unwrap();
+        parcel.write(&bytes).unwrap();
+        assert_eq!(parcel.writable_bytes(), 0);
+    }
+}
+
+#[test]
+fn bytes_that_do_not_fit_a_small_capacity_become_raw_data() {
+    let bytes = vec![1u8; 300_000];
+    let mut parcel = Parcel::new();
+    parcel.write(&bytes).unwrap();
+    assert_eq!(parcel.data_size(), 8);
+    assert_eq!(parcel.read::<Vec<u8>>().unwrap(), bytes);
 }
