@@ -70,8 +70,6 @@ pub use parcelable::{MAX_DEPTH, Marshal, Parcelable};
 pub use raw::{MAX_INLINE_RAW_DATA, MAX_RAW_DATA};
 
 pub(crate) use object::PassCheck;
-#[allow(unused_imports, reason = "the session is being written")]
-pub(crate) use wire::WireParts;
 
 use std::fmt;
 
