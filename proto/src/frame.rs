@@ -82,8 +82,8 @@ impl Frame {
     /// When the frame is longer than [`MAX_FRAME_LEN`]: its maker has not kept to the limits above.
     pub fn encode(&self, out: &mut BytesMut) {
         match self {
-            Self::Call(call) => call.encode(out),
-            Self::Reply(reply) => reply.encode(out),
+            Self::Call(call) => call.encode_with([&call.body, &[]], out),
+            Self::Reply(reply) => reply.encode_with([&reply.body, &[]], out),
             Self::Cancel(cancel) => cancel.encode(out),
             Self::Release(release) => release.encode(out),
             Self::Bind(bind) => bind.encode(out),

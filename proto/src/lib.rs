@@ -4,6 +4,7 @@ mod error;
 pub mod frame;
 mod id;
 pub mod message;
+pub mod openharmony;
 
 pub use error::DecodeError;
 pub use frame::MAX_FRAME_LEN;

@@ -62,7 +62,7 @@ pub struct Call {
     pub deadline_us: u32,
     /// What travels beside the lane.
     pub bulk: Option<BulkPart>,
-    /// The objects of the parcel.
+    /// The objects of the parcel, at most [`MAX_GRANTS`].
     pub grants: Grants,
     /// What later versions add.
     pub extensions: Extensions,
@@ -108,7 +108,12 @@ impl Call {
         })
     }
 
-    pub(super) fn encode(&self, out: &mut BytesMut) {
+    /// Appends the frame with its length field; the body is `parts`, one behind the other, and not `self.body`, so
+    /// that a sender need not join them first.
+    ///
+    /// # Panics
+    /// When the parts are longer than [`MAX_INLINE_BODY`] or there are more than [`MAX_GRANTS`] objects.
+    pub fn encode_with(&self, parts: [&[u8]; 2], out: &mut BytesMut) {
         let mut flags = 0;
         if self.id.is_none() {
             flags |= ONE_WAY;
@@ -120,7 +125,7 @@ impl Call {
             flags |= IDEMPOTENT;
         }
         let id = self.id.unwrap_or(CallId { slot: 0, generation: 0 });
-        out.reserve(4 + Self::HEADER + BulkPart::LEN + self.grants.as_bytes().len() + self.body.len());
+        out.reserve(4 + Self::HEADER + tail_len(&self.grants, &self.extensions, parts));
         framed(out, |out| {
             out.put_u8(CALL);
             out.put_u8(flags);
@@ -133,7 +138,7 @@ impl Call {
             out.put_u64_le(self.chain);
             out.put_u32_le(self.deadline_us);
             out.put_u16_le(self.binding);
-            put_tail(out, self.bulk, &self.grants, &self.extensions, &self.body);
+            put_tail(out, self.bulk, &self.grants, &self.extensions, parts);
         });
     }
 }
@@ -265,9 +270,13 @@ impl Reply {
         Ok(Self { id, status, bulk, grants, extensions, body })
     }
 
-    pub(super) fn encode(&self, out: &mut BytesMut) {
+    /// Appends the frame with its length field; the body is `parts`, one behind the other, and not `self.body`.
+    ///
+    /// # Panics
+    /// When the parts are longer than [`MAX_INLINE_BODY`] or there are more than [`MAX_GRANTS`] objects.
+    pub fn encode_with(&self, parts: [&[u8]; 2], out: &mut BytesMut) {
         let (status, value) = self.status.to_wire();
-        out.reserve(4 + Self::HEADER + BulkPart::LEN + self.grants.as_bytes().len() + self.body.len());
+        out.reserve(4 + Self::HEADER + tail_len(&self.grants, &self.extensions, parts));
         framed(out, |out| {
             out.put_u8(REPLY);
             out.put_u8(if self.bulk.is_some() { BULK } else { 0 });
@@ -277,7 +286,7 @@ impl Reply {
             out.put_u32_le(self.id.generation);
             out.put_u16_le(status);
             out.put_i32_le(value);
-            put_tail(out, self.bulk, &self.grants, &self.extensions, &self.body);
+            put_tail(out, self.bulk, &self.grants, &self.extensions, parts);
         });
     }
 }
@@ -326,7 +335,7 @@ fn put_tail(
     bulk: Option<BulkPart>,
     grants: &Grants,
     extensions: &Extensions,
-    body: &[u8],
+    body: [&[u8]; 2],
 ) {
     out.put_u16_le(extensions.as_bytes().len() as u16);
     if let Some(part) = bulk {
@@ -334,5 +343,12 @@ fn put_tail(
     }
     out.put_slice(grants.as_bytes());
     out.put_slice(extensions.as_bytes());
-    out.put_slice(body);
+    out.put_slice(body[0]);
+    out.put_slice(body[1]);
+}
+
+/// At most how many bytes follow a fixed header.
+fn tail_len(grants: &Grants, extensions: &Extensions, body: [&[u8]; 2]) -> usize {
+    let tables = grants.as_bytes().len() + extensions.as_bytes().len();
+    BulkPart::LEN + tables + body[0].len() + body[1].len()
 }

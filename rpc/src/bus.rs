@@ -1,0 +1,147 @@
+//! This process on the bus: who it is, what it offers, and its sessions.
+
+use std::{
+    collections::HashMap,
+    sync::{Arc, Mutex, MutexGuard, PoisonError, Weak},
+};
+
+use proto::{BootId, ServiceId, message::{DeathReason, PeerLimits}};
+
+use crate::{
+    dispatch,
+    limits,
+    peer::{Peer, PeerShared},
+    registry::ServiceRegistry,
+    remote::{LocalObject, RemoteObject, StubCell},
+    samgr::{LocalAbilityManager, SamgrStub, Watches},
+    session::passing_rules::Party,
+};
+
+/// What a bus is made with.
+#[derive(Clone, Copy, Debug)]
+pub struct BusConfig {
+    /// Who we are.
+    pub party: Party,
+    /// Which start of our bus this is.
+    pub boot: BootId,
+    /// What we hold for each peer.
+    pub limits: PeerLimits,
+    /// Call lanes we would like.
+    pub lanes: u16,
+}
+
+impl BusConfig {
+    /// The default limits.
+    pub const fn new(party: Party, boot: BootId) -> Self {
+        let (limits, lanes) = (limits::DEFAULT_PEER_LIMITS, limits::DEFAULT_LANES);
+        Self { party, boot, limits, lanes }
+    }
+}
+
+/// One process's side of the bus. Everything that calls on it shares this.
+pub struct Bus {
+    config: BusConfig,
+    pub(crate) registry: Mutex<ServiceRegistry>,
+    pub(crate) watches: Watches,
+    sessions: Mutex<HashMap<u64, Weak<PeerShared>>>,
+    root: LocalObject,
+}
+
+impl Bus {
+    /// A bus without services and sessions.
+    pub fn new(config: BusConfig) -> Arc<Self> {
+        Arc::new_cyclic(|bus: &Weak<Self>| {
+            let stub = StubCell::root(Arc::new(SamgrStub::new(bus.clone())));
+            Self {
+                config,
+                registry: Mutex::default(),
+                watches: Watches::default(),
+                sessions: Mutex::default(),
+                root: LocalObject::anonymous(Arc::new(stub)),
+            }
+        })
+    }
+
+    /// What it was made with.
+    pub fn config(&self) -> &BusConfig {
+        &self.config
+    }
+
+    /// Who we are.
+    pub fn party(&self) -> Party {
+        self.config.party
+    }
+
+    /// The services of this process.
+    pub fn samgr(self: &Arc<Self>) -> LocalAbilityManager {
+        LocalAbilityManager::new(Arc::clone(self))
+    }
+
+    /// Declares a stub of this process dead: its registrations are removed, whoever holds a proxy of it is told, and
+    /// no call reaches it any more. Whether it was alive.
+    pub fn revoke(&self, object: &RemoteObject) -> bool {
+        let Some(local) = object.local() else { return false };
+        if !local.stub.revoke() {
+            return false;
+        }
+        let number = local.stub.number();
+        let removed = self.registry().remove_stub(number);
+        for service in removed.iter().filter_map(LocalObject::registration) {
+            self.watches.changed(service, None);
+        }
+        self.kill(DeathReason::Revoked, |object| object.stub.number() == number);
+        true
+    }
+
+    /// How many sessions there are.
+    pub fn session_count(&self) -> usize {
+        self.sessions().len()
+    }
+
+    pub(crate) fn registry(&self) -> MutexGuard<'_, ServiceRegistry> {
+        self.registry.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn sessions(&self) -> MutexGuard<'_, HashMap<u64, Weak<PeerShared>>> {
+        self.sessions.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Tells every peer that holds what `matches` picks that it is dead.
+    pub(crate) fn kill(&self, reason: DeathReason, matches: impl Fn(&LocalObject) -> bool) {
+        let peers: Vec<_> = self.sessions().values().filter_map(Weak::upgrade).collect();
+        for peer in peers {
+            peer.run(|state, _| state.session.kill(reason, &matches));
+        }
+    }
+
+    /// The registration is gone: proxies of it die.
+    pub(crate) fn kill_registration(&self, service: ServiceId, removed: &LocalObject) {
+        let number = removed.registration.as_ref().map(|registration| registration.number);
+        self.kill(DeathReason::ServiceRemoved, |object| {
+            object.registration() == Some(service)
+                && object.registration.as_ref().map(|registration| registration.number) == number
+        });
+    }
+
+    pub(crate) fn root(&self) -> LocalObject {
+        self.root.clone()
+    }
+
+    pub(crate) fn next_chain(&self) -> u64 {
+        dispatch::next_chain()
+    }
+
+    pub(crate) fn add_peer(&self, name: u64, peer: &Peer) {
+        self.sessions().insert(name, Arc::downgrade(&peer.shared));
+    }
+
+    pub(crate) fn forget_peer(&self, name: u64) {
+        self.sessions().remove(&name);
+    }
+}
+
+impl std::fmt::Debug for Bus {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Bus").field("party", &self.config.party).finish_non_exhaustive()
+    }
+}

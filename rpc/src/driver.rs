@@ -1,0 +1,292 @@
+//! Moves bytes between a session and its link. The tasks here are the only ones that wait for a peer:
+//!
+//! * a task per lane reads frames into the session and writes what the session queued,
+//! * the timer tells the session the time when something is due,
+//! * a task per bulk stream, in either direction,
+//! * one that waits for the end of the link.
+//!
+//! A lane never stops reading because a handler is slow or a queue is full: what may be under way is bounded by what
+//! both ends agreed on, not by the transport.
+
+use std::{
+    future::poll_fn,
+    sync::Arc,
+    task::{Context, Poll},
+};
+
+use bytes::{Buf, Bytes, BytesMut};
+use proto::{
+    DecodeError,
+    frame::{Frame, FrameReader, Status},
+    message::DeathReason,
+};
+
+use crate::{
+    limits,
+    link::{BulkReceive, Lane, LinkClosed},
+    opening::close_code,
+    parcel::MAX_RAW_DATA,
+    peer::{Peer, PeerShared, SessionEnd, now},
+    session::{OutgoingBulk, PeerFault},
+};
+
+/// How many times a lane reads before it lets others run.
+const READS_PER_POLL: usize = 32;
+/// An empty buffer larger than this is given back.
+const IDLE_BUFFER: usize = 4096;
+
+/// Starts the tasks of a session.
+pub(crate) fn start(peer: &Peer, control: Lane, control_buffer: FrameReader, lanes: Vec<Lane>) {
+    let shared = &peer.shared;
+    let runtime = shared.runtime();
+    let readers = std::iter::once(control_buffer).chain(std::iter::repeat_with(FrameReader::new));
+    let lanes = std::iter::once(control).chain(lanes).zip(readers);
+    for (number, (lane, frames)) in lanes.enumerate() {
+        runtime.spawn(drive_lane(Arc::clone(shared), number as u16, lane, frames));
+    }
+    runtime.spawn(drive_timer(Arc::clone(shared)));
+    runtime.spawn(accept_bulk(Arc::clone(shared)));
+    runtime.spawn(watch_link(Arc::clone(shared)));
+}
+
+/// Runs one lane until it or the session ends.
+async fn drive_lane(peer: Arc<PeerShared>, number: u16, mut lane: Lane, mut frames: FrameReader) {
+    let mut outgoing = BytesMut::new();
+    let ended = peer.ended();
+    tokio::pin!(ended);
+    let lane_end = poll_fn(|cx| {
+        if ended.as_mut().poll(cx).is_ready() {
+            return Poll::Ready(Ok(()));
+        }
+        if let Poll::Ready(end) = poll_receive(&peer, number, &mut lane, &mut frames, cx) {
+            return Poll::Ready(end);
+        }
+        poll_send(&peer, number, &mut lane, &mut outgoing, cx)
+    });
+    if let Err(fault) = lane_end.await {
+        peer.fault(fault);
+    }
+}
+
+/// Reads what is there. Ready at the end of the lane: the link says why, and `watch_link` hears it.
+fn poll_receive(
+    peer: &PeerShared,
+    number: u16,
+    lane: &mut Lane,
+    frames: &mut FrameReader,
+    cx: &mut Context<'_>,
+) -> Poll<Result<(), PeerFault>> {
+    for _ in 0..READS_PER_POLL {
+        match lane.receive.poll_read(cx, frames.buffer()) {
+            Poll::Ready(Ok(0) | Err(_)) => return Poll::Ready(Ok(())),
+            Poll::Ready(Ok(_)) => receive(peer, number, frames)?,
+            Poll::Pending => {
+                if frames.is_empty() && frames.buffer().capacity() > IDLE_BUFFER {
+                    *frames.buffer() = BytesMut::new();
+                }
+                return Poll::Pending;
+            }
+        }
+    }
+    cx.waker().wake_by_ref();
+    Poll::Pending
+}
+
+/// Gives the session every whole frame, under one lock.
+fn receive(peer: &PeerShared, number: u16, frames: &mut FrameReader) -> Result<(), PeerFault> {
+    peer.run(|state, now| {
+        while let Some(bytes) = frames.next_frame()? {
+            if let Some(frame) = Frame::decode(bytes)? {
+                state.session.handle_frame(now, number, frame)?;
+            }
+        }
+        Ok(())
+    })
+}
+
+/// Writes what is queued; never ready but when the lane is gone.
+fn poll_send(
+    peer: &PeerShared,
+    number: u16,
+    lane: &mut Lane,
+    outgoing: &mut BytesMut,
+    cx: &mut Context<'_>,
+) -> Poll<Result<(), PeerFault>> {
+    loop {
+        if outgoing.is_empty() {
+            if outgoing.capacity() > IDLE_BUFFER {
+                *outgoing = BytesMut::new();
+            }
+            peer.poll_transmit(number, outgoing, cx.waker());
+            if outgoing.is_empty() {
+                return Poll::Pending;
+            }
+        }
+        match lane.send.poll_write(cx, outgoing) {
+            Poll::Ready(Ok(())) => {}
+            Poll::Ready(Err(_)) => return Poll::Ready(Ok(())),
+            Poll::Pending => return Poll::Pending,
+        }
+    }
+}
+
+/// Tells the session the time when something is due.
+async fn drive_timer(peer: Arc<PeerShared>) {
+    loop {
+        let due = peer.arm();
+        let wait = async {
+            match due {
+                Some(due) => tokio::time::sleep_until(due.into()).await,
+                None => std::future::pending().await,
+            }
+        };
+        tokio::select! {
+            () = wait => peer.run(|state, now| state.session.handle_timeout(now)),
+            () = peer.timer.notified() => {}
+            _ = peer.ended() => return,
+        }
+    }
+}
+
+/// Ends the session when its link ends.
+async fn watch_link(peer: Arc<PeerShared>) {
+    let closed = tokio::select! {
+        closed = peer.link().closed() => closed,
+        _ = peer.ended() => return,
+    };
+    let reason = match &closed {
+        LinkClosed::ByPeer { code, .. } if *code == close_code::REVOKED => {
+            DeathReason::AccessRevoked
+        }
+        _ => DeathReason::DeviceUnreachable,
+    };
+    peer.close(SessionEnd::Link(closed), reason);
+}
+
+/// Sends a bulk body on a stream of its own.
+pub(crate) fn spawn_bulk(peer: &Arc<PeerShared>, bulk: OutgoingBulk) {
+    let peer = Arc::clone(peer);
+    let runtime = peer.runtime().clone();
+    runtime.spawn(async move {
+        let OutgoingBulk { id, body, raw } = bulk;
+        let send = async {
+            let mut stream = peer.link().open_bulk(id).await?;
+            for piece in [body, raw] {
+                if !piece.is_empty() {
+                    stream.write(piece).await?;
+                }
+            }
+            stream.finish();
+            Ok::<_, crate::link::LinkError>(())
+        };
+        tokio::select! {
+            sent = send => if let Err(error) = sent {
+                tracing::debug!(%error, "bulk stream given up");
+            },
+            _ = peer.ended() => {}
+        }
+        peer.run(|state, _| state.session.bulk_sent());
+    });
+}
+
+/// Takes the bulk streams that the peer opens, each on a task of its own.
+async fn accept_bulk(peer: Arc<PeerShared>) {
+    loop {
+        let accepted = tokio::select! {
+            accepted = peer.link().accept_bulk() => accepted,
+            _ = peer.ended() => return,
+        };
+        let Ok((id, stream)) = accepted else { return };
+        let runtime = peer.runtime().clone();
+        let peer = Arc::clone(&peer);
+        runtime.spawn(async move {
+            let mut reserved = Reserved { peer: &peer, bytes: 0 };
+            let received = tokio::select! {
+                received = receive_bulk(stream, &mut reserved) => received,
+                _ = peer.ended() => return,
+            };
+            match received {
+                Ok(body) => {
+                    let taken = peer.run(|state, now| state.session.handle_bulk(now, id, body));
+                    drop(reserved);
+                    if let Err(fault) = taken {
+                        peer.fault(fault);
+                    }
+                }
+                Err(status) => peer.run(|state, _| state.session.handle_bulk_reset(id, status)),
+            }
+        });
+    }
+}
+
+/// Memory reserved for one body while it arrives.
+struct Reserved<'a> {
+    peer: &'a PeerShared,
+    bytes: usize,
+}
+
+impl Drop for Reserved<'_> {
+    fn drop(&mut self) {
+        self.peer.release_bulk(self.bytes);
+    }
+}
+
+/// Reads a body; memory grows with what has come, not with what was claimed.
+async fn receive_bulk(
+    mut stream: Box<dyn BulkReceive>,
+    reserved: &mut Reserved<'_>,
+) -> Result<Bytes, Status> {
+    let limit = limits::MAX_REMOTE_PARCEL + MAX_RAW_DATA;
+    let mut body = BytesMut::new();
+    loop {
+        let piece = match stream.read().await {
+            Ok(Some(piece)) => piece,
+            Ok(None) => return Ok(body.freeze()),
+            Err(_) => return Err(Status::Cancelled),
+        };
+        if body.len() + piece.len() > limit || !reserved.peer.reserve_bulk(piece.len()) {
+            return Err(Status::Busy);
+        }
+        reserved.bytes += piece.len();
+        if body.is_empty() && body.capacity() == 0 {
+            body.reserve(piece.len());
+        }
+        body.extend_from_slice(&piece);
+    }
+}
+
+/// Reads one frame of the control lane, for the opening.
+pub(crate) async fn read_frame(
+    lane: &mut Lane,
+    frames: &mut FrameReader,
+) -> Result<Option<Frame>, DecodeError> {
+    loop {
+        if let Some(bytes) = frames.next_frame()? {
+            match Frame::decode(bytes)? {
+                Some(frame) => return Ok(Some(frame)),
+                None => continue,
+            }
+        }
+        let read = poll_fn(|cx| lane.receive.poll_read(cx, frames.buffer())).await;
+        if !read.is_ok_and(|read| read > 0) {
+            return Ok(None);
+        }
+    }
+}
+
+/// Writes one frame to the control lane, for the opening. Whether the link was still there.
+pub(crate) async fn write_frame(lane: &mut Lane, frame: &Frame) -> bool {
+    let mut bytes = BytesMut::new();
+    frame.encode(&mut bytes);
+    while bytes.has_remaining() {
+        if poll_fn(|cx| lane.send.poll_write(cx, &mut bytes)).await.is_err() {
+            return false;
+        }
+    }
+    true
+}
+
+/// A deadline for an opening.
+pub(crate) fn handshake_deadline() -> tokio::time::Instant {
+    (now() + limits::HANDSHAKE_TIME).into()
+}

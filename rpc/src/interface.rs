@@ -1,0 +1,41 @@
+//! What an interface is called and what its methods look like, so that two ends that differ find out.
+
+use std::borrow::Cow;
+
+pub use proto::frame::MethodHash;
+
+/// An interface as `#[remote_interface]` writes it down.
+#[derive(Debug)]
+#[non_exhaustive]
+pub struct Interface {
+    /// Its descriptor, for example `org.example.Echo`.
+    pub descriptor: &'static str,
+    /// Its methods: code, and a hash of name and types.
+    pub methods: Vec<MethodHash>,
+}
+
+impl Interface {
+    /// An interface with these methods.
+    pub const fn new(descriptor: &'static str, methods: Vec<MethodHash>) -> Self {
+        Self { descriptor, methods }
+    }
+}
+
+/// 64 bits over a method's name and its types (FNV-1a): `name(arg,arg)->result`. Two ends that know a method by the
+/// same code but with other types get different values.
+pub fn method_hash(name: &str, args: &[Cow<'static, str>], result: &str) -> u64 {
+    let mut hash = 0xcbf2_9ce4_8422_2325_u64;
+    let mut add = |text: &str| {
+        for byte in text.bytes() {
+            hash = (hash ^ u64::from(byte)).wrapping_mul(0x0000_0100_0000_01b3);
+        }
+    };
+    add(name);
+    for (index, arg) in args.iter().enumerate() {
+        add(if index == 0 { "(" } else { "," });
+        add(arg);
+    }
+    add(")->");
+    add(result);
+    hash
+}

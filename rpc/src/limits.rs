@@ -1,0 +1,48 @@
+//! Every limit in one place, with its source.
+
+use std::time::Duration;
+
+use proto::message::PeerLimits;
+
+/// How long a call to another device waits by default (OpenHarmony `message_option.h`: 8 s).
+pub const DEFAULT_WAIT: Duration = Duration::from_secs(8);
+/// How long a call may wait at most (OpenHarmony `message_option.cpp`: 3,000 s).
+pub const MAX_WAIT: Duration = Duration::from_secs(3000);
+/// What raw data adds to the default wait, per MiB begun.
+pub const WAIT_PER_RAW_MIB: Duration = Duration::from_secs(1);
+/// The largest parcel to another device, in bytes: body and object table (OpenHarmony `buffer_object.h`: 1 MiB).
+pub const MAX_REMOTE_PARCEL: usize = 1024 * 1024;
+/// The largest parcel between processes of one device, in bytes (OpenHarmony: the binder buffer of 1 MiB - 2 pages).
+pub const MAX_LOCAL_PARCEL: usize = 1024 * 1024 - 8 * 1024;
+/// How deep a chain of calls may be.
+pub const MAX_CALL_DEPTH: u8 = 16;
+/// Calls in flight that only handlers may use, for the calls they make.
+pub const NESTED_CALLS_RESERVE: u32 = 16;
+/// Death links on one object.
+pub const DEATH_LINKS_PER_OBJECT: usize = 64;
+/// Death links on one peer's objects.
+pub const DEATH_LINKS_PER_PEER: usize = 1024;
+/// Services of one system ability manager (OpenHarmony samgr: 1,000).
+pub const MAX_SERVICES: usize = 1000;
+/// Requests of one object that run or wait.
+pub const DEFAULT_QUEUE: usize = 1024;
+/// Threads for blocking handlers (OpenHarmony `ipc_process_skeleton.h`: 16).
+pub const BLOCKING_THREADS: usize = 16;
+/// Call lanes by default.
+pub const DEFAULT_LANES: u16 = 8;
+/// Memory of one peer for bulk bodies that are arriving, in bytes.
+pub const BULK_MEMORY_PER_PEER: usize = 256 * 1024 * 1024;
+/// How long an opening may take, from the first byte to Welcome.
+pub const HANDSHAKE_TIME: Duration = Duration::from_secs(5);
+/// How long a close waits for what is under way.
+pub const DRAIN_TIME: Duration = Duration::from_millis(100);
+
+/// What we hold for a peer unless told otherwise.
+pub const DEFAULT_PEER_LIMITS: PeerLimits = PeerLimits {
+    calls_in_flight: 1024,
+    objects: 16_384,
+    objects_per_parcel: 64,
+    one_way_calls: 1000,
+    one_way_bytes: 1024 * 1024,
+    bulk_streams: 6,
+};

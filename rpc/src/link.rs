@@ -1,0 +1,139 @@
+//! What a session needs of a transport: lanes that keep their order, and streams beside them for what is long.
+
+mod memory;
+
+pub use memory::MemoryLink;
+
+use std::task::{Context, Poll};
+
+use async_trait::async_trait;
+use bytes::{Bytes, BytesMut};
+
+/// A connection to one peer.
+///
+/// Lane 0 is control; lanes from 1 carry calls. A link without streams of its own cuts bulk into small chunks and
+/// carries everything over one. Authentication is over before a link is made: who the peer is comes with it.
+#[async_trait]
+pub trait Link: Send + Sync + 'static {
+    /// Opens the control lane, or accepts it on the side that was dialled. Called once, first.
+    ///
+    /// # Errors
+    /// The link is gone.
+    async fn control(&self) -> Result<Lane, LinkError>;
+
+    /// Opens `count` call lanes, or accepts them on the side that was dialled; in their order. Called once.
+    ///
+    /// # Errors
+    /// The link is gone, or the other side opened something else.
+    async fn lanes(&self, count: u16) -> Result<Vec<Lane>, LinkError>;
+
+    /// Opens a stream for a bulk body.
+    ///
+    /// # Errors
+    /// The link is gone.
+    async fn open_bulk(&self, id: u64) -> Result<Box<dyn BulkSend>, LinkError>;
+
+    /// The next stream the peer opens for a bulk body.
+    ///
+    /// # Errors
+    /// The link is gone.
+    async fn accept_bulk(&self) -> Result<(u64, Box<dyn BulkReceive>), LinkError>;
+
+    /// Ends the link; what has not been written is lost.
+    fn close(&self, code: u32, text: &str);
+
+    /// Waits for the end of the link, by either side.
+    async fn closed(&self) -> LinkClosed;
+
+    /// What the transport is, for logs: `quic`, `unix`, `memory`.
+    fn transport(&self) -> &'static str;
+}
+
+/// Both directions of a lane.
+pub struct Lane {
+    /// Towards the peer.
+    pub send: Box<dyn LaneSend>,
+    /// From the peer.
+    pub receive: Box<dyn LaneReceive>,
+}
+
+impl std::fmt::Debug for Lane {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Lane").finish_non_exhaustive()
+    }
+}
+
+/// The sending half of a lane.
+pub trait LaneSend: Send + 'static {
+    /// Writes from the front of `bytes` and advances it; ready when at least something was taken.
+    fn poll_write(&mut self, cx: &mut Context<'_>, bytes: &mut BytesMut) -> Poll<Result<(), LinkError>>;
+}
+
+/// The receiving half of a lane.
+pub trait LaneReceive: Send + 'static {
+    /// Appends what has come; ready with 0 at the end of the lane.
+    fn poll_read(
+        &mut self,
+        cx: &mut Context<'_>,
+        buffer: &mut BytesMut,
+    ) -> Poll<Result<usize, LinkError>>;
+}
+
+/// A bulk stream towards the peer. Dropped before `finish`, it is reset.
+#[async_trait]
+pub trait BulkSend: Send + 'static {
+    /// Writes all of `bytes`, as fast as the peer takes them.
+    ///
+    /// # Errors
+    /// The link is gone, or the peer does not want the stream.
+    async fn write(&mut self, bytes: Bytes) -> Result<(), LinkError>;
+
+    /// Ends the stream.
+    fn finish(&mut self);
+}
+
+/// A bulk stream from the peer. Dropped before its end, it is stopped.
+#[async_trait]
+pub trait BulkReceive: Send + 'static {
+    /// The next bytes; `None` at the end of a stream that was finished.
+    ///
+    /// # Errors
+    /// The link is gone, or the peer gave the stream up.
+    async fn read(&mut self) -> Result<Option<Bytes>, LinkError>;
+}
+
+/// Why a link does not do what was asked.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum LinkError {
+    /// The link has ended.
+    #[error("link closed")]
+    Closed,
+    /// The peer gave up or refused this stream; the link lives.
+    #[error("stream reset")]
+    Reset,
+    /// The peer opened something no session opens.
+    #[error("unexpected stream")]
+    Unexpected,
+}
+
+/// Who ended a link, and why.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum LinkClosed {
+    /// We did.
+    ByUs,
+    /// The peer did, and said why.
+    ByPeer {
+        /// Its close code.
+        code: u32,
+        /// Its text; untrusted.
+        text: String,
+    },
+    /// The peer is not heard any more.
+    TimedOut,
+    /// The peer has restarted and knows nothing of the link.
+    Reset,
+    /// The transport failed.
+    Failed(String),
+}

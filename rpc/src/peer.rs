@@ -1,0 +1,460 @@
+//! One peer as everyone in this process shares it: the session under its lock, and what has to happen outside it.
+
+mod call;
+mod work;
+
+pub(crate) use call::{failure, max_parcel};
+
+use std::{
+    collections::HashMap,
+    sync::{
+        Arc, Mutex, MutexGuard, PoisonError, Weak,
+        atomic::{AtomicUsize, Ordering},
+    },
+    task::Waker,
+    time::Instant,
+};
+
+use bytes::BytesMut;
+use proto::{BootId, frame::ObjectKind, message::DeathReason};
+use tokio::{
+    sync::{Notify, watch},
+    task::AbortHandle,
+};
+
+use crate::{
+    bus::Bus,
+    call::Caller,
+    death::Recipient,
+    error::LinkToDeathError,
+    link::{Link, LinkClosed},
+    parcel::PassObjectError,
+    remote::{RemoteObject, RemoteProxy},
+    session::{
+        Delivered, ImportKey, LinkId, Outgoing, PeerFault, Scope, ServingId, Session, Usage,
+        passing_rules::{self, Holding, Party, Passing},
+    },
+};
+use work::Work;
+
+/// A session with one peer. Clones are the same session; it ends with [`close`](Self::close), with the link, or with
+/// the bus, not with the last clone.
+#[derive(Clone)]
+pub struct Peer {
+    pub(crate) shared: Arc<PeerShared>,
+    root: RemoteProxy,
+}
+
+/// Why a session ended.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum SessionEnd {
+    /// The link ended.
+    Link(LinkClosed),
+    /// The peer did what no peer may do.
+    Fault(PeerFault),
+    /// We closed it.
+    Closed(DeathReason),
+}
+
+/// What the driver, proxies and handlers of a session share.
+pub(crate) struct PeerShared {
+    bus: Arc<Bus>,
+    remote: Party,
+    scope: Scope,
+    boot: BootId,
+    name: u64,
+    caller: Caller,
+    link: Arc<dyn Link>,
+    runtime: tokio::runtime::Handle,
+    state: Mutex<State>,
+    /// The timer is to look again: something is due earlier than it knows.
+    pub(crate) timer: Notify,
+    /// One-way calls of a lane may be sent again.
+    credit: Vec<Notify>,
+    end: watch::Sender<Option<SessionEnd>>,
+    /// Bytes of bulk bodies that are arriving.
+    pub(crate) bulk_memory: AtomicUsize,
+    me: Weak<Self>,
+}
+
+/// What the lock guards: the session, and what belongs to its places. Nobody's code runs under it, and nothing is
+/// dropped under it that could run somebody's.
+pub(crate) struct State {
+    pub(crate) session: Session,
+    /// Who waits for a call, by its slot.
+    call_wakers: Vec<Option<Waker>>,
+    /// Who writes a lane, while it has nothing to write.
+    lane_wakers: Vec<Option<Waker>>,
+    /// Tasks of handlers, by their slot.
+    handlers: Vec<Option<AbortHandle>>,
+    proxies: HashMap<ImportKey, Weak<crate::remote::ProxyInner>>,
+    recipients: HashMap<LinkId, Recipient>,
+    /// What the timer waits for.
+    armed: Option<Instant>,
+}
+
+/// What a peer is, as the one who opened the session knows it.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct PeerInfo {
+    pub(crate) remote: Party,
+    pub(crate) name: u64,
+}
+
+impl Peer {
+    pub(crate) fn new(bus: Arc<Bus>, link: Arc<dyn Link>, session: Session, root: ImportKey, info: PeerInfo) -> Self {
+        let config = session.config();
+        let (scope, boot, lanes) = (config.scope, config.peer_boot, usize::from(config.lanes) + 1);
+        let object = proto::ObjectId { boot, number: crate::remote::LocalObject::ROOT };
+        let shared = Arc::new_cyclic(|me| PeerShared {
+            bus,
+            remote: info.remote,
+            scope,
+            boot,
+            name: info.name,
+            caller: Caller::remote(info.remote, scope, None, None),
+            link,
+            runtime: tokio::runtime::Handle::current(),
+            state: Mutex::new(State {
+                session,
+                call_wakers: Vec::new(),
+                lane_wakers: vec![None; lanes],
+                handlers: Vec::new(),
+                proxies: HashMap::new(),
+                recipients: HashMap::new(),
+                armed: None,
+            }),
+            timer: Notify::new(),
+            credit: (0..lanes).map(|_| Notify::new()).collect(),
+            end: watch::Sender::new(None),
+            bulk_memory: AtomicUsize::new(0),
+            me: me.clone(),
+        });
+        let root = shared.lock().import(&shared, root, ObjectKind::Anonymous, object);
+        Self { root, shared }
+    }
+
+    /// Who it is.
+    pub fn party(&self) -> Party {
+        self.shared.remote
+    }
+
+    /// Which start of its bus it is.
+    pub fn boot(&self) -> BootId {
+        self.shared.boot
+    }
+
+    /// The session's name, random, known to both ends.
+    pub fn session_name(&self) -> u64 {
+        self.shared.name
+    }
+
+    /// The peer's system ability manager.
+    pub(crate) fn root(&self) -> RemoteObject {
+        self.root.clone().into()
+    }
+
+    /// How much the session holds.
+    pub fn usage(&self) -> Usage {
+        self.shared.lock().session.usage()
+    }
+
+    /// Why it ended; `None` while it lives.
+    pub fn end(&self) -> Option<SessionEnd> {
+        self.shared.end.borrow().clone()
+    }
+
+    /// Waits for its end.
+    pub async fn ended(&self) -> SessionEnd {
+        self.shared.ended().await
+    }
+
+    /// Ends it at once: pending calls end as indeterminate, proxies die with `reason`. The peer is told `code` and
+    /// `text`.
+    pub fn close(&self, reason: DeathReason, code: u32, text: &str) {
+        self.shared.close(SessionEnd::Closed(reason), reason);
+        self.shared.link.close(code, text);
+    }
+
+    /// Ends it when what is under way has ended, at the latest after
+    /// [`DRAIN_TIME`](crate::limits::DRAIN_TIME). New calls of the peer are refused from now on.
+    pub async fn leave(&self, code: u32, text: &str) {
+        self.shared.run(|state, _| state.session.go_away(code, text));
+        let drained = async {
+            // A session has no event for "idle"; this is the one place that looks again and again, and not for long.
+            while !self.shared.lock().session.is_idle() && self.end().is_none() {
+                tokio::time::sleep(std::time::Duration::from_millis(1)).await;
+            }
+            // What was given to the link is written by its own tasks.
+            tokio::time::sleep(std::time::Duration::from_millis(5)).await;
+        };
+        let _ = tokio::time::timeout(crate::limits::DRAIN_TIME, drained).await;
+        self.close(DeathReason::DeviceUnreachable, code, text);
+    }
+}
+
+impl std::fmt::Debug for Peer {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Peer")
+            .field("device", &self.shared.remote.device)
+            .field("transport", &self.shared.link.transport())
+            .field("end", &self.end())
+            .finish_non_exhaustive()
+    }
+}
+
+impl PeerShared {
+    pub(crate) fn remote(&self) -> Party {
+        self.remote
+    }
+
+    pub(crate) fn scope(&self) -> Scope {
+        self.scope
+    }
+
+    pub(crate) fn bus(&self) -> &Arc<Bus> {
+        &self.bus
+    }
+
+    pub(crate) fn caller(&self) -> &Caller {
+        &self.caller
+    }
+
+    pub(crate) fn link(&self) -> &Arc<dyn Link> {
+        &self.link
+    }
+
+    pub(crate) fn runtime(&self) -> &tokio::runtime::Handle {
+        &self.runtime
+    }
+
+    pub(crate) fn lock(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Does something with the session, and then, outside the lock, what that left to be done.
+    pub(crate) fn run<R>(&self, command: impl FnOnce(&mut State, Instant) -> R) -> R {
+        let now = now();
+        let mut work = Work::default();
+        let result = {
+            let mut state = self.lock();
+            state.add_tags();
+            let result = command(&mut state, now);
+            if let Some(me) = self.me.upgrade() {
+                state.drain(&me, &mut work);
+            }
+            result
+        };
+        work.perform(self);
+        result
+    }
+
+    pub(crate) async fn ended(&self) -> SessionEnd {
+        let mut end = self.end.subscribe();
+        let ended = end.wait_for(Option::is_some).await.ok().and_then(|end| end.clone());
+        ended.unwrap_or(SessionEnd::Closed(DeathReason::DeviceUnreachable))
+    }
+
+    /// Ends the session; the first reason counts.
+    pub(crate) fn close(&self, end: SessionEnd, reason: DeathReason) {
+        let first = self.end.send_if_modified(|known| {
+            let first = known.is_none();
+            if first {
+                *known = Some(end.clone());
+            }
+            first
+        });
+        if first {
+            tracing::debug!(device = ?self.remote.device, ?end, "session ended");
+            self.run(|state, _| state.session.close(reason));
+            self.bus.forget_peer(self.name);
+        }
+    }
+
+    /// The peer did what no peer may do.
+    pub(crate) fn fault(&self, fault: PeerFault) {
+        tracing::warn!(device = ?self.remote.device, %fault, "peer broke the protocol");
+        self.close(SessionEnd::Fault(fault), DeathReason::DeviceUnreachable);
+        self.link.close(crate::opening::close_code::PROTOCOL, "protocol");
+    }
+
+    /// Puts a reference into the form in which it travels to this peer, if a rule does not forbid it.
+    pub(crate) fn pass(&self, object: &RemoteObject) -> Result<Outgoing, PassObjectError> {
+        if let Some(local) = object.local() {
+            return match local.stub.death() {
+                Some(_) => Err(PassObjectError::DeadObject),
+                None => Ok(Outgoing::Own(local.clone())),
+            };
+        }
+        let Some(proxy) = object.as_proxy() else { return Ok(Outgoing::Null) };
+        let held = Holding::Proxy { home: proxy.home(), dead: proxy.death().is_some() };
+        match passing_rules::decide(self.bus.party(), held, self.remote)? {
+            Passing::Home if std::ptr::eq(Arc::as_ptr(&proxy.0.peer), self) => {
+                Ok(Outgoing::Home(proxy.0.key))
+            }
+            // Two sessions with one process: only the one it came on can take it home.
+            Passing::Home | Passing::Grant => Err(PassObjectError::ThirdParty),
+        }
+    }
+
+    /// The same question for reply parcels, which know their receiver while they are written.
+    pub(crate) fn pass_check(&self) -> crate::parcel::PassCheck {
+        let me = self.me.clone();
+        Arc::new(move |object: &RemoteObject| {
+            let peer = me.upgrade().ok_or(PassObjectError::DeadObject)?;
+            peer.pass(object).map(drop)
+        })
+    }
+
+    pub(crate) fn import_death(&self, key: ImportKey) -> Option<DeathReason> {
+        self.lock().session.import_death(key)
+    }
+
+    /// The last reference to a proxy is gone.
+    pub(crate) fn drop_proxy(&self, key: ImportKey) {
+        self.run(|state, _| {
+            state.session.drop_hold(key);
+            if !state.session.has_import(key) {
+                state.proxies.remove(&key);
+            }
+        });
+    }
+
+    pub(crate) fn link_to_death(
+        &self,
+        key: ImportKey,
+        recipient: Recipient,
+    ) -> Result<LinkId, LinkToDeathError> {
+        self.run(|state, _| {
+            let link = state.session.link_to_death(key)?;
+            state.recipients.insert(link, recipient);
+            Ok(link)
+        })
+    }
+
+    pub(crate) fn unlink_to_death(&self, key: ImportKey, link: LinkId) -> bool {
+        // Taken out under the lock, dropped outside it: it is somebody's code.
+        let recipient = self.run(|state, _| {
+            state.session.unlink_to_death(key, link);
+            state.recipients.remove(&link)
+        });
+        recipient.is_some()
+    }
+
+    /// The recipient of a link, if it has not been taken back.
+    fn take_recipient(&self, link: LinkId) -> Option<Recipient> {
+        self.lock().recipients.remove(&link)
+    }
+
+    /// Remembers how to stop a handler, unless it is to stop already.
+    pub(crate) fn set_handler(&self, serving: ServingId, handle: AbortHandle) {
+        let mut state = self.lock();
+        if state.session.is_stopped(serving) {
+            drop(state);
+            handle.abort();
+            return;
+        }
+        let slot = serving.slot();
+        if state.handlers.len() <= slot {
+            state.handlers.resize_with(slot + 1, || None);
+        }
+        state.handlers[slot] = Some(handle);
+    }
+
+    /// What a lane has to write, swapped with `buffer`; when there is nothing, `waker` is woken once there is.
+    pub(crate) fn poll_transmit(&self, lane: u16, buffer: &mut BytesMut, waker: &Waker) {
+        let mut state = self.lock();
+        state.session.poll_transmit(lane, buffer);
+        if buffer.is_empty() {
+            let place = &mut state.lane_wakers[usize::from(lane)];
+            match place {
+                Some(known) if known.will_wake(waker) => {}
+                _ => *place = Some(waker.clone()),
+            }
+        }
+    }
+
+    /// Reserves memory for a piece of a bulk body.
+    pub(crate) fn reserve_bulk(&self, bytes: usize) -> bool {
+        let before = self.bulk_memory.fetch_add(bytes, Ordering::Relaxed);
+        if before + bytes > crate::limits::BULK_MEMORY_PER_PEER {
+            self.release_bulk(bytes);
+            return false;
+        }
+        true
+    }
+
+    pub(crate) fn release_bulk(&self, bytes: usize) {
+        self.bulk_memory.fetch_sub(bytes, Ordering::Relaxed);
+    }
+
+    /// When the session next wants to be told the time; remembers that the timer waits for it.
+    pub(crate) fn arm(&self) -> Option<Instant> {
+        let mut state = self.lock();
+        state.armed = state.session.poll_timeout();
+        state.armed
+    }
+}
+
+impl State {
+    fn add_tags(&mut self) {
+        let wanted = self.session.tags_wanted();
+        if wanted == 0 {
+            return;
+        }
+        let mut bytes = vec![0; wanted * 8];
+        if getrandom::fill(&mut bytes).is_err() {
+            // Without tags nothing new is exported, and that is said where it is tried.
+            return;
+        }
+        for tag in bytes.chunks_exact(8) {
+            let tag = tag.iter().fold(0, |tag, byte| tag << 8 | u64::from(*byte));
+            self.session.add_tag(tag & 0xff_ffff_ffff);
+        }
+    }
+
+    /// The proxy of an object that was delivered: the one we have, or a new one.
+    pub(crate) fn import(
+        &mut self,
+        peer: &Arc<PeerShared>,
+        key: ImportKey,
+        kind: ObjectKind,
+        id: proto::ObjectId,
+    ) -> RemoteProxy {
+        if let Some(known) = self.proxies.get(&key).and_then(Weak::upgrade) {
+            // It has a hold of its own.
+            self.session.drop_hold(key);
+            return RemoteProxy(known);
+        }
+        let proxy =
+            Arc::new(crate::remote::ProxyInner { peer: Arc::clone(peer), key, kind, id });
+        self.proxies.insert(key, Arc::downgrade(&proxy));
+        RemoteProxy(proxy)
+    }
+
+    /// The objects of a parcel that has arrived.
+    pub(crate) fn take_objects(
+        &mut self,
+        peer: &Arc<PeerShared>,
+        objects: Vec<Delivered>,
+    ) -> Vec<Option<RemoteObject>> {
+        if objects.is_empty() {
+            return Vec::new();
+        }
+        objects
+            .into_iter()
+            .map(|object| match object {
+                Delivered::Null => None,
+                Delivered::Home(own) => Some(RemoteObject::from_local(own)),
+                Delivered::Import { key, kind, object, .. } => {
+                    Some(self.import(peer, key, kind, object).into())
+                }
+            })
+            .collect()
+    }
+}
+
+/// The clock of the runtime, which tests can stop. The only place in this crate that reads one.
+pub(crate) fn now() -> Instant {
+    tokio::time::Instant::now().into_std()
+}

@@ -1,0 +1,260 @@
+//! Calling: from a parcel and an option to a reply.
+
+use std::{
+    future::Future,
+    pin::Pin,
+    sync::Arc,
+    task::{Context as TaskContext, Poll, Waker},
+    time::{Duration, Instant},
+};
+
+use bytes::Bytes;
+use proto::{
+    CallId,
+    frame::{ExtensionKind, Extensions, Status},
+};
+
+use super::{PeerShared, now};
+use crate::{
+    Parcel,
+    call::CallOption,
+    context,
+    error::SendRequestError,
+    interface::Interface,
+    limits,
+    remote::RemoteObject,
+    session::{
+        Arrived, Body, CallRequest, Context, ImportKey, Outcome, Outgoing, Scope, StartCallError,
+    },
+};
+
+impl PeerShared {
+    /// Makes a call.
+    pub(crate) async fn transact(
+        self: &Arc<Self>,
+        target: ImportKey,
+        code: u32,
+        interface: Option<&'static Interface>,
+        data: &Parcel,
+        option: CallOption,
+    ) -> Result<Parcel, SendRequestError> {
+        let parts = data.wire_parts();
+        let body = Body { parts: [parts.data, &parts.offsets], raw: parts.raw };
+        self.check_size(body.len())?;
+        let objects = self.pass_all(parts.objects)?;
+        let wait = option.effective_wait(self.scope, body.raw.map_or(0, Bytes::len));
+        let context = self.child_context(wait)?;
+        let request = CallRequest {
+            target,
+            code,
+            interface,
+            one_way: option.is_one_way(),
+            idempotent: option.is_idempotent(),
+            context,
+            body,
+            objects: &objects,
+        };
+        if option.is_one_way() {
+            self.send_one_way(&request, option, wait).await?;
+            return Ok(Parcel::new());
+        }
+        let id = self.run(|state, now| state.session.start_call(now, &request));
+        let id = match id {
+            Ok(Some(id)) => id,
+            Ok(None) => return Ok(Parcel::new()),
+            Err(error) => return Err(start_error(error)),
+        };
+        match (Call { peer: self, id: Some(id) }).await {
+            Ended::Replied { body, raw, objects } => Parcel::from_wire(body, objects, raw)
+                .map_err(|_| SendRequestError::MalformedReply),
+            Ended::Failed { status, extensions } => Err(failure(code, status, &extensions)),
+            Ended::TimedOut => {
+                Err(SendRequestError::TimedOut { after: wait.unwrap_or_default() })
+            }
+            Ended::Indeterminate => Err(SendRequestError::Indeterminate),
+        }
+    }
+
+    /// Sends a one-way call when the peer has room for it.
+    async fn send_one_way(
+        &self,
+        request: &CallRequest<'_>,
+        option: CallOption,
+        wait: Option<Duration>,
+    ) -> Result<(), SendRequestError> {
+        loop {
+            let lane = match self.run(|state, now| state.session.start_call(now, request)) {
+                Ok(_) => return Ok(()),
+                Err(StartCallError::NoCredit { lane }) => lane,
+                Err(error) => return Err(start_error(error)),
+            };
+            if !option.waits_for_credit() {
+                return Err(start_error(StartCallError::NoCredit { lane }));
+            }
+            // Registered before the second look, so that credit which comes in between is not missed.
+            let credit = self.credit[usize::from(lane)].notified();
+            tokio::pin!(credit);
+            credit.as_mut().enable();
+            match self.run(|state, now| state.session.start_call(now, request)) {
+                Ok(_) => return Ok(()),
+                Err(StartCallError::NoCredit { .. }) => {}
+                Err(error) => return Err(start_error(error)),
+            }
+            match request.context.deadline {
+                None => credit.await,
+                Some(deadline) => {
+                    let waited = tokio::time::timeout_at(deadline.into(), credit).await;
+                    waited.map_err(|_| SendRequestError::TimedOut { after: wait.unwrap_or_default() })?;
+                }
+            }
+        }
+    }
+
+    fn check_size(&self, size: usize) -> Result<(), SendRequestError> {
+        let limit = max_parcel(self.scope);
+        if size > limit {
+            return Err(SendRequestError::RequestTooLarge { size, limit });
+        }
+        Ok(())
+    }
+
+    fn pass_all(&self, objects: &[Option<RemoteObject>]) -> Result<Vec<Outgoing>, SendRequestError> {
+        if objects.is_empty() {
+            return Ok(Vec::new());
+        }
+        let pass = |(index, object): (usize, &Option<RemoteObject>)| match object {
+            None => Ok(Outgoing::Null),
+            Some(object) => {
+                self.pass(object).map_err(|reason| SendRequestError::Pass { index, reason })
+            }
+        };
+        objects.iter().enumerate().map(pass).collect()
+    }
+
+    /// What this call hands down: inside a handler its chain goes on, and its deadline is not outlived.
+    fn child_context(&self, wait: Option<Duration>) -> Result<Context, SendRequestError> {
+        let own: Option<Instant> = wait.map(|wait| now() + wait);
+        let Some(outer) = context::current() else {
+            return Ok(Context { deadline: own, chain: self.bus.next_chain(), depth: 0 });
+        };
+        if outer.depth >= limits::MAX_CALL_DEPTH {
+            return Err(SendRequestError::TooDeep { limit: limits::MAX_CALL_DEPTH });
+        }
+        let deadline = [own, outer.deadline].into_iter().flatten().min();
+        Ok(Context { deadline, chain: outer.chain, depth: outer.depth + 1 })
+    }
+
+    fn poll_call(self: &Arc<Self>, id: CallId, waker: &Waker) -> Poll<Ended> {
+        let mut state = self.lock();
+        let Some(outcome) = state.session.take_outcome(id) else {
+            let slot = id.slot as usize;
+            if state.call_wakers.len() <= slot {
+                state.call_wakers.resize(slot + 1, None);
+            }
+            match &mut state.call_wakers[slot] {
+                Some(known) if known.will_wake(waker) => {}
+                place => *place = Some(waker.clone()),
+            }
+            return Poll::Pending;
+        };
+        Poll::Ready(match outcome {
+            Outcome::Replied(Arrived { body, raw, objects }) => {
+                Ended::Replied { body, raw, objects: state.take_objects(self, objects) }
+            }
+            Outcome::Failed { status, extensions } => Ended::Failed { status, extensions },
+            Outcome::TimedOut => Ended::TimedOut,
+            Outcome::Indeterminate => Ended::Indeterminate,
+        })
+    }
+}
+
+/// The largest parcel to a peer of this scope.
+pub(crate) fn max_parcel(scope: Scope) -> usize {
+    match scope {
+        Scope::OtherDevice => limits::MAX_REMOTE_PARCEL,
+        Scope::SameDevice => limits::MAX_LOCAL_PARCEL,
+    }
+}
+
+/// An outcome with its objects in hand.
+enum Ended {
+    Replied { body: Bytes, raw: Option<Bytes>, objects: Vec<Option<RemoteObject>> },
+    Failed { status: Status, extensions: Extensions },
+    TimedOut,
+    Indeterminate,
+}
+
+/// A call under way. Dropping it cancels the call.
+struct Call<'a> {
+    peer: &'a Arc<PeerShared>,
+    id: Option<CallId>,
+}
+
+impl Future for Call<'_> {
+    type Output = Ended;
+
+    fn poll(mut self: Pin<&mut Self>, cx: &mut TaskContext<'_>) -> Poll<Ended> {
+        let Some(id) = self.id else { return Poll::Ready(Ended::Indeterminate) };
+        let ended = self.peer.poll_call(id, cx.waker());
+        if ended.is_ready() {
+            self.id = None;
+        }
+        ended
+    }
+}
+
+impl Drop for Call<'_> {
+    fn drop(&mut self) {
+        if let Some(id) = self.id {
+            self.peer.run(|state, _| state.session.abandon(id));
+        }
+    }
+}
+
+fn start_error(error: StartCallError) -> SendRequestError {
+    let busy = |limit: u32| SendRequestError::Busy { limit: Some(limit.into()), retry_after: None };
+    match error {
+        StartCallError::Dead(reason) => SendRequestError::DeadObject { reason },
+        StartCallError::PeerLeaving => SendRequestError::ShuttingDown,
+        StartCallError::TooManyCalls { limit } | StartCallError::TooManyObjects { limit } => {
+            busy(limit)
+        }
+        StartCallError::NoCredit { .. } => SendRequestError::Busy { limit: None, retry_after: None },
+    }
+}
+
+/// The one place that turns a status into an error.
+pub(crate) fn failure(code: u32, status: Status, extensions: &Extensions) -> SendRequestError {
+    let text = || {
+        let text = extensions.get(ExtensionKind::Text).unwrap_or_default();
+        String::from_utf8_lossy(text).into_owned()
+    };
+    match status {
+        Status::App(code) => SendRequestError::Service(code),
+        Status::BadObject => SendRequestError::BadObject,
+        Status::Dead => SendRequestError::DeadObject { reason: crate::DeathReason::Revoked },
+        Status::UnknownMethod => SendRequestError::UnknownMethod { code },
+        Status::InterfaceMismatch => SendRequestError::InterfaceMismatch,
+        Status::Refused => SendRequestError::Refused,
+        Status::Busy => SendRequestError::Busy {
+            limit: extensions
+                .get(ExtensionKind::Limit)
+                .and_then(|bytes| bytes.first_chunk::<8>())
+                .map(|limit| u64::from_le_bytes(*limit)),
+            retry_after: extensions
+                .get(ExtensionKind::RetryAfter)
+                .and_then(|bytes| bytes.first_chunk::<4>())
+                .map(|ms| Duration::from_millis(u32::from_le_bytes(*ms).into())),
+        },
+        // The callee's clock was a little ahead of ours.
+        Status::Expired => SendRequestError::TimedOut { after: Duration::ZERO },
+        Status::Cancelled => SendRequestError::Cancelled,
+        Status::ReplyTooLarge => SendRequestError::ReplyTooLarge,
+        Status::MalformedParcel => SendRequestError::MalformedRequest,
+        Status::Panicked => SendRequestError::Panicked,
+        Status::TooDeep => SendRequestError::TooDeep { limit: limits::MAX_CALL_DEPTH },
+        Status::PassRefused => SendRequestError::ReplyPassRefused,
+        Status::ShuttingDown => SendRequestError::ShuttingDown,
+        _ => SendRequestError::Internal(text()),
+    }
+}

@@ -1,0 +1,298 @@
+//! Objects: stubs of this process, proxies of stubs elsewhere, and references to either.
+
+mod local;
+mod proxy;
+
+pub use local::LocalObject;
+pub use proxy::RemoteProxy;
+pub(crate) use local::{LocalObjectKey, Registration, StubCell};
+pub(crate) use proxy::ProxyInner;
+
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use proto::DeviceId;
+
+use crate::{
+    Parcel,
+    call::{CallOption, Caller},
+    death::{DeathLink, DeathReason, DeathRecipient},
+    dispatch,
+    error::{HandlerError, LinkToDeathError, SendRequestError},
+    interface::{Interface, MethodHash},
+    limits,
+};
+
+/// The service side of an object: what runs when somebody calls it.
+///
+/// Usually written by `#[remote_interface]`; by hand it looks like this:
+///
+/// ```
+/// use softbus_rpc::{Caller, HandlerError, Parcel, RemoteObject, RemoteStub, async_trait};
+///
+/// struct Adder;
+///
+/// #[async_trait]
+/// impl RemoteStub for Adder {
+///     fn descriptor(&self) -> &str {
+///         "org.example.Adder"
+///     }
+///
+///     async fn on_remote_request(
+///         &self,
+///         _caller: &Caller,
+///         code: u32,
+///         data: &mut Parcel,
+///         reply: &mut Parcel,
+///     ) -> Result<(), HandlerError> {
+///         match code {
+///             1 => {
+///                 let sum = data.read_i32()? + data.read_i32()?;
+///                 reply.write_i32(sum)?;
+///                 Ok(())
+///             }
+///             _ => Err(HandlerError::UnknownMethod),
+///         }
+///     }
+/// }
+///
+/// let adder = RemoteObject::new(Adder);
+/// ```
+#[async_trait]
+pub trait RemoteStub: Send + Sync + 'static {
+    /// The interface descriptor, for example `org.example.Echo`. Asked once.
+    fn descriptor(&self) -> &str;
+
+    /// The methods as a generated stub knows them; a stub that lists none is not checked for them. Asked once.
+    fn methods(&self) -> Vec<MethodHash> {
+        Vec::new()
+    }
+
+    /// How requests are run. Asked once.
+    fn options(&self) -> StubOptions {
+        StubOptions::default()
+    }
+
+    /// Serves one request. Dropped where it waits when the caller cancels, its deadline passes or it goes away.
+    ///
+    /// The status always reaches a caller that waits; with an error nothing of `reply` does.
+    ///
+    /// # Errors
+    /// What the caller is told.
+    async fn on_remote_request(
+        &self,
+        caller: &Caller,
+        code: u32,
+        data: &mut Parcel,
+        reply: &mut Parcel,
+    ) -> Result<(), HandlerError>;
+}
+
+/// How the requests of a stub are run.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Execution {
+    /// A task each, side by side. The default.
+    Concurrent,
+    /// One at a time, in the order they came. A request that belongs to a chain of calls which the stub is already
+    /// serving runs at once: waiting would be for ever.
+    Serial,
+    /// Where the request arrives, without a task. For handlers that answer at once; one that waits after all goes on
+    /// in a task. The fastest, and the one where a slow handler delays others.
+    Inline,
+}
+
+/// How a stub is run and how much of it at a time.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct StubOptions {
+    /// How requests are run.
+    pub execution: Execution,
+    /// How many requests may run or wait; a further one is answered `Busy`.
+    pub queue: usize,
+}
+
+impl Default for StubOptions {
+    /// [`Execution::Concurrent`], 1,024 requests.
+    fn default() -> Self {
+        Self { execution: Execution::Concurrent, queue: limits::DEFAULT_QUEUE }
+    }
+}
+
+impl StubOptions {
+    /// The default options with this execution.
+    pub fn execution(execution: Execution) -> Self {
+        Self { execution, ..Self::default() }
+    }
+
+    /// At most this many requests may run or wait.
+    #[must_use]
+    pub fn queue(mut self, requests: usize) -> Self {
+        self.queue = requests;
+        self
+    }
+}
+
+/// A reference to an object: a stub of this process, or a proxy of a stub elsewhere. Calls look the same.
+///
+/// Equal references are references to the same object, wherever they came from.
+#[derive(Clone, Debug)]
+pub struct RemoteObject(Repr);
+
+#[derive(Clone, Debug)]
+enum Repr {
+    Local(LocalObject),
+    Remote(RemoteProxy),
+}
+
+impl RemoteObject {
+    /// A stub, as an object that can be registered, passed and called. Each call makes an object of its own: keep the
+    /// reference rather than making it again.
+    pub fn new(stub: impl RemoteStub) -> Self {
+        Self::from_arc(Arc::new(stub))
+    }
+
+    /// As [`new`](Self::new), for a stub that is shared with others.
+    pub fn from_arc(stub: Arc<dyn RemoteStub>) -> Self {
+        Self(Repr::Local(LocalObject::anonymous(Arc::new(StubCell::new(stub)))))
+    }
+
+    pub(crate) fn from_local(local: LocalObject) -> Self {
+        Self(Repr::Local(local))
+    }
+
+    pub(crate) fn local(&self) -> Option<&LocalObject> {
+        match &self.0 {
+            Repr::Local(local) => Some(local),
+            Repr::Remote(_) => None,
+        }
+    }
+
+    /// The proxy, if it is one.
+    pub fn as_proxy(&self) -> Option<&RemoteProxy> {
+        match &self.0 {
+            Repr::Local(_) => None,
+            Repr::Remote(proxy) => Some(proxy),
+        }
+    }
+
+    /// The device of the stub; `None` for a stub of this process.
+    pub fn device(&self) -> Option<DeviceId> {
+        self.as_proxy().map(RemoteProxy::device)
+    }
+
+    /// Whether the object is dead. It stays so.
+    pub fn is_dead(&self) -> bool {
+        self.death().is_some()
+    }
+
+    /// Why the object is dead, if it is.
+    pub fn death(&self) -> Option<DeathReason> {
+        match &self.0 {
+            Repr::Local(local) => local.stub.death(),
+            Repr::Remote(proxy) => proxy.death(),
+        }
+    }
+
+    /// Sends a request, and waits for its reply unless `option` is one-way (an empty parcel then). The parcel can be
+    /// sent again.
+    ///
+    /// Dropping the future cancels the call: the handler is told, and dropped where it waits.
+    ///
+    /// # Errors
+    /// [`SendRequestError`]; after an error the object can still be called unless the error says that it is dead.
+    pub async fn send_request(
+        &self,
+        code: u32,
+        data: &Parcel,
+        option: CallOption,
+    ) -> Result<Parcel, SendRequestError> {
+        if !crate::call::is_method(code) {
+            return Err(SendRequestError::InvalidCode { code });
+        }
+        self.transact(code, None, data, option).await
+    }
+
+    /// As [`send_request`](Self::send_request), for a caller that speaks a generated interface: the other side checks
+    /// that it is the one the stub has. The check costs nothing but a few bytes before the first call.
+    ///
+    /// # Errors
+    /// [`SendRequestError`], [`InterfaceMismatch`](SendRequestError::InterfaceMismatch) among them.
+    pub async fn send_typed(
+        &self,
+        interface: &'static Interface,
+        code: u32,
+        data: &Parcel,
+        option: CallOption,
+    ) -> Result<Parcel, SendRequestError> {
+        if !crate::call::is_method(code) {
+            return Err(SendRequestError::InvalidCode { code });
+        }
+        self.transact(code, Some(interface), data, option).await
+    }
+
+    /// Asks whether the object answers.
+    ///
+    /// # Errors
+    /// [`SendRequestError`]: it does not.
+    pub async fn ping(&self, option: CallOption) -> Result<(), SendRequestError> {
+        let code = proto::openharmony::code::PING_TRANSACTION;
+        self.transact(code, None, &Parcel::new(), option).await?;
+        Ok(())
+    }
+
+    /// Asks the stub for its interface descriptor.
+    ///
+    /// # Errors
+    /// [`SendRequestError`].
+    pub async fn descriptor(&self) -> Result<String, SendRequestError> {
+        let code = proto::openharmony::code::INTERFACE_TRANSACTION;
+        let mut reply = self.transact(code, None, &Parcel::new(), CallOption::two_way()).await?;
+        reply.read_string16().map_err(|_| SendRequestError::MalformedReply)
+    }
+
+    async fn transact(
+        &self,
+        code: u32,
+        interface: Option<&'static Interface>,
+        data: &Parcel,
+        option: CallOption,
+    ) -> Result<Parcel, SendRequestError> {
+        match &self.0 {
+            Repr::Local(local) => dispatch::call_local(local, code, interface, data, option).await,
+            Repr::Remote(proxy) => proxy.transact(code, interface, data, option).await,
+        }
+    }
+
+    /// Asks to be told, once, when the object dies.
+    ///
+    /// # Errors
+    /// [`LinkToDeathError`]; over RPC only services registered with their device's system ability manager can be
+    /// watched.
+    pub fn link_to_death(
+        &self,
+        recipient: impl DeathRecipient,
+    ) -> Result<DeathLink, LinkToDeathError> {
+        match &self.0 {
+            Repr::Local(_) => Err(LinkToDeathError::LocalStub),
+            Repr::Remote(proxy) => proxy.link_to_death(Arc::new(recipient)),
+        }
+    }
+}
+
+impl From<RemoteProxy> for RemoteObject {
+    fn from(proxy: RemoteProxy) -> Self {
+        Self(Repr::Remote(proxy))
+    }
+}
+
+impl PartialEq for RemoteObject {
+    fn eq(&self, other: &Self) -> bool {
+        match (&self.0, &other.0) {
+            (Repr::Local(a), Repr::Local(b)) => a.stub.number() == b.stub.number(),
+            (Repr::Remote(a), Repr::Remote(b)) => a == b,
+            _ => false,
+        }
+    }
+}
+
+impl Eq for RemoteObject {}

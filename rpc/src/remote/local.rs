@@ -1,0 +1,156 @@
+//! Stubs of this process.
+
+use std::sync::{
+    Arc, OnceLock,
+    atomic::{AtomicU64, Ordering},
+};
+
+use proto::{BootId, DeviceId, ObjectId, ServiceId, message::DeathReason};
+
+use super::{RemoteStub, StubOptions};
+use crate::{
+    dispatch::Gate, interface::MethodHash, registry::Allow, session::passing_rules::Party,
+};
+
+/// A stub with what the bus has to know of it. One per stub: it is the stub's identity.
+pub(crate) struct StubCell {
+    pub(crate) stub: Arc<dyn RemoteStub>,
+    /// Never used again in this process, so that no export is taken for another.
+    number: u64,
+    // Asked once: a session must not run the stub's code.
+    descriptor: String,
+    methods: Vec<MethodHash>,
+    options: StubOptions,
+    pub(crate) gate: Gate,
+    dead: OnceLock<DeathReason>,
+    /// The bus it was first offered on.
+    home: OnceLock<Party>,
+}
+
+impl StubCell {
+    pub(super) fn new(stub: Arc<dyn RemoteStub>) -> Self {
+        static NUMBERS: AtomicU64 = AtomicU64::new(LocalObject::ROOT + 1);
+        Self::numbered(stub, NUMBERS.fetch_add(1, Ordering::Relaxed))
+    }
+
+    /// A bus's system ability manager.
+    pub(crate) fn root(stub: Arc<dyn RemoteStub>) -> Self {
+        Self::numbered(stub, LocalObject::ROOT)
+    }
+
+    fn numbered(stub: Arc<dyn RemoteStub>, number: u64) -> Self {
+        let options = stub.options();
+        Self {
+            number,
+            descriptor: stub.descriptor().to_owned(),
+            methods: stub.methods(),
+            gate: Gate::new(&options),
+            options,
+            dead: OnceLock::new(),
+            home: OnceLock::new(),
+            stub,
+        }
+    }
+
+    pub(crate) fn number(&self) -> u64 {
+        self.number
+    }
+
+    pub(crate) fn descriptor(&self) -> &str {
+        &self.descriptor
+    }
+
+    pub(crate) fn options(&self) -> &StubOptions {
+        &self.options
+    }
+
+    pub(crate) fn death(&self) -> Option<DeathReason> {
+        self.dead.get().copied()
+    }
+
+    pub(crate) fn set_home(&self, party: Party) {
+        let _ = self.home.set(party);
+    }
+
+    /// Who calls when this process calls it: nobody in particular while it was never offered on a bus.
+    pub(crate) fn home(&self) -> Party {
+        let nobody = Party { device: DeviceId::from_bytes([0; 32]), process: 0 };
+        self.home.get().copied().unwrap_or(nobody)
+    }
+
+    /// Whether it was alive until now.
+    pub(crate) fn revoke(&self) -> bool {
+        self.dead.set(DeathReason::Revoked).is_ok()
+    }
+}
+
+impl std::fmt::Debug for StubCell {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Stub")
+            .field("number", &self.number)
+            .field("descriptor", &self.descriptor)
+            .finish_non_exhaustive()
+    }
+}
+
+/// A registration of a stub with the system ability manager: an identity of its own beside the stub's.
+#[derive(Debug)]
+pub(crate) struct Registration {
+    pub(crate) service: ServiceId,
+    /// Never used again in this process.
+    pub(crate) number: u64,
+    pub(crate) allow: Option<Allow>,
+}
+
+impl Registration {
+    /// Whether a device may call. This device always may.
+    pub(crate) fn admits(&self, device: DeviceId) -> bool {
+        self.allow.as_ref().is_some_and(|allow| allow.admits(device))
+    }
+}
+
+/// What a session exports: a stub, anonymous or as one registration of it.
+#[derive(Clone, Debug)]
+pub struct LocalObject {
+    pub(crate) stub: Arc<StubCell>,
+    pub(crate) registration: Option<Arc<Registration>>,
+}
+
+/// Tells exports apart.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(crate) struct LocalObjectKey {
+    stub: u64,
+    registration: u64,
+}
+
+impl LocalObject {
+    /// The number of a bus's system ability manager.
+    pub(crate) const ROOT: u64 = 0;
+
+    pub(crate) fn anonymous(stub: Arc<StubCell>) -> Self {
+        Self { stub, registration: None }
+    }
+
+    pub(crate) fn key(&self) -> LocalObjectKey {
+        LocalObjectKey {
+            stub: self.stub.number,
+            registration: self.registration.as_ref().map_or(0, |registration| registration.number),
+        }
+    }
+
+    pub(crate) fn id(&self, boot: BootId) -> ObjectId {
+        ObjectId { boot, number: self.stub.number }
+    }
+
+    pub(crate) fn registration(&self) -> Option<ServiceId> {
+        self.registration.as_ref().map(|registration| registration.service)
+    }
+
+    pub(crate) fn descriptor(&self) -> &str {
+        &self.stub.descriptor
+    }
+
+    pub(crate) fn methods(&self) -> &[MethodHash] {
+        &self.stub.methods
+    }
+}

@@ -1,0 +1,93 @@
+//! Proxies: references to stubs at the other end of a session.
+
+use std::sync::Arc;
+
+use proto::{DeviceId, ObjectId, ServiceId, frame::ObjectKind};
+
+use crate::{
+    Parcel,
+    call::CallOption,
+    death::{DeathLink, DeathReason, Recipient},
+    error::{LinkToDeathError, SendRequestError},
+    interface::Interface,
+    peer::PeerShared,
+    session::{ImportKey, LinkId, passing_rules::Party},
+};
+
+/// A reference to a stub of another process, on this device or another. Clones are the same proxy; when the last one
+/// goes, the other side is told that it is no longer needed.
+#[derive(Clone)]
+pub struct RemoteProxy(pub(crate) Arc<ProxyInner>);
+
+pub(crate) struct ProxyInner {
+    pub(crate) peer: Arc<PeerShared>,
+    pub(crate) key: ImportKey,
+    pub(crate) kind: ObjectKind,
+    pub(crate) id: ObjectId,
+}
+
+impl RemoteProxy {
+    /// The device of the stub.
+    pub fn device(&self) -> DeviceId {
+        self.home().device
+    }
+
+    /// Under which id the stub was registered, if it was found through a system ability manager.
+    pub fn service(&self) -> Option<ServiceId> {
+        match self.0.kind {
+            ObjectKind::Named(service) => Some(service),
+            ObjectKind::Anonymous => None,
+        }
+    }
+
+    pub(crate) fn home(&self) -> Party {
+        self.0.peer.remote()
+    }
+
+    pub(crate) fn death(&self) -> Option<DeathReason> {
+        self.0.peer.import_death(self.0.key)
+    }
+
+    pub(crate) async fn transact(
+        &self,
+        code: u32,
+        interface: Option<&'static Interface>,
+        data: &Parcel,
+        option: CallOption,
+    ) -> Result<Parcel, SendRequestError> {
+        self.0.peer.transact(self.0.key, code, interface, data, option).await
+    }
+
+    pub(crate) fn link_to_death(&self, to: Recipient) -> Result<DeathLink, LinkToDeathError> {
+        let link = self.0.peer.link_to_death(self.0.key, to)?;
+        Ok(DeathLink::new(self.clone(), link))
+    }
+
+    pub(crate) fn unlink_to_death(&self, link: LinkId) -> bool {
+        self.0.peer.unlink_to_death(self.0.key, link)
+    }
+}
+
+impl PartialEq for RemoteProxy {
+    fn eq(&self, other: &Self) -> bool {
+        self.0.id == other.0.id
+    }
+}
+
+impl Eq for RemoteProxy {}
+
+impl std::fmt::Debug for RemoteProxy {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("RemoteProxy")
+            .field("device", &self.device())
+            .field("kind", &self.0.kind)
+            .field("number", &self.0.id.number)
+            .finish()
+    }
+}
+
+impl Drop for ProxyInner {
+    fn drop(&mut self) {
+        self.peer.drop_proxy(self.key);
+    }
+}

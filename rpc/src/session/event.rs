@@ -1,0 +1,210 @@
+//! What a session tells its driver, and the values that pass between them.
+
+use std::time::Instant;
+
+use bytes::Bytes;
+use proto::{
+    CallId, Handle, ObjectId,
+    frame::{Extensions, ObjectKind, Status},
+    message::DeathReason,
+};
+
+use crate::remote::LocalObject;
+
+/// A place in the import table. Valid while the one who got it keeps the hold that came with it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct ImportKey(pub(super) u32);
+
+/// A request being served: a place in the serving table and the generation of its use.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct ServingId {
+    pub(super) slot: u32,
+    pub(super) generation: u32,
+}
+
+impl ServingId {
+    /// The place in the table; the driver keeps what belongs to it at the same place of a table of its own.
+    pub fn slot(self) -> usize {
+        self.slot as usize
+    }
+}
+
+/// Someone who wants to know of a death.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct LinkId(pub(super) u64);
+
+/// An object as it arrived in a parcel.
+#[derive(Clone, Debug)]
+pub enum Delivered {
+    /// What stood here could not be passed or taken.
+    Null,
+    /// A stub of our own comes home.
+    Home(LocalObject),
+    /// An object of the peer. One hold comes with it, to be dropped with
+    /// [`Session::drop_hold`](super::Session::drop_hold).
+    Import {
+        /// Its place in the import table.
+        key: ImportKey,
+        /// What the peer calls it.
+        handle: Handle,
+        /// Named or anonymous.
+        kind: ObjectKind,
+        /// Its stable name.
+        object: ObjectId,
+        /// Set when an obituary overtook the grant.
+        dead: Option<DeathReason>,
+    },
+}
+
+/// An object about to leave in a parcel, after the passing rules have spoken.
+#[derive(Clone, Debug)]
+pub enum Outgoing {
+    /// Nothing.
+    Null,
+    /// A stub of our own is granted.
+    Own(LocalObject),
+    /// A stub of the peer goes home.
+    Home(ImportKey),
+}
+
+/// The bytes of a parcel about to leave.
+#[derive(Clone, Copy, Debug)]
+pub struct Body<'a> {
+    /// Two pieces, one behind the other: data and the table of object offsets.
+    pub parts: [&'a [u8]; 2],
+    /// Raw data, which travels beside the lane.
+    pub raw: Option<&'a Bytes>,
+}
+
+impl Body<'_> {
+    /// Bytes of the body, without raw data.
+    pub fn len(&self) -> usize {
+        self.parts[0].len() + self.parts[1].len()
+    }
+
+    /// Bytes of body and raw data together.
+    pub fn total_len(&self) -> usize {
+        self.len() + self.raw.map_or(0, Bytes::len)
+    }
+}
+
+/// The parcel of a request or reply that has arrived whole.
+#[derive(Clone, Debug, Default)]
+pub struct Arrived {
+    /// The body.
+    pub body: Bytes,
+    /// Raw data.
+    pub raw: Option<Bytes>,
+    /// The objects, in the order of the body's slots.
+    pub objects: Vec<Delivered>,
+}
+
+/// What travels with a call and is inherited by the calls its handler makes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Context {
+    /// When the caller stops waiting.
+    pub deadline: Option<Instant>,
+    /// Which chain of calls this is part of.
+    pub chain: u64,
+    /// How deep in it.
+    pub depth: u8,
+}
+
+/// A request to run a handler for.
+#[derive(Debug)]
+pub struct Incoming {
+    /// To be ended with [`Session::finish`](super::Session::finish), exactly once.
+    pub serving: ServingId,
+    /// What is called.
+    pub target: LocalObject,
+    /// Which method.
+    pub code: u32,
+    /// Whether nobody waits for the result.
+    pub one_way: bool,
+    /// What to inherit.
+    pub context: Context,
+    /// The arguments.
+    pub parcel: Arrived,
+}
+
+/// How a call ended, for the one who waits.
+#[derive(Clone, Debug)]
+pub enum Outcome {
+    /// With a parcel.
+    Replied(Arrived),
+    /// With a status that is not `Ok`.
+    Failed {
+        /// Which.
+        status: Status,
+        /// Details.
+        extensions: Extensions,
+    },
+    /// Its deadline passed here.
+    TimedOut,
+    /// The session ended first; whether the handler ran is not known.
+    Indeterminate,
+}
+
+/// How a handler ended.
+#[derive(Debug)]
+pub enum Answer<'a> {
+    /// With a parcel.
+    Parcel {
+        /// Its bytes.
+        body: Body<'a>,
+        /// Its objects.
+        objects: &'a [Outgoing],
+    },
+    /// With a status that is not `Ok`.
+    Error {
+        /// Which.
+        status: Status,
+        /// Details.
+        extensions: Extensions,
+    },
+}
+
+/// What a session wants done or known. All of it is done outside the lock that guards the session.
+#[derive(Debug)]
+pub enum Event {
+    /// Run a handler.
+    Request(Incoming),
+    /// Stop a handler; its end is told with `finish` all the same.
+    Cancel(ServingId),
+    /// An outcome can be taken with [`Session::take_outcome`](super::Session::take_outcome).
+    CallEnded(CallId),
+    /// An imported object died.
+    Died {
+        /// Which.
+        key: ImportKey,
+        /// Why.
+        reason: DeathReason,
+        /// Who asked to be told; each once.
+        links: Vec<LinkId>,
+    },
+    /// The peer holds a stub of ours no longer. Dropping it may run its owner's code.
+    Released(LocalObject),
+    /// One-way calls of this lane may be sent again.
+    Credit {
+        /// Which lane.
+        lane: u16,
+    },
+    /// One-way calls of ours were refused by the peer and never reached a handler.
+    OneWayRefused {
+        /// How many more than last time.
+        count: u64,
+    },
+    /// The peer will begin nothing new.
+    PeerGoingAway,
+}
+
+/// A bulk stream to open and write.
+#[derive(Clone, Debug)]
+pub struct OutgoingBulk {
+    /// What stands at its head.
+    pub id: u64,
+    /// The body, or nothing when that is in the frame.
+    pub body: Bytes,
+    /// Raw data, or nothing.
+    pub raw: Bytes,
+}

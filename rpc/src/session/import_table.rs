@@ -1,0 +1,173 @@
+//! The objects this peer granted us.
+
+use std::collections::HashMap;
+
+use proto::{
+    Handle, ObjectId,
+    frame::ObjectKind,
+    message::{DeathReason, Obituary},
+};
+
+use super::{
+    event::{Delivered, ImportKey},
+    fault::PeerFault,
+};
+use crate::interface::Interface;
+
+#[derive(Debug)]
+pub(super) struct Import {
+    pub(super) handle: Handle,
+    pub(super) kind: ObjectKind,
+    object: ObjectId,
+    /// Grants received and not given back: what a release gives back.
+    received: u32,
+    /// How many of ours use it.
+    holds: u32,
+    pub(super) dead: Option<DeathReason>,
+    bindings: Vec<&'static Interface>,
+}
+
+/// What the last hold leaves behind.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) struct Dropped {
+    pub(super) handle: Handle,
+    pub(super) received: u32,
+    pub(super) key: ImportKey,
+}
+
+#[derive(Debug, Default)]
+pub(super) struct ImportTable {
+    slots: Vec<Option<Import>>,
+    free: Vec<u32>,
+    by_handle: HashMap<Handle, u32>,
+    /// Objects told dead by the peer, until it says that no grant of them is under way any more.
+    obituaries: HashMap<Handle, DeathReason>,
+}
+
+impl ImportTable {
+    pub(super) fn len(&self) -> usize {
+        self.slots.len() - self.free.len()
+    }
+
+    /// How many obituaries are kept for grants that may still come.
+    pub(super) fn obituaries(&self) -> usize {
+        self.obituaries.len()
+    }
+
+    /// Counts a grant. One hold comes with what is delivered.
+    pub(super) fn receive(&mut self, handle: Handle, kind: ObjectKind, object: ObjectId) -> Delivered {
+        let index = match self.by_handle.get(&handle) {
+            Some(&index) => index,
+            None => self.insert(handle, kind, object),
+        };
+        let import = self.slot_mut(index);
+        import.received += 1;
+        import.holds += 1;
+        Delivered::Import {
+            key: ImportKey(index),
+            handle,
+            kind: import.kind,
+            object: import.object,
+            dead: import.dead,
+        }
+    }
+
+    /// The peer's way in, held by us without a grant.
+    pub(super) fn insert_root(&mut self, object: ObjectId) -> ImportKey {
+        let index = self.insert(Handle::SAMGR, ObjectKind::Anonymous, object);
+        self.slot_mut(index).holds = 1;
+        ImportKey(index)
+    }
+
+    fn insert(&mut self, handle: Handle, kind: ObjectKind, object: ObjectId) -> u32 {
+        let index = self.free.pop().unwrap_or_else(|| {
+            self.slots.push(None);
+            self.slots.len() as u32 - 1
+        });
+        self.by_handle.insert(handle, index);
+        self.slots[index as usize] = Some(Import {
+            handle,
+            kind,
+            object,
+            received: 0,
+            holds: 0,
+            dead: self.obituaries.get(&handle).copied(),
+            bindings: Vec::new(),
+        });
+        index
+    }
+
+    pub(super) fn get(&self, key: ImportKey) -> Option<&Import> {
+        self.slots.get(key.0 as usize)?.as_ref()
+    }
+
+    /// One of ours uses it no longer. `Some` when it was the last: its grants are to be given back.
+    pub(super) fn drop_hold(&mut self, key: ImportKey) -> Option<Dropped> {
+        let import = self.slots.get_mut(key.0 as usize)?.as_mut()?;
+        import.holds = import.holds.saturating_sub(1);
+        if import.holds > 0 {
+            return None;
+        }
+        let import = self.slots[key.0 as usize].take()?;
+        self.by_handle.remove(&import.handle);
+        self.free.push(key.0);
+        Some(Dropped { handle: import.handle, received: import.received, key })
+    }
+
+    /// The number of `interface` on this object, and whether the peer has to be told of it first.
+    pub(super) fn bind(&mut self, key: ImportKey, interface: &'static Interface) -> Option<(u16, bool)> {
+        let import = self.slots.get_mut(key.0 as usize)?.as_mut()?;
+        let known = import.bindings.iter().position(|bound| std::ptr::eq(*bound, interface));
+        let (index, new) = known.map_or((import.bindings.len(), true), |index| (index, false));
+        if new {
+            import.bindings.push(interface);
+        }
+        Some((index as u16 + 1, new))
+    }
+
+    /// Keeps an obituary, and returns the import it is about.
+    pub(super) fn bury(
+        &mut self,
+        obituary: &Obituary,
+        limit: usize,
+    ) -> Result<Option<ImportKey>, PeerFault> {
+        if self.obituaries.len() >= limit {
+            return Err(PeerFault::TooManyObituaries);
+        }
+        self.obituaries.insert(obituary.handle, obituary.reason);
+        let Some(&index) = self.by_handle.get(&obituary.handle) else {
+            return Ok(None);
+        };
+        let import = self.slot_mut(index);
+        if import.dead.is_some() {
+            return Ok(None);
+        }
+        import.dead = Some(obituary.reason);
+        Ok(Some(ImportKey(index)))
+    }
+
+    /// No grant of this dead object is under way any more.
+    pub(super) fn end_obituary(&mut self, handle: Handle) {
+        self.obituaries.remove(&handle);
+    }
+
+    /// The session is over: everything is dead. Returns what died just now.
+    pub(super) fn close(&mut self, reason: DeathReason) -> Vec<ImportKey> {
+        self.obituaries.clear();
+        let mut died = Vec::new();
+        for (index, import) in self.slots.iter_mut().enumerate() {
+            if let Some(import) = import.as_mut().filter(|import| import.dead.is_none()) {
+                import.dead = Some(reason);
+                died.push(ImportKey(index as u32));
+            }
+        }
+        died
+    }
+
+    fn slot_mut(&mut self, index: u32) -> &mut Import {
+        let Some(import) = &mut self.slots[index as usize] else {
+            unreachable!("by_handle names only places that are taken")
+        };
+        import
+    }
+}

@@ -1,0 +1,104 @@
+//! What waits to be written on each lane, and the credit for one-way calls.
+
+use bytes::BytesMut;
+use proto::{
+    Handle,
+    frame::{Ack, Frame},
+};
+
+/// The control lane.
+pub(super) const CONTROL: u16 = 0;
+
+/// One lane, as one end sees it.
+#[derive(Debug, Default)]
+pub(super) struct Lane {
+    /// Frames to be written. Bounded by what the agreed limits let be under way.
+    pub(super) out: BytesMut,
+    sent: Tally,
+    acked: Ack,
+    arrived: Tally,
+    ended: Ack,
+    ack_due: bool,
+}
+
+#[derive(Clone, Copy, Debug, Default)]
+struct Tally {
+    calls: u64,
+    bytes: u64,
+}
+
+/// The agreed bounds of one-way calls under way on one lane.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Credit {
+    pub(super) calls: u64,
+    pub(super) bytes: u64,
+}
+
+impl Lane {
+    /// Whether a one-way call of `bytes` may be sent now. A call larger than the whole credit may, when nothing else
+    /// is under way.
+    pub(super) fn has_credit(&self, credit: Credit, bytes: u64) -> bool {
+        let calls = self.sent.calls - self.acked.calls;
+        let under_way = self.sent.bytes - self.acked.bytes;
+        calls < credit.calls && (calls == 0 || under_way + bytes <= credit.bytes)
+    }
+
+    pub(super) fn one_way_sent(&mut self, bytes: u64) {
+        self.sent.calls += 1;
+        self.sent.bytes += bytes;
+    }
+
+    /// The peer says what has ended. Returns how many calls it refused since last time; `None` if it cannot be true.
+    pub(super) fn acknowledged(&mut self, ack: Ack) -> Option<u64> {
+        let possible = ack.calls >= self.acked.calls
+            && ack.calls <= self.sent.calls
+            && ack.bytes >= self.acked.bytes
+            && ack.bytes <= self.sent.bytes
+            && ack.refused >= self.acked.refused
+            && ack.refused <= ack.calls;
+        let refused = possible.then(|| ack.refused - self.acked.refused);
+        if possible {
+            self.acked = ack;
+        }
+        refused
+    }
+
+    /// A one-way call has arrived; `false` if the peer had no credit for it.
+    pub(super) fn one_way_arrived(&mut self, credit: Credit, bytes: u64) -> bool {
+        let calls = self.arrived.calls - self.ended.calls;
+        let under_way = self.arrived.bytes - self.ended.bytes;
+        self.arrived.calls += 1;
+        self.arrived.bytes += bytes;
+        calls < credit.calls && (calls == 0 || under_way + bytes <= credit.bytes)
+    }
+
+    /// A one-way call has ended.
+    pub(super) fn one_way_ended(&mut self, bytes: u64, refused: bool) {
+        self.ended.calls += 1;
+        self.ended.bytes += bytes;
+        self.ended.refused += u64::from(refused);
+        self.ack_due = true;
+    }
+
+    /// Takes what is to be written. Acknowledgements ride along, one for however many calls ended since the last.
+    pub(super) fn take(&mut self, into: &mut BytesMut) {
+        if std::mem::take(&mut self.ack_due) {
+            Frame::Ack(self.ended).encode(&mut self.out);
+        }
+        if into.is_empty() {
+            std::mem::swap(&mut self.out, into);
+        } else {
+            into.extend_from_slice(&self.out);
+            self.out.clear();
+        }
+    }
+
+    pub(super) fn is_empty(&self) -> bool {
+        self.out.is_empty() && !self.ack_due
+    }
+}
+
+/// The lane of an object: both ends count the same way, and every frame about the object uses it.
+pub(super) fn lane_of(handle: Handle, lanes: u16) -> u16 {
+    1 + (handle.index() % u32::from(lanes)) as u16
+}

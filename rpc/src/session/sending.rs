@@ -1,0 +1,324 @@
+//! What we send: calls, replies, cancels, releases.
+
+use std::time::{Duration, Instant};
+
+use bytes::{Bytes, BytesMut};
+use proto::{
+    CallId, Handle,
+    frame::{
+        Bind, BulkPart, Call, Cancel, Extensions, Frame, Grant, Grants, MAX_INLINE_BODY,
+        ObjectKind, Release, Reply, Status,
+    },
+    message::{Control, DeathReason},
+};
+
+use super::{
+    Session,
+    event::{Answer, Arrived, Body, Context, Delivered, Event, Outcome, Outgoing, ServingId},
+    export_table::{Export, Held},
+    lanes::CONTROL,
+};
+use crate::{interface::Interface, limits, remote::LocalObject};
+
+use super::event::ImportKey;
+
+/// A request about to leave. The passing rules and the size limits have been kept to by who makes it.
+#[derive(Clone, Copy, Debug)]
+pub struct CallRequest<'a> {
+    /// What is called; the caller keeps a hold of it.
+    pub target: ImportKey,
+    /// Which method.
+    pub code: u32,
+    /// What the caller speaks, if it wants that checked.
+    pub interface: Option<&'static Interface>,
+    /// Nobody waits for the result.
+    pub one_way: bool,
+    /// The bus may repeat it.
+    pub idempotent: bool,
+    /// Deadline, chain and depth of this call itself.
+    pub context: Context,
+    /// The arguments.
+    pub body: Body<'a>,
+    /// Their objects.
+    pub objects: &'a [Outgoing],
+}
+
+/// Why a call was not sent. Nothing of it has left, and nothing was granted.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum StartCallError {
+    /// The object is dead, or the session is over.
+    Dead(DeathReason),
+    /// The peer has said that it is going away.
+    PeerLeaving,
+    /// As many calls are in flight as the peer takes.
+    TooManyCalls {
+        /// The agreed number.
+        limit: u32,
+    },
+    /// The peer would hold more objects than agreed.
+    TooManyObjects {
+        /// The agreed number.
+        limit: u32,
+    },
+    /// As many one-way calls are under way as the peer takes; [`Event::Credit`] tells when to try again.
+    NoCredit {
+        /// The lane to wait for.
+        lane: u16,
+    },
+}
+
+impl Session {
+    /// Sends a request. A two-way call is named by the id, under which its outcome can be taken.
+    ///
+    /// # Errors
+    /// [`StartCallError`].
+    pub fn start_call(
+        &mut self,
+        now: Instant,
+        request: &CallRequest<'_>,
+    ) -> Result<Option<CallId>, StartCallError> {
+        let handle = self.check_target(request)?;
+        let lane = self.lane_of(handle);
+        let bytes = request.body.total_len() as u64;
+        if request.one_way && !self.lanes[usize::from(lane)].has_credit(self.credit, bytes) {
+            return Err(StartCallError::NoCredit { lane });
+        }
+        let binding = request.interface.map_or(0, |interface| self.bind(request.target, interface));
+        let context = request.context;
+        let (bulk, parts) = self.split(&request.body);
+        let id = (!request.one_way).then(|| self.calls.insert(lane, context.deadline));
+        let call = Call {
+            handle,
+            id,
+            code: request.code,
+            binding,
+            idempotent: request.idempotent,
+            depth: context.depth,
+            chain: context.chain,
+            deadline_us: remaining_us(now, context.deadline),
+            bulk,
+            grants: self.grant(request.objects),
+            extensions: Extensions::default(),
+            body: Bytes::new(),
+        };
+        let out = &mut self.lanes[usize::from(lane)];
+        call.encode_with(parts, &mut out.out);
+        if request.one_way {
+            out.one_way_sent(bytes);
+        }
+        self.touch(lane);
+        Ok(id)
+    }
+
+    /// The caller no longer waits for a call. The handler is told; the slot stays taken until the terminal frame.
+    pub fn abandon(&mut self, id: CallId) {
+        let (lane, outcome) = self.calls.abandon(id);
+        if let Some(lane) = lane {
+            self.queue(lane, &Frame::Cancel(Cancel { id }));
+        }
+        if let Some(outcome) = outcome {
+            self.give_back(outcome);
+        }
+    }
+
+    /// A handler has ended, after [`Event::Cancel`] too. What it answers reaches a caller that still waits.
+    pub fn finish(&mut self, serving: ServingId, answer: &Answer<'_>) {
+        let Some(served) = self.serving.remove(serving) else { return };
+        match served.call {
+            Some(call) if !served.replied => self.reply(served.lane, call, answer),
+            Some(_) => {}
+            None => {
+                self.lanes[usize::from(served.lane)].one_way_ended(served.bytes, false);
+                self.touch(served.lane);
+                if let Some(export) = self.exports.find_mut(served.export) {
+                    export.one_way_running = false;
+                    self.advance(served.export);
+                }
+            }
+        }
+    }
+
+    /// Which handle a request goes to, if everything lets it.
+    fn check_target(&self, request: &CallRequest<'_>) -> Result<Handle, StartCallError> {
+        if let Some(reason) = self.closed {
+            return Err(StartCallError::Dead(reason));
+        }
+        let import = self.imports.get(request.target);
+        let import = import.ok_or(StartCallError::Dead(DeathReason::Revoked))?;
+        if let Some(reason) = import.dead {
+            return Err(StartCallError::Dead(reason));
+        }
+        if self.peer_leaving {
+            return Err(StartCallError::PeerLeaving);
+        }
+        // Calls that a handler makes have a reserve: without it, two peers whose callers fill the table would keep each
+        // other's handlers from ever ending.
+        let limit = self.config.limits.calls_in_flight;
+        let room = if request.context.depth > 0 {
+            limit
+        } else {
+            limit.saturating_sub(limits::NESTED_CALLS_RESERVE).max(1)
+        };
+        if !request.one_way && self.calls.open() >= room {
+            return Err(StartCallError::TooManyCalls { limit: room });
+        }
+        self.check_room(request.objects)?;
+        Ok(import.handle)
+    }
+
+    fn check_room(&self, objects: &[Outgoing]) -> Result<(), StartCallError> {
+        let new = objects
+            .iter()
+            .filter(|object| matches!(object, Outgoing::Own(own) if self.exports.is_new(own)))
+            .count();
+        let limit = self.config.limits.objects;
+        if new > 0 && (self.exports.len() + new > limit as usize || new > self.tags.len()) {
+            return Err(StartCallError::TooManyObjects { limit });
+        }
+        Ok(())
+    }
+
+    /// Numbers an interface on an object, telling the peer before the first call that names it.
+    fn bind(&mut self, target: ImportKey, interface: &'static Interface) -> u16 {
+        let Some((binding, new)) = self.imports.bind(target, interface) else { return 0 };
+        let handle = self.imports.get(target).map(|import| import.handle);
+        if let (true, Some(handle)) = (new, handle) {
+            let bind = Bind {
+                handle,
+                binding,
+                descriptor: Bytes::from_static(interface.descriptor.as_bytes()),
+                methods: interface.methods.clone(),
+            };
+            self.queue(self.lane_of(handle), &Frame::Bind(bind));
+        }
+        binding
+    }
+
+    /// Parts a body into what goes in the frame and what goes beside it.
+    fn split<'a>(&mut self, body: &Body<'a>) -> (Option<BulkPart>, [&'a [u8]; 2]) {
+        let raw = body.raw.cloned().unwrap_or_default();
+        if body.len() > MAX_INLINE_BODY {
+            let mut joined = BytesMut::with_capacity(body.len());
+            joined.extend_from_slice(body.parts[0]);
+            joined.extend_from_slice(body.parts[1]);
+            (Some(self.bulk.send(joined.freeze(), raw)), [&[], &[]])
+        } else if raw.is_empty() {
+            (None, body.parts)
+        } else {
+            (Some(self.bulk.send(Bytes::new(), raw)), body.parts)
+        }
+    }
+
+    /// Counts the grants of a header that is being made.
+    fn grant(&mut self, objects: &[Outgoing]) -> Grants {
+        if objects.is_empty() {
+            return Grants::default();
+        }
+        let Self { exports, tags, config, imports, .. } = self;
+        objects
+            .iter()
+            .map(|object| match object {
+                Outgoing::Null => Grant::Null,
+                Outgoing::Own(own) => Grant::Granted {
+                    // `check_room` has counted the tags.
+                    handle: exports.grant(own, || tags.pop().unwrap_or_default()),
+                    kind: own.registration().map_or(ObjectKind::Anonymous, ObjectKind::Named),
+                    object: own.id(config.boot),
+                },
+                Outgoing::Home(key) => match imports.get(*key) {
+                    Some(import) => Grant::Home { handle: import.handle },
+                    None => Grant::Null,
+                },
+            })
+            .collect()
+    }
+
+    fn reply(&mut self, lane: u16, id: CallId, answer: &Answer<'_>) {
+        if self.closed.is_some() {
+            return;
+        }
+        let mut reply = Reply {
+            id,
+            status: Status::Ok,
+            bulk: None,
+            grants: Grants::default(),
+            extensions: Extensions::default(),
+            body: Bytes::new(),
+        };
+        let mut parts: [&[u8]; 2] = [&[], &[]];
+        match answer {
+            Answer::Error { status, extensions } => {
+                reply.status = *status;
+                reply.extensions = extensions.clone();
+            }
+            Answer::Parcel { objects, .. } if self.check_room(objects).is_err() => {
+                reply.status = Status::Busy;
+            }
+            Answer::Parcel { body, objects } => {
+                (reply.bulk, parts) = self.split(body);
+                reply.grants = self.grant(objects);
+            }
+        }
+        reply.encode_with(parts, &mut self.lanes[usize::from(lane)].out);
+        self.touch(lane);
+    }
+
+    pub(super) fn reply_error(&mut self, lane: u16, id: CallId, status: Status, ext: Extensions) {
+        self.reply(lane, id, &Answer::Error { status, extensions: ext });
+    }
+
+    pub(super) fn send_control(&mut self, control: Control) {
+        self.queue(CONTROL, &Frame::Control(control));
+    }
+
+    pub(super) fn send_release(&mut self, handle: Handle, count: u32) {
+        self.queue(self.lane_of(handle), &Frame::Release(Release { handle, count }));
+    }
+
+    /// Objects that arrived and that nobody will be given.
+    pub(super) fn undeliver(&mut self, objects: Vec<Delivered>) {
+        for object in objects {
+            match object {
+                Delivered::Import { key, .. } => self.drop_hold(key),
+                Delivered::Home(own) => self.release_own(own),
+                Delivered::Null => {}
+            }
+        }
+    }
+
+    /// An outcome that nobody will take.
+    pub(super) fn give_back(&mut self, outcome: Outcome) {
+        if let Outcome::Replied(Arrived { objects, .. }) = outcome {
+            self.undeliver(objects);
+        }
+    }
+
+    pub(super) fn release_own(&mut self, object: LocalObject) {
+        self.events.push_back(Event::Released(object));
+    }
+
+    /// What is left of an export whose last grant has come back.
+    pub(super) fn drop_export(&mut self, export: Export) {
+        for held in export.held {
+            if let Held::OneWay(incoming) = held {
+                self.discard(*incoming);
+            }
+        }
+        self.release_own(export.object);
+    }
+
+    /// Tells the driver to stop a handler.
+    pub(super) fn stop(&mut self, serving: ServingId) {
+        if self.serving.get_mut(serving).is_some_and(|served| served.dispatched) {
+            self.events.push_back(Event::Cancel(serving));
+        }
+    }
+}
+
+/// What is left until `deadline`, for a header; a deadline that has passed is the shortest there is, since 0 is none.
+fn remaining_us(now: Instant, deadline: Option<Instant>) -> u32 {
+    deadline.map_or(0, |deadline| {
+        let left = deadline.saturating_duration_since(now).max(Duration::from_micros(1));
+        u32::try_from(left.as_micros()).unwrap_or(u32::MAX)
+    })
+}
