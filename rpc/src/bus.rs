@@ -116,6 +116,9 @@ impl Bus {
 
     /// The registration is gone: proxies of it die.
     pub(crate) fn kill_registration(&self, service: ServiceId, removed: &LocalObject) {
+        if let Some(registration) = &removed.registration {
+            registration.remove();
+        }
         let number = removed.registration.as_ref().map(|registration| registration.number);
         self.kill(DeathReason::ServiceRemoved, |object| {
             object.registration() == Some(service)

@@ -281,7 +281,7 @@ impl PeerShared {
     /// Puts a reference into the form in which it travels to this peer, if a rule does not forbid it.
     pub(crate) fn pass(&self, object: &RemoteObject) -> Result<Outgoing, PassObjectError> {
         if let Some(local) = object.local() {
-            return match local.stub.death() {
+            return match local.death() {
                 Some(_) => Err(PassObjectError::DeadObject),
                 None => Ok(Outgoing::Own(local.clone())),
             };

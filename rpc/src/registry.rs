@@ -89,8 +89,7 @@ impl ServiceRegistry {
             }
         }
         self.registrations += 1;
-        let registration =
-            Registration { service, number: self.registrations, allow: options.allow };
+        let registration = Registration::new(service, self.registrations, options.allow);
         let object = LocalObject { stub, registration: Some(Arc::new(registration)) };
         Ok(self.services.insert(service, object))
     }

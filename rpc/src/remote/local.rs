@@ -100,9 +100,20 @@ pub(crate) struct Registration {
     /// Never used again in this process.
     pub(crate) number: u64,
     pub(crate) allow: Option<Allow>,
+    removed: OnceLock<()>,
 }
 
 impl Registration {
+    pub(crate) fn new(service: ServiceId, number: u64, allow: Option<Allow>) -> Self {
+        Self { service, number, allow, removed: OnceLock::new() }
+    }
+
+    /// The service is no longer registered. Said before the sessions are told, so that a look-up that was quicker
+    /// cannot grant it as alive afterwards.
+    pub(crate) fn remove(&self) {
+        let _ = self.removed.set(());
+    }
+
     /// Whether a device may call. This device always may.
     pub(crate) fn admits(&self, device: DeviceId) -> bool {
         self.allow.as_ref().is_some_and(|allow| allow.admits(device))
@@ -140,6 +151,14 @@ impl LocalObject {
 
     pub(crate) fn id(&self, boot: BootId) -> ObjectId {
         ObjectId { boot, number: self.stub.number }
+    }
+
+    /// Why it is dead, if it is.
+    pub(crate) fn death(&self) -> Option<DeathReason> {
+        self.stub.death().or_else(|| {
+            let removed = self.registration.as_ref()?.removed.get();
+            removed.map(|()| DeathReason::ServiceRemoved)
+        })
     }
 
     pub(crate) fn registration(&self) -> Option<ServiceId> {

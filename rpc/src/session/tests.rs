@@ -1,0 +1,8 @@
+//! A session attacked from all sides: two of them with a wire between, on which the tests decide what moves when.
+
+mod calls;
+mod death;
+mod hostile;
+mod interleavings;
+mod pair;
+mod passing;

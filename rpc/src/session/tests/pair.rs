@@ -1,0 +1,532 @@
+//! Two sessions and the wire between them: every lane keeps its order, nothing else does. Time stands still unless a
+//! test moves it.
+
+use std::{
+    collections::VecDeque,
+    sync::Arc,
+    time::{Duration, Instant},
+};
+
+use async_trait::async_trait;
+use bytes::{Bytes, BytesMut};
+use proto::{
+    BootId, CallId, Handle, ServiceId,
+    frame::{Call, Frame, FrameReader, Grant, Grants, Status},
+    message::{DeathReason, PeerLimits},
+};
+
+use super::super::{
+    Answer, Arrived, Body, CallRequest, Config, Context, Delivered, Event, ImportKey, Incoming,
+    Outcome, Outgoing, PeerFault, Scope, ServingId, Session, StartCallError, Usage,
+};
+use crate::{
+    Parcel,
+    call::Caller,
+    error::HandlerError,
+    interface::{Interface, MethodHash},
+    limits,
+    remote::{LocalObject, Registration, RemoteObject, RemoteStub, StubCell},
+};
+
+pub(super) const A: usize = 0;
+pub(super) const B: usize = 1;
+
+/// What a session holds when nothing is under way: each end's system ability manager.
+pub(super) const FLOOR: Usage =
+    Usage { exports: 1, imports: 1, calls: 0, serving: 0, links: 0, bulk: 0, obituaries: 0 };
+
+struct TestStub(Vec<MethodHash>);
+
+#[async_trait]
+impl RemoteStub for TestStub {
+    fn descriptor(&self) -> &str {
+        "test.Stub"
+    }
+
+    fn methods(&self) -> Vec<MethodHash> {
+        self.0.clone()
+    }
+
+    async fn on_remote_request(
+        &self,
+        _: &Caller,
+        _: u32,
+        _: &mut Parcel,
+        _: &mut Parcel,
+    ) -> Result<(), HandlerError> {
+        Err(HandlerError::UnknownMethod)
+    }
+}
+
+/// A stub that nothing ever runs.
+pub(super) fn stub() -> LocalObject {
+    typed(Vec::new())
+}
+
+/// One with a list of methods.
+pub(super) fn typed(methods: Vec<MethodHash>) -> LocalObject {
+    RemoteObject::new(TestStub(methods)).local().unwrap().clone()
+}
+
+/// One registered under an id.
+pub(super) fn named(service: u32, registration: u64) -> LocalObject {
+    register(&stub(), service, registration)
+}
+
+/// One more registration of a stub.
+pub(super) fn register(object: &LocalObject, service: u32, number: u64) -> LocalObject {
+    let service = ServiceId::new(service).unwrap();
+    LocalObject {
+        stub: Arc::clone(&object.stub),
+        registration: Some(Arc::new(Registration::new(service, number, None))),
+    }
+}
+
+/// An interface that lives as long as a generated one.
+pub(super) fn interface(descriptor: &'static str, methods: Vec<MethodHash>) -> &'static Interface {
+    Box::leak(Box::new(Interface::new(descriptor, methods)))
+}
+
+pub(super) fn same(a: &LocalObject, b: &LocalObject) -> bool {
+    a.key() == b.key()
+}
+
+/// One end, with what is on its way to it.
+pub(super) struct End {
+    pub(super) session: Session,
+    /// The other's system ability manager.
+    pub(super) root: ImportKey,
+    pub(super) events: VecDeque<Event>,
+    /// Bytes towards this end, by lane.
+    inbound: Vec<BytesMut>,
+    readers: Vec<FrameReader>,
+    /// Bulk streams towards this end; they may arrive in any order.
+    pub(super) bulk: Vec<(u64, Bytes)>,
+    /// Lanes of this end with something to transmit.
+    dirty: u128,
+    tags: u64,
+    /// What the other end did.
+    pub(super) fault: Option<PeerFault>,
+}
+
+impl End {
+    fn drain(&mut self) -> Vec<(u64, Bytes)> {
+        while let Some(event) = self.session.poll_event() {
+            self.events.push_back(event);
+        }
+        self.dirty |= self.session.take_dirty_lanes();
+        let mut bulk = Vec::new();
+        while let Some(next) = self.session.poll_bulk() {
+            let mut bytes = BytesMut::from(&next.body[..]);
+            bytes.extend_from_slice(&next.raw);
+            bulk.push((next.id, bytes.freeze()));
+        }
+        bulk
+    }
+}
+
+pub(super) struct Pair {
+    pub(super) ends: [End; 2],
+    pub(super) now: Instant,
+}
+
+/// The limits most tests use: small enough to be reached.
+pub(super) fn small_limits() -> PeerLimits {
+    PeerLimits {
+        calls_in_flight: 40,
+        objects: 200,
+        objects_per_parcel: 64,
+        one_way_calls: 8,
+        one_way_bytes: 4096,
+        bulk_streams: 3,
+    }
+}
+
+pub(super) fn boot(end: usize) -> BootId {
+    BootId { epoch: 1, random: end as u64 + 1 }
+}
+
+#[expect(clippy::disallowed_methods, reason = "an Instant has no other beginning; nothing here reads it as the time")]
+fn beginning() -> Instant {
+    Instant::now()
+}
+
+impl Pair {
+    pub(super) fn new(scope: Scope) -> Self {
+        Self::with(scope, 4, small_limits())
+    }
+
+    pub(super) fn with(scope: Scope, lanes: u16, limits: PeerLimits) -> Self {
+        let end = |end: usize| {
+            let (boot, peer_boot) = (boot(end), boot(1 - end));
+            let config = Config { scope, lanes, limits, boot, peer_boot };
+            let root = StubCell::root(Arc::new(TestStub(Vec::new())));
+            let (session, root) = Session::new(config, LocalObject::anonymous(Arc::new(root)));
+            End {
+                session,
+                root,
+                events: VecDeque::new(),
+                inbound: vec![BytesMut::new(); usize::from(lanes) + 1],
+                readers: (0..=lanes).map(|_| FrameReader::new()).collect(),
+                bulk: Vec::new(),
+                dirty: 0,
+                tags: 1000 * (end as u64 + 1),
+                fault: None,
+            }
+        };
+        Self { ends: [end(A), end(B)], now: beginning() }
+    }
+
+    /// Does something to one end, and takes what that leaves to be done.
+    pub(super) fn run<R>(&mut self, end: usize, f: impl FnOnce(&mut Session, Instant) -> R) -> R {
+        let now = self.now;
+        let this = &mut self.ends[end];
+        for _ in 0..this.session.tags_wanted() {
+            this.tags += 1;
+            this.session.add_tag(this.tags);
+        }
+        let result = f(&mut this.session, now);
+        let bulk = this.drain();
+        self.ends[1 - end].bulk.extend(bulk);
+        result
+    }
+
+    /// Moves at most `most` bytes of a lane towards an end; whether there were any.
+    pub(super) fn deliver(&mut self, to: usize, lane: usize, most: usize) -> bool {
+        let (from, bit) = (1 - to, 1 << lane);
+        if self.ends[from].dirty & bit != 0 {
+            self.ends[from].dirty &= !bit;
+            let mut bytes = BytesMut::new();
+            self.ends[from].session.poll_transmit(lane as u16, &mut bytes);
+            self.ends[to].inbound[lane].extend_from_slice(&bytes);
+        }
+        let end = &mut self.ends[to];
+        let count = most.min(end.inbound[lane].len());
+        let moved = end.inbound[lane].split_to(count);
+        end.readers[lane].buffer().extend_from_slice(&moved);
+        loop {
+            let frame = match self.ends[to].readers[lane].next_frame() {
+                Ok(Some(frame)) => Frame::decode(frame),
+                Ok(None) => return count > 0,
+                Err(error) => Err(error),
+            };
+            let taken = match frame {
+                Ok(Some(frame)) => {
+                    self.run(to, |session, now| session.handle_frame(now, lane as u16, frame))
+                }
+                Ok(None) => Ok(()),
+                Err(error) => Err(error.into()),
+            };
+            if let Err(fault) = taken {
+                self.fault(to, fault);
+            }
+        }
+    }
+
+    fn fault(&mut self, end: usize, fault: PeerFault) {
+        self.ends[end].fault.get_or_insert(fault);
+        self.run(end, |session, _| session.close(DeathReason::DeviceUnreachable));
+    }
+
+    /// A bulk stream arrives whole.
+    pub(super) fn deliver_bulk(&mut self, to: usize, index: usize) {
+        let (id, body) = self.ends[to].bulk.remove(index);
+        let taken = self.run(to, |session, now| session.handle_bulk(now, id, body));
+        if let Err(fault) = taken {
+            self.fault(to, fault);
+        }
+        self.run(1 - to, |session, _| session.bulk_sent());
+    }
+
+    /// A bulk stream is given up.
+    pub(super) fn reset_bulk(&mut self, to: usize, index: usize) {
+        let (id, _) = self.ends[to].bulk.remove(index);
+        self.run(to, |session, _| session.handle_bulk_reset(id, Status::Cancelled));
+        self.run(1 - to, |session, _| session.bulk_sent());
+    }
+
+    /// Moves everything on the lanes until nothing moves any more.
+    pub(super) fn drive_lanes(&mut self) {
+        self.until_quiet(|pair| {
+            let mut moved = false;
+            for to in [A, B] {
+                for lane in 0..pair.ends[to].inbound.len() {
+                    moved |= pair.deliver(to, lane, usize::MAX);
+                }
+            }
+            moved
+        });
+    }
+
+    /// Moves everything, bulk streams too.
+    pub(super) fn drive(&mut self) {
+        self.until_quiet(|pair| {
+            pair.drive_lanes();
+            for to in [A, B] {
+                if !pair.ends[to].bulk.is_empty() {
+                    pair.deliver_bulk(to, 0);
+                    return true;
+                }
+            }
+            false
+        });
+    }
+
+    fn until_quiet(&mut self, mut step: impl FnMut(&mut Self) -> bool) {
+        for _ in 0..100_000 {
+            if !step(self) {
+                return;
+            }
+        }
+        panic!("the two sessions keep each other busy for ever");
+    }
+
+    /// Time passes, and both ends are told.
+    pub(super) fn pass(&mut self, time: Duration) {
+        self.now += time;
+        let now = self.now;
+        for end in [A, B] {
+            if self.ends[end].session.poll_timeout().is_some_and(|due| due <= now) {
+                self.run(end, |session, now| session.handle_timeout(now));
+            }
+            let due = self.ends[end].session.poll_timeout();
+            assert!(due.is_none_or(|due| due > now), "what was due has been done");
+        }
+    }
+
+    /// The link is gone: what was on it is lost, and both ends learn of it.
+    pub(super) fn disconnect(&mut self) {
+        for end in [A, B] {
+            self.lose(end);
+            self.run(end, |session, _| session.close(DeathReason::DeviceUnreachable));
+        }
+    }
+
+    /// What was on its way to one end is lost.
+    pub(super) fn lose(&mut self, end: usize) {
+        self.ends[end].bulk.clear();
+        self.ends[1 - end].dirty = 0;
+        for lane in &mut self.ends[end].inbound {
+            lane.clear();
+        }
+    }
+
+    pub(super) fn usage(&self, end: usize) -> Usage {
+        self.ends[end].session.usage()
+    }
+
+    pub(super) fn assert_floor(&self) {
+        for end in [A, B] {
+            assert_eq!(self.ends[end].fault, None, "fault seen by {end}");
+            assert_eq!(self.usage(end), FLOOR, "what {end} holds");
+            assert!(self.ends[end].session.is_idle(), "{end} has nothing to do");
+            assert!(self.no_one_way_open(end), "the one-way credit of {end} is whole");
+        }
+    }
+
+    /// Whether every one-way call of an end has been acknowledged.
+    pub(super) fn no_one_way_open(&self, end: usize) -> bool {
+        let one = super::super::lanes::Credit { calls: 1, bytes: u64::MAX };
+        self.ends[end].session.lanes.iter().all(|lane| lane.has_credit(one, 0))
+    }
+
+    // Calls, as tests make them.
+
+    pub(super) fn call(&mut self, from: usize, call: &TestCall<'_>) -> Result<Option<CallId>, StartCallError> {
+        self.run(from, |session, now| {
+            let context = Context {
+                deadline: call.wait.map(|wait| now + wait),
+                chain: 7,
+                depth: call.depth,
+            };
+            session.start_call(
+                now,
+                &CallRequest {
+                    target: call.target,
+                    code: call.code,
+                    interface: call.interface,
+                    one_way: call.one_way,
+                    idempotent: false,
+                    context,
+                    body: Body { parts: [call.body, &[]], raw: call.raw.as_ref() },
+                    objects: call.objects,
+                },
+            )
+        })
+    }
+
+    pub(super) fn two_way(&mut self, from: usize, target: ImportKey) -> CallId {
+        self.call(from, &TestCall::new(target)).unwrap().unwrap()
+    }
+
+    pub(super) fn one_way(&mut self, from: usize, target: ImportKey, body: &[u8]) {
+        self.call(from, &TestCall { one_way: true, body, ..TestCall::new(target) }).unwrap();
+    }
+
+    pub(super) fn answer(&mut self, end: usize, serving: ServingId, objects: &[Outgoing]) {
+        let body = Body { parts: [&[1, 2, 3, 4], &[]], raw: None };
+        self.run(end, |session, _| session.finish(serving, &Answer::Parcel { body, objects }));
+    }
+
+    pub(super) fn fail(&mut self, end: usize, serving: ServingId, status: Status) {
+        let answer = Answer::Error { status, extensions: Default::default() };
+        self.run(end, |session, _| session.finish(serving, &answer));
+    }
+
+    /// The next request an end was told to serve, if there is one.
+    pub(super) fn request(&mut self, end: usize) -> Option<Incoming> {
+        let requests = |event: &Event| matches!(event, Event::Request(_));
+        let index = self.ends[end].events.iter().position(requests)?;
+        match self.ends[end].events.remove(index) {
+            Some(Event::Request(incoming)) => Some(incoming),
+            _ => None,
+        }
+    }
+
+    /// How often one thing happened at an end, among what the test has not taken.
+    pub(super) fn count(&self, end: usize, what: impl Fn(&Event) -> bool) -> usize {
+        self.ends[end].events.iter().filter(|event| what(event)).count()
+    }
+
+    pub(super) fn outcome(&mut self, end: usize, id: CallId) -> Option<Outcome> {
+        self.run(end, |session, _| session.take_outcome(id))
+    }
+
+    /// The status a call ended with; panics when it has not ended.
+    pub(super) fn status(&mut self, end: usize, id: CallId) -> Status {
+        match self.outcome(end, id) {
+            Some(Outcome::Replied(_)) => Status::Ok,
+            Some(Outcome::Failed { status, .. }) => status,
+            other => panic!("{other:?} is no status"),
+        }
+    }
+
+    /// One end passes an object to the other by a call, which is answered; what the other got.
+    pub(super) fn give(&mut self, from: usize, object: Outgoing) -> Delivered {
+        let target = self.ends[from].root;
+        let call = TestCall { objects: &[object], ..TestCall::new(target) };
+        let id = self.call(from, &call).unwrap().unwrap();
+        self.drive();
+        let mut incoming = self.request(1 - from).unwrap();
+        self.answer(1 - from, incoming.serving, &[]);
+        self.drive();
+        assert_eq!(self.status(from, id), Status::Ok);
+        incoming.parcel.objects.remove(0)
+    }
+
+    /// As [`give`](Self::give), for a stub that arrives as an import.
+    pub(super) fn grant(&mut self, from: usize, object: &LocalObject) -> ImportKey {
+        key(&self.give(from, Outgoing::Own(object.clone())))
+    }
+
+    pub(super) fn drop_hold(&mut self, end: usize, key: ImportKey) {
+        self.run(end, |session, _| session.drop_hold(key));
+    }
+
+    /// What an end calls an object it imported.
+    pub(super) fn handle(&self, end: usize, key: ImportKey) -> Handle {
+        self.ends[end].session.imports.get(key).unwrap().handle
+    }
+
+    pub(super) fn lane(&self, end: usize, handle: Handle) -> u16 {
+        self.ends[end].session.lane_of(handle)
+    }
+
+    /// A frame that the other end did not make.
+    pub(super) fn forge(&mut self, to: usize, lane: u16, frame: &Frame) -> Result<(), PeerFault> {
+        let mut bytes = BytesMut::new();
+        frame.encode(&mut bytes);
+        let mut reader = FrameReader::new();
+        reader.buffer().extend_from_slice(&bytes);
+        let frame = Frame::decode(reader.next_frame().unwrap().unwrap()).unwrap().unwrap();
+        let taken = self.run(to, |session, now| session.handle_frame(now, lane, frame));
+        if let Err(fault) = &taken {
+            self.fault(to, fault.clone());
+        }
+        taken
+    }
+
+    /// All frames an end would transmit now, by lane; they do not reach the other end.
+    pub(super) fn intercept(&mut self, from: usize) -> Vec<(u16, Frame)> {
+        let mut frames = Vec::new();
+        self.ends[from].dirty = 0;
+        for lane in 0..self.ends[from].inbound.len() as u16 {
+            let mut reader = FrameReader::new();
+            self.ends[from].session.poll_transmit(lane, reader.buffer());
+            while let Some(frame) = reader.next_frame().unwrap() {
+                frames.push((lane, Frame::decode(frame).unwrap().unwrap()));
+            }
+        }
+        frames
+    }
+}
+
+/// A call as a test makes it.
+#[derive(Clone)]
+pub(super) struct TestCall<'a> {
+    pub(super) target: ImportKey,
+    pub(super) code: u32,
+    pub(super) interface: Option<&'static Interface>,
+    pub(super) one_way: bool,
+    pub(super) wait: Option<Duration>,
+    pub(super) depth: u8,
+    pub(super) body: &'a [u8],
+    pub(super) raw: Option<Bytes>,
+    pub(super) objects: &'a [Outgoing],
+}
+
+impl TestCall<'_> {
+    pub(super) fn new(target: ImportKey) -> Self {
+        Self {
+            target,
+            code: 1,
+            interface: None,
+            one_way: false,
+            wait: None,
+            depth: 0,
+            body: &[],
+            raw: None,
+            objects: &[],
+        }
+    }
+}
+
+/// A forged request, two-way.
+pub(super) fn forged_call(handle: Handle, slot: u32) -> Call {
+    Call {
+        handle,
+        id: Some(CallId { slot, generation: 1 }),
+        code: 1,
+        binding: 0,
+        idempotent: false,
+        depth: 0,
+        chain: 1,
+        deadline_us: 0,
+        bulk: None,
+        grants: Grants::default(),
+        extensions: Default::default(),
+        body: Bytes::new(),
+    }
+}
+
+pub(super) fn grants(grants: &[Grant]) -> Grants {
+    grants.iter().copied().collect()
+}
+
+/// The place of what arrived as an import.
+pub(super) fn key(delivered: &Delivered) -> ImportKey {
+    match delivered {
+        Delivered::Import { key, .. } => *key,
+        other => panic!("{other:?} is no import"),
+    }
+}
+
+/// The parcel of an outcome.
+pub(super) fn replied(outcome: Option<Outcome>) -> Arrived {
+    match outcome {
+        Some(Outcome::Replied(arrived)) => arrived,
+        other => panic!("{other:?} is no reply"),
+    }
+}
+
+pub(super) const SHORT: Duration = limits::DRAIN_TIME;
