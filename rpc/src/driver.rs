@@ -158,6 +158,8 @@ async fn watch_link(peer: Arc<PeerShared>) {
         LinkClosed::ByPeer { code, .. } if *code == close_code::REVOKED => {
             DeathReason::AccessRevoked
         }
+        // Its host answers for a process that is gone.
+        LinkClosed::Reset => DeathReason::ProcessDied,
         _ => DeathReason::DeviceUnreachable,
     };
     peer.close(SessionEnd::Link(closed), reason);

@@ -214,6 +214,12 @@ pub enum GetServiceError {
     /// whether the service exists or not.
     #[error("refused")]
     Refused,
+    /// This device does not trust the other one. Add its id to the trust store.
+    #[error("device is not trusted here")]
+    DeviceNotTrusted,
+    /// The other device does not trust this one. Its user has to add this device's id.
+    #[error("not trusted by the device")]
+    NotTrustedByDevice,
     /// The device was not found, or does not answer on any address it is known by.
     #[error("device unreachable: {0}")]
     Unreachable(String),

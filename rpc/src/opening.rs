@@ -153,8 +153,9 @@ impl Incoming {
     }
 
     /// Waits for the peer to go away, while Welcome is withheld.
-    pub async fn closed(&self) -> LinkClosed {
-        self.link.closed().await
+    pub fn closed(&self) -> impl Future<Output = LinkClosed> + Send + use<> {
+        let link = Arc::clone(&self.link);
+        async move { link.closed().await }
     }
 
     /// Says Welcome: from here on the session exists.

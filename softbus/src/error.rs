@@ -1,0 +1,37 @@
+//! What can go wrong with a node.
+
+use std::net::SocketAddr;
+
+/// Why a node did not start.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum StartNodeError {
+    /// No identity was given. Call [`NodeBuilder::identity`](crate::NodeBuilder::identity) or
+    /// [`identity_dir`](crate::NodeBuilder::identity_dir).
+    #[error("no identity given")]
+    NoIdentity,
+    /// The identity could not be opened; the text says which file and what to do.
+    #[error("identity: {0}")]
+    Identity(String),
+    /// The trust store could not be opened; the text says which file and what to do.
+    #[error("trust store: {0}")]
+    Trust(String),
+    /// The UDP port could not be bound. Another program may have it: choose another, or port 0.
+    #[error("cannot bind {address}: {reason}")]
+    Bind {
+        /// What was tried.
+        address: SocketAddr,
+        /// What the system said.
+        reason: String,
+    },
+    /// Discovery could not start.
+    #[error("discovery: {0}")]
+    Discovery(String),
+    /// TLS could not be set up: a fault of the build.
+    #[error("cryptography: {0}")]
+    Crypto(String),
+    /// Not on a tokio runtime with time and I/O. Start the node inside one, or give it a thread of its own with
+    /// [`NodeBuilder::own_thread`](crate::NodeBuilder::own_thread).
+    #[error("no tokio runtime")]
+    NoRuntime,
+}

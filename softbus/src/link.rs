@@ -1,0 +1,3 @@
+//! Links over sockets: what carries a session between devices.
+
+pub(crate) mod quic;

@@ -1,0 +1,248 @@
+//! A session's lanes and bulk streams on a QUIC connection.
+//!
+//! | stream | opened by | begins with |
+//! |---|---|---|
+//! | control and call lanes, bidirectional | the side that dialled | `SBL1`, `u16` number of the lane |
+//! | bulk, unidirectional | the sender | `SBK1`, `u64` id |
+
+pub(crate) mod config;
+pub(crate) mod socket;
+
+use std::{
+    future::Future,
+    pin::{Pin, pin},
+    task::{Context, Poll},
+};
+
+use async_trait::async_trait;
+use bytes::{Buf, Bytes, BytesMut};
+use quinn::{Connection, ConnectionError, ReadExactError, RecvStream, SendStream, VarInt};
+use rpc::link::{
+    BulkReceive, BulkSend, Lane, LaneReceive, LaneSend, Link, LinkClosed, LinkError,
+};
+
+const LANE_MAGIC: [u8; 4] = *b"SBL1";
+const BULK_MAGIC: [u8; 4] = *b"SBK1";
+/// Lanes go before bulk: a call must not wait for a transfer that shares its connection.
+const LANE_PRIORITY: i32 = 1;
+/// How much of a bulk body is taken from the connection at a time.
+const BULK_READ: usize = 64 * 1024;
+/// Pieces taken from a lane under one lock of the connection.
+const CHUNKS: usize = 16;
+/// A stream that no session opens.
+const UNEXPECTED_STREAM: VarInt = VarInt::from_u32(1);
+
+/// One QUIC connection, admitted.
+#[derive(Debug)]
+pub(crate) struct QuicLink {
+    connection: Connection,
+    dialled: bool,
+}
+
+impl QuicLink {
+    pub(crate) fn new(connection: Connection, dialled: bool) -> Self {
+        Self { connection, dialled }
+    }
+
+    async fn open_lane(&self, number: u16) -> Result<Lane, LinkError> {
+        let (mut send, receive) = self.connection.open_bi().await.map_err(|_| LinkError::Closed)?;
+        let mut preamble = [0; 6];
+        preamble[..4].copy_from_slice(&LANE_MAGIC);
+        preamble[4..].copy_from_slice(&number.to_le_bytes());
+        send.write_all(&preamble).await.map_err(|_| LinkError::Closed)?;
+        Ok(lane(send, receive))
+    }
+
+    async fn accept_lane(&self) -> Result<(u16, Lane), LinkError> {
+        let (send, mut receive) =
+            self.connection.accept_bi().await.map_err(|_| LinkError::Closed)?;
+        let mut preamble = [0; 6];
+        receive.read_exact(&mut preamble).await.map_err(read_error)?;
+        let [m0, m1, m2, m3, low, high] = preamble;
+        if [m0, m1, m2, m3] != LANE_MAGIC {
+            return Err(LinkError::Unexpected);
+        }
+        Ok((u16::from_le_bytes([low, high]), lane(send, receive)))
+    }
+}
+
+fn lane(send: SendStream, receive: RecvStream) -> Lane {
+    // Fails only on a stream that is gone, which the first write then says.
+    let _ = send.set_priority(LANE_PRIORITY);
+    Lane { send: Box::new(LaneWriter(send)), receive: Box::new(LaneReader(receive)) }
+}
+
+#[async_trait]
+impl Link for QuicLink {
+    async fn control(&self) -> Result<Lane, LinkError> {
+        if self.dialled {
+            return self.open_lane(0).await;
+        }
+        match self.accept_lane().await? {
+            (0, lane) => Ok(lane),
+            _ => Err(LinkError::Unexpected),
+        }
+    }
+
+    async fn lanes(&self, count: u16) -> Result<Vec<Lane>, LinkError> {
+        if self.dialled {
+            let mut lanes = Vec::new();
+            for number in 1..=count {
+                lanes.push(self.open_lane(number).await?);
+            }
+            return Ok(lanes);
+        }
+        let mut lanes: Vec<Option<Lane>> = (0..count).map(|_| None).collect();
+        for _ in 0..count {
+            let (number, lane) = self.accept_lane().await?;
+            let place = usize::from(number).checked_sub(1).and_then(|index| lanes.get_mut(index));
+            match place {
+                Some(place @ None) => *place = Some(lane),
+                _ => return Err(LinkError::Unexpected),
+            }
+        }
+        Ok(lanes.into_iter().flatten().collect())
+    }
+
+    async fn open_bulk(&self, id: u64) -> Result<Box<dyn BulkSend>, LinkError> {
+        let mut stream = self.connection.open_uni().await.map_err(|_| LinkError::Closed)?;
+        let mut preamble = [0; 12];
+        preamble[..4].copy_from_slice(&BULK_MAGIC);
+        preamble[4..].copy_from_slice(&id.to_le_bytes());
+        stream.write_all(&preamble).await.map_err(|_| LinkError::Closed)?;
+        Ok(Box::new(BulkWriter { stream, finished: false }))
+    }
+
+    async fn accept_bulk(&self) -> Result<(u64, Box<dyn BulkReceive>), LinkError> {
+        loop {
+            let mut stream = self.connection.accept_uni().await.map_err(|_| LinkError::Closed)?;
+            let mut preamble = [0; 12];
+            // The first packet of a stream carries its preamble; one that does not is nobody's bulk.
+            if stream.read_exact(&mut preamble).await.is_err() {
+                continue;
+            }
+            let [m0, m1, m2, m3, id @ ..] = preamble;
+            if [m0, m1, m2, m3] != BULK_MAGIC {
+                let _ = stream.stop(UNEXPECTED_STREAM);
+                continue;
+            }
+            return Ok((u64::from_le_bytes(id), Box::new(BulkReader(stream))));
+        }
+    }
+
+    fn close(&self, code: u32, text: &str) {
+        self.connection.close(VarInt::from_u32(code), text.as_bytes());
+    }
+
+    async fn closed(&self) -> LinkClosed {
+        link_closed(self.connection.closed().await)
+    }
+
+    fn transport(&self) -> &'static str {
+        "quic"
+    }
+}
+
+/// What QUIC says of the end of a connection, in the terms of a link.
+pub(crate) fn link_closed(error: ConnectionError) -> LinkClosed {
+    match error {
+        ConnectionError::ApplicationClosed(close) => LinkClosed::ByPeer {
+            code: u32::try_from(close.error_code.into_inner()).unwrap_or(u32::MAX),
+            text: certs::escape_untrusted(&String::from_utf8_lossy(&close.reason), 200),
+        },
+        ConnectionError::LocallyClosed => LinkClosed::ByUs,
+        ConnectionError::TimedOut => LinkClosed::TimedOut,
+        ConnectionError::Reset => LinkClosed::Reset,
+        other => LinkClosed::Failed(other.to_string()),
+    }
+}
+
+fn read_error(error: ReadExactError) -> LinkError {
+    match error {
+        ReadExactError::FinishedEarly(_) => LinkError::Unexpected,
+        ReadExactError::ReadError(_) => LinkError::Closed,
+    }
+}
+
+struct LaneWriter(SendStream);
+
+impl LaneSend for LaneWriter {
+    fn poll_write(
+        &mut self,
+        cx: &mut Context<'_>,
+        bytes: &mut BytesMut,
+    ) -> Poll<Result<(), LinkError>> {
+        match Pin::new(&mut self.0).poll_write(cx, bytes) {
+            Poll::Ready(Ok(written)) => {
+                bytes.advance(written);
+                Poll::Ready(Ok(()))
+            }
+            Poll::Ready(Err(_)) => Poll::Ready(Err(LinkError::Closed)),
+            Poll::Pending => Poll::Pending,
+        }
+    }
+}
+
+struct LaneReader(RecvStream);
+
+impl LaneReceive for LaneReader {
+    fn poll_read(
+        &mut self,
+        cx: &mut Context<'_>,
+        buffer: &mut BytesMut,
+    ) -> Poll<Result<usize, LinkError>> {
+        let mut chunks = [const { Bytes::new() }; CHUNKS];
+        // The future holds no state of its own between polls, so it can be made anew for each.
+        let read = pin!(self.0.read_chunks(&mut chunks)).poll(cx);
+        match read {
+            Poll::Ready(Ok(Some(count))) => {
+                let chunks = &chunks[..count];
+                buffer.reserve(chunks.iter().map(Bytes::len).sum());
+                for chunk in chunks {
+                    buffer.extend_from_slice(chunk);
+                }
+                Poll::Ready(Ok(chunks.iter().map(Bytes::len).sum()))
+            }
+            Poll::Ready(Ok(None)) => Poll::Ready(Ok(0)),
+            Poll::Ready(Err(_)) => Poll::Ready(Err(LinkError::Closed)),
+            Poll::Pending => Poll::Pending,
+        }
+    }
+}
+
+struct BulkWriter {
+    stream: SendStream,
+    finished: bool,
+}
+
+#[async_trait]
+impl BulkSend for BulkWriter {
+    async fn write(&mut self, bytes: Bytes) -> Result<(), LinkError> {
+        self.stream.write_chunk(bytes).await.map_err(|_| LinkError::Reset)
+    }
+
+    fn finish(&mut self) {
+        self.finished = true;
+        // Fails only when the peer has stopped the stream, and then it knows.
+        let _ = self.stream.finish();
+    }
+}
+
+impl Drop for BulkWriter {
+    fn drop(&mut self) {
+        if !self.finished {
+            // Without this, quinn would finish the stream, and half a body would look like a whole one.
+            let _ = self.stream.reset(VarInt::from_u32(0));
+        }
+    }
+}
+
+struct BulkReader(RecvStream);
+
+#[async_trait]
+impl BulkReceive for BulkReader {
+    async fn read(&mut self) -> Result<Option<Bytes>, LinkError> {
+        let chunk = self.0.read_chunk(BULK_READ, true).await.map_err(|_| LinkError::Reset)?;
+        Ok(chunk.map(|chunk| chunk.bytes))
+    }
+}

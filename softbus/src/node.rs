@@ -1,0 +1,107 @@
+//! A node: this process on the bus.
+
+mod builder;
+mod discover;
+mod own_thread;
+
+pub use builder::NodeBuilder;
+
+use std::{net::SocketAddr, sync::Arc, time::Duration};
+
+use certs::TrustStore;
+use proto::{BootId, DeviceId};
+use rpc::RemoteObject;
+use tokio::sync::watch;
+
+use crate::{
+    ability_manager::SystemAbilityManager,
+    device::{Device, DeviceEvents},
+    peers::Peers,
+};
+use discover::Discoveries;
+
+/// How long a shutdown waits for peers and for discovery, each.
+const SHUTDOWN_TIME: Duration = Duration::from_secs(1);
+
+/// This process on the bus: it has an identity, finds devices, offers services and calls those of others.
+///
+/// Clones are the same node. It lives on the runtime it was started on; every session, timer and asynchronous handler
+/// is a task there. [`shutdown`](Self::shutdown) takes leave of the other devices; dropping the last clone ends the
+/// node too, at once.
+#[derive(Clone, Debug)]
+pub struct Node {
+    inner: Arc<Inner>,
+}
+
+#[derive(Debug)]
+struct Inner {
+    peers: Arc<Peers>,
+    discoveries: Arc<Discoveries>,
+    address: SocketAddr,
+    stop: watch::Sender<bool>,
+    _trust: certs::Subscription,
+}
+
+impl Node {
+    /// What a node is made with.
+    pub fn builder() -> NodeBuilder {
+        NodeBuilder::default()
+    }
+
+    /// Who this device is.
+    pub fn device_id(&self) -> DeviceId {
+        self.inner.peers.bus.party().device
+    }
+
+    /// Which start of this device's bus this is.
+    pub fn boot_id(&self) -> BootId {
+        self.inner.peers.bus.config().boot
+    }
+
+    /// Where the node listens for other devices. A node that listens on all addresses says `[::]` or `0.0.0.0`.
+    pub fn local_addr(&self) -> SocketAddr {
+        self.inner.address
+    }
+
+    /// The services of this device and of others.
+    pub fn samgr(&self) -> SystemAbilityManager {
+        SystemAbilityManager::new(Arc::clone(&self.inner.peers))
+    }
+
+    /// Which devices this one trusts. Changes take effect at once: a device that is forgotten or blocked loses its
+    /// connection.
+    pub fn trust(&self) -> &TrustStore {
+        self.inner.peers.trust()
+    }
+
+    /// The devices this node knows of, by id.
+    pub fn devices(&self) -> Vec<Device> {
+        self.inner.peers.devices()
+    }
+
+    /// Devices coming and going, beginning with those that are online.
+    pub fn device_events(&self) -> DeviceEvents {
+        DeviceEvents::new(Arc::clone(&self.inner.peers))
+    }
+
+    /// Declares a stub of this process dead: its registrations are removed, whoever holds a proxy of it is told, and
+    /// no call reaches it any more. Whether it was alive.
+    pub fn revoke(&self, object: &RemoteObject) -> bool {
+        self.inner.peers.bus.revoke(object)
+    }
+
+    /// Takes leave: nothing new is begun, what is under way has up to 100 ms to end, the other devices are told, and
+    /// the announcement is withdrawn. Takes up to about 2 s, most of it for discovery.
+    pub async fn shutdown(&self) {
+        self.inner.peers.close(SHUTDOWN_TIME).await;
+        self.inner.discoveries.close(SHUTDOWN_TIME).await;
+        self.inner.stop.send_replace(true);
+    }
+}
+
+impl Drop for Inner {
+    fn drop(&mut self) {
+        self.peers.close_now();
+        self.stop.send_replace(true);
+    }
+}

@@ -1,0 +1,237 @@
+use std::{
+    net::SocketAddr,
+    path::{Path, PathBuf},
+    sync::Arc,
+};
+
+use certs::{Identity, TrustStore};
+use discovery::{Advertisement, Announcement, Discovery, Interfaces, ProtocolVersions, StaticPeers};
+use proto::{
+    DeviceId,
+    message::{PROTOCOL_VERSION, PeerLimits},
+};
+use rpc::{Bus, BusConfig, session::passing_rules::Party};
+use tokio::sync::watch;
+
+use super::{Inner, Node, discover::Discoveries, own_thread};
+use crate::{
+    error::StartNodeError,
+    link::quic::{config, socket},
+    peers::Peers,
+    presence::Profile,
+};
+
+/// What a node is made with. Only an identity is required.
+///
+/// Nothing is announced or searched on any network until [`mdns`](Self::mdns) says on which interfaces.
+#[derive(Debug, Default)]
+pub struct NodeBuilder {
+    identity: Option<Identity>,
+    directory: Option<PathBuf>,
+    trust: Option<TrustStore>,
+    listen: Option<SocketAddr>,
+    port: u16,
+    mdns: Option<Interfaces>,
+    static_peers: Vec<(DeviceId, SocketAddr)>,
+    discoveries: Vec<Box<dyn Discovery>>,
+    name: Option<String>,
+    profile: Profile,
+    limits: Option<PeerLimits>,
+    own_thread: bool,
+}
+
+impl NodeBuilder {
+    /// Who this device is.
+    #[must_use]
+    pub fn identity(mut self, identity: Identity) -> Self {
+        self.identity = Some(identity);
+        self
+    }
+
+    /// Identity and trust store from a directory that only this user may read. Both are made at the first start.
+    #[must_use]
+    pub fn identity_dir(mut self, directory: impl AsRef<Path>) -> Self {
+        self.directory = Some(directory.as_ref().to_owned());
+        self
+    }
+
+    /// Which devices are trusted. Without this it is the store of [`identity_dir`](Self::identity_dir), or an empty one.
+    #[must_use]
+    pub fn trust(mut self, trust: TrustStore) -> Self {
+        self.trust = Some(trust);
+        self
+    }
+
+    /// Listens on this address only, for example `127.0.0.1:0`. Port 0 is any free port. Without this, all addresses.
+    #[must_use]
+    pub fn listen(mut self, address: SocketAddr) -> Self {
+        self.listen = Some(address);
+        self
+    }
+
+    /// Listens on all addresses at this port.
+    #[must_use]
+    pub fn port(mut self, port: u16) -> Self {
+        self.port = port;
+        self
+    }
+
+    /// Finds devices by mDNS on these interfaces, and is found there.
+    #[must_use]
+    pub fn mdns(mut self, interfaces: Interfaces) -> Self {
+        self.mdns = Some(interfaces);
+        self
+    }
+
+    /// A device that may be at this address; call again for more.
+    #[must_use]
+    pub fn static_peer(mut self, device: DeviceId, address: SocketAddr) -> Self {
+        self.static_peers.push((device, address));
+        self
+    }
+
+    /// Another way to find devices; call again for more.
+    #[must_use]
+    pub fn discovery(mut self, discovery: Box<dyn Discovery>) -> Self {
+        self.discoveries.push(discovery);
+        self
+    }
+
+    /// A name for people, announced to everybody on the network. Without this, none.
+    #[must_use]
+    pub fn name(mut self, name: &str) -> Self {
+        self.name = Some(name.to_owned());
+        self
+    }
+
+    /// How quickly a silent device is noticed.
+    #[must_use]
+    pub fn presence(mut self, profile: Profile) -> Self {
+        self.profile = profile;
+        self
+    }
+
+    /// What this node holds for each device.
+    #[must_use]
+    pub fn limits(mut self, limits: PeerLimits) -> Self {
+        self.limits = Some(limits);
+        self
+    }
+
+    /// Gives the node and its handlers a thread of their own with a runtime for nothing else: the fastest, and the one
+    /// way for a program without a runtime.
+    #[must_use]
+    pub fn own_thread(mut self) -> Self {
+        self.own_thread = true;
+        self
+    }
+
+    /// Starts the node on the current runtime.
+    ///
+    /// # Errors
+    /// [`StartNodeError`].
+    pub async fn start(mut self) -> Result<Node, StartNodeError> {
+        if std::mem::take(&mut self.own_thread) {
+            return own_thread::start(self).await;
+        }
+        if tokio::runtime::Handle::try_current().is_err() {
+            return Err(StartNodeError::NoRuntime);
+        }
+        let (identity, trust) = self.open()?;
+        let endpoint = self.bind(&identity)?;
+        let address = endpoint.local_addr().map_err(|error| self.bind_error(&error))?;
+        let boot = identity.boot_id();
+        let party = Party { device: *identity.device_id(), process: 0 };
+        let mut bus = BusConfig::new(party, boot);
+        bus.limits = self.limits.unwrap_or(bus.limits);
+        let peers = Peers::new(
+            Bus::new(bus),
+            Arc::new(identity),
+            trust.clone(),
+            endpoint,
+            self.profile,
+        );
+        peers.start();
+        let (stop, _) = watch::channel(false);
+        let advertisement = advertisement(party.device, boot.epoch, address.port(), self.name.as_deref());
+        let discoveries = Discoveries::start(
+            std::mem::take(&mut self.discoveries),
+            self.mdns.take(),
+            self.static_list()?,
+            advertisement,
+            &peers,
+            stop.subscribe(),
+        )
+        .await?;
+        let subscription = trust.subscribe({
+            let peers = Arc::downgrade(&peers);
+            let discoveries = Arc::downgrade(&discoveries);
+            move |change| {
+                if let Some(peers) = peers.upgrade() {
+                    peers.trust_changed(change.device, change.withdraws());
+                }
+                if let Some(discoveries) = discoveries.upgrade() {
+                    discoveries.trust_changed();
+                }
+            }
+        });
+        tracing::info!(device = ?party.device, %address, "node started");
+        Ok(Node {
+            inner: Arc::new(Inner { peers, discoveries, address, stop, _trust: subscription }),
+        })
+    }
+
+    fn open(&mut self) -> Result<(Identity, TrustStore), StartNodeError> {
+        let identity = match (self.identity.take(), &self.directory) {
+            (Some(identity), _) => identity,
+            (None, Some(directory)) => Identity::open(directory)
+                .map_err(|error| StartNodeError::Identity(error.to_string()))?,
+            (None, None) => return Err(StartNodeError::NoIdentity),
+        };
+        let trust = match (self.trust.take(), &self.directory) {
+            (Some(trust), _) => trust,
+            (None, Some(directory)) => TrustStore::open(directory)
+                .map_err(|error| StartNodeError::Trust(error.to_string()))?,
+            (None, None) => TrustStore::in_memory(),
+        };
+        Ok((identity, trust))
+    }
+
+    fn bind(&self, identity: &Identity) -> Result<quinn::Endpoint, StartNodeError> {
+        let socket =
+            socket::bind(self.listen, self.port).map_err(|error| self.bind_error(&error))?;
+        let server = config::server(identity, self.profile)?;
+        let runtime = quinn::default_runtime().ok_or(StartNodeError::NoRuntime)?;
+        quinn::Endpoint::new(config::endpoint(identity), Some(server), socket, runtime)
+            .map_err(|error| self.bind_error(&error))
+    }
+
+    fn bind_error(&self, error: &std::io::Error) -> StartNodeError {
+        let any = SocketAddr::from((std::net::Ipv6Addr::UNSPECIFIED, self.port));
+        let address = self.listen.unwrap_or(any);
+        StartNodeError::Bind { address, reason: error.to_string() }
+    }
+
+    fn static_list(&mut self) -> Result<Option<StaticPeers>, StartNodeError> {
+        if self.static_peers.is_empty() {
+            return Ok(None);
+        }
+        StaticPeers::new(discovery::Source::STATIC, std::mem::take(&mut self.static_peers))
+            .map(Some)
+            .map_err(|error| StartNodeError::Discovery(error.to_string()))
+    }
+}
+
+fn advertisement(device: DeviceId, epoch: u64, port: u16, name: Option<&str>) -> Advertisement {
+    let version = PROTOCOL_VERSION as u16;
+    // One version, from itself to itself: the range is never empty.
+    let versions = ProtocolVersions::new(version, version);
+    let mut announcement = versions.map(|versions| Announcement::new(device, versions, epoch));
+    if let Some(name) = name {
+        announcement = announcement.map(|announcement| announcement.with_name(name));
+    }
+    match announcement {
+        Some(announcement) => Advertisement::new(announcement, port),
+        None => unreachable!("the protocol's version is a valid one"),
+    }
+}

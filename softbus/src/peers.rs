@@ -1,0 +1,398 @@
+//! The devices this node knows of, and its one session with each: who dials, which of two connections stays, and what
+//! becomes of a session that ends.
+
+mod accept;
+mod dial;
+mod probe;
+
+pub(crate) use dial::DialError;
+
+use std::{
+    collections::HashMap,
+    net::SocketAddr,
+    sync::{Arc, Mutex, MutexGuard, PoisonError, Weak},
+    time::Duration,
+};
+
+use certs::{CloseCode, Identity, TrustStore};
+use proto::{BootId, DeviceId, message::DeathReason};
+use rpc::{
+    Bus, GetServiceError, Peer,
+    link::LinkClosed,
+    peer::SessionEnd,
+};
+use tokio::{
+    sync::{Notify, watch},
+    time::Instant,
+};
+
+use crate::{
+    device::Device,
+    presence::{Machine, OfflineReason, Profile},
+};
+
+/// What the peers of a node share.
+pub(crate) struct Peers {
+    pub(crate) bus: Arc<Bus>,
+    identity: Arc<Identity>,
+    trust: TrustStore,
+    endpoint: quinn::Endpoint,
+    profile: Profile,
+    runtime: tokio::runtime::Handle,
+    table: Mutex<Table>,
+    /// Counts changes of the table; who waits for one waits for this.
+    version: watch::Sender<u64>,
+    /// Somebody wants a device that is not there: discovery should look.
+    pub(crate) wanted: Notify,
+    me: Weak<Self>,
+}
+
+#[derive(Default)]
+struct Table {
+    entries: HashMap<DeviceId, Entry>,
+    closing: bool,
+}
+
+struct Entry {
+    machine: Machine,
+    name: Option<String>,
+    addrs: Vec<SocketAddr>,
+    /// The address that worked last.
+    worked: Option<SocketAddr>,
+    session: Option<Session>,
+    /// A dial is open.
+    dialling: bool,
+    /// Told when a dial ends, and when something new is known of the device.
+    news: Arc<Notify>,
+    /// Dials that failed since something worked or something new was heard.
+    failures: u32,
+    /// The last dial that failed, and how many there have been.
+    last_error: Option<(u64, DialError)>,
+    dials: u64,
+    /// What `offline` is told instead of what the connection says.
+    verdict: Option<OfflineReason>,
+    /// The last session's name, for a peer that still believes in it.
+    lost_session: u64,
+}
+
+#[derive(Clone)]
+pub(crate) struct Session {
+    pub(crate) peer: Peer,
+    pub(crate) connection: quinn::Connection,
+}
+
+impl Entry {
+    fn new() -> Self {
+        Self {
+            machine: Machine::new(),
+            name: None,
+            addrs: Vec::new(),
+            worked: None,
+            session: None,
+            dialling: false,
+            news: Arc::new(Notify::new()),
+            failures: 0,
+            last_error: None,
+            dials: 0,
+            verdict: None,
+            lost_session: 0,
+        }
+    }
+}
+
+impl Peers {
+    pub(crate) fn new(
+        bus: Arc<Bus>,
+        identity: Arc<Identity>,
+        trust: TrustStore,
+        endpoint: quinn::Endpoint,
+        profile: Profile,
+    ) -> Arc<Self> {
+        Arc::new_cyclic(|me| Self {
+            bus,
+            identity,
+            trust,
+            endpoint,
+            profile,
+            runtime: tokio::runtime::Handle::current(),
+            table: Mutex::default(),
+            version: watch::Sender::new(0),
+            wanted: Notify::new(),
+            me: me.clone(),
+        })
+    }
+
+    /// Starts what runs as long as the node does.
+    pub(crate) fn start(self: &Arc<Self>) {
+        self.runtime.spawn(accept::accept_all(Arc::clone(self)));
+        self.runtime.spawn(probe::watch_all(Arc::downgrade(self)));
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Table> {
+        self.table.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn me(&self) -> DeviceId {
+        *self.identity.device_id()
+    }
+
+    pub(crate) fn trust(&self) -> &TrustStore {
+        &self.trust
+    }
+
+    pub(crate) fn changed(&self) -> watch::Receiver<u64> {
+        self.version.subscribe()
+    }
+
+    fn tell(&self) {
+        self.version.send_modify(|version| *version += 1);
+    }
+
+    pub(crate) fn machines(&self) -> Vec<(DeviceId, Machine)> {
+        let table = self.lock();
+        table.entries.iter().map(|(id, entry)| (*id, entry.machine.clone())).collect()
+    }
+
+    pub(crate) fn devices(&self) -> Vec<Device> {
+        let mut devices: Vec<_> = {
+            let table = self.lock();
+            table.entries.iter().map(|(id, entry)| self.describe(*id, entry)).collect()
+        };
+        devices.sort_by_key(|device| device.id);
+        devices
+    }
+
+    fn describe(&self, id: DeviceId, entry: &Entry) -> Device {
+        let addresses = match &entry.session {
+            Some(session) => vec![session.connection.remote_address()],
+            None => entry.addrs.clone(),
+        };
+        Device {
+            id,
+            name: entry.name.clone(),
+            presence: entry.machine.presence().clone(),
+            trusted: self.trust.is_trusted(&id),
+            addresses,
+        }
+    }
+
+    pub(crate) fn sessions(&self) -> Vec<(DeviceId, Session)> {
+        let table = self.lock();
+        let sessions = table.entries.iter();
+        sessions.filter_map(|(id, entry)| Some((*id, entry.session.clone()?))).collect()
+    }
+
+    /// Discovery says where a device may be.
+    pub(crate) fn candidate(&self, found: discovery::Device) {
+        if found.id == self.me() {
+            return;
+        }
+        let news = {
+            let mut table = self.lock();
+            let entry = table.entries.entry(found.id).or_insert_with(Entry::new);
+            entry.name = found.name;
+            entry.addrs = found.addrs;
+            // A sign of life: what failed before is worth another try at once.
+            entry.failures = 0;
+            Arc::clone(&entry.news)
+        };
+        news.notify_waiters();
+        self.tell();
+        self.dial_if_useful(found.id);
+    }
+
+    /// No source knows the device any more. A connection to it is not touched.
+    pub(crate) fn not_a_candidate(&self, id: DeviceId) {
+        let mut table = self.lock();
+        let Some(entry) = table.entries.get_mut(&id) else { return };
+        entry.addrs.clear();
+        if entry.session.is_none() && entry.machine.times_online == 0 && !entry.dialling {
+            table.entries.remove(&id);
+        }
+        drop(table);
+        self.tell();
+    }
+
+    /// Trust has changed: a device that lost it goes at once.
+    pub(crate) fn trust_changed(&self, device: DeviceId, withdrawn: bool) {
+        if !withdrawn {
+            self.dial_if_useful(device);
+            return;
+        }
+        let session = self.lock().entries.get(&device).and_then(|entry| entry.session.clone());
+        if let Some(session) = session {
+            session.peer.close(DeathReason::AccessRevoked, CloseCode::Revoked.code(), "revoked");
+        }
+    }
+
+    /// The session with a device, once there is one.
+    ///
+    /// # Errors
+    /// Why there is none at `deadline`, or why there will be none.
+    pub(crate) async fn session(
+        &self,
+        device: DeviceId,
+        deadline: Instant,
+    ) -> Result<Peer, GetServiceError> {
+        let mut changed = self.changed();
+        let dials_before = self.lock().entries.get(&device).map_or(0, |entry| entry.dials);
+        let mut asked = false;
+        loop {
+            changed.mark_unchanged();
+            if !self.trust.is_trusted(&device) {
+                return Err(GetServiceError::DeviceNotTrusted);
+            }
+            let error = {
+                let table = self.lock();
+                let entry = table.entries.get(&device);
+                if let Some(session) = entry.and_then(|entry| entry.session.as_ref()) {
+                    return Ok(session.peer.clone());
+                }
+                entry.and_then(|entry| entry.last_error.clone())
+            };
+            let error = error.filter(|(dial, _)| *dial > dials_before).map(|(_, error)| error);
+            if error == Some(DialError::NotTrustedByPeer) {
+                return Err(GetServiceError::NotTrustedByDevice);
+            }
+            if !std::mem::replace(&mut asked, true) {
+                self.wanted.notify_one();
+                self.dial_if_useful(device);
+            }
+            if tokio::time::timeout_at(deadline, changed.changed()).await.is_err() {
+                let why = error.map_or_else(|| "not found".to_owned(), |error| error.to_string());
+                return Err(GetServiceError::Unreachable(why));
+            }
+        }
+    }
+
+    /// Begins to dial a device that may be there, is trusted and has no session.
+    fn dial_if_useful(&self, device: DeviceId) {
+        let Some(me) = self.me.upgrade() else { return };
+        let mut table = self.lock();
+        if table.closing || !self.trust.is_trusted(&device) {
+            return;
+        }
+        let Some(entry) = table.entries.get_mut(&device) else { return };
+        if entry.dialling || entry.session.is_some() || entry.addrs.is_empty() {
+            return;
+        }
+        entry.dialling = true;
+        entry.machine.dialling();
+        drop(table);
+        self.runtime.spawn(dial::dial_until_online(me, device));
+    }
+
+    /// A session has begun. What there was before with this device is replaced.
+    fn install(&self, device: DeviceId, session: Session) {
+        let Some(me) = self.me.upgrade() else { return };
+        let peer = session.peer.clone();
+        let before = {
+            let mut table = self.lock();
+            if table.closing {
+                drop(table);
+                peer.close(DeathReason::DeviceUnreachable, CloseCode::Leaving.code(), "leaving");
+                return;
+            }
+            let entry = table.entries.entry(device).or_insert_with(Entry::new);
+            entry.worked = Some(session.connection.remote_address());
+            entry.failures = 0;
+            entry.verdict = None;
+            let before = entry.session.replace(session);
+            if before.is_some() {
+                entry.machine.offline(OfflineReason::Restarted);
+            }
+            entry.machine.online(peer.boot());
+            before
+        };
+        if let Some(before) = before {
+            let code = CloseCode::Replaced.code();
+            before.peer.close(DeathReason::DeviceUnreachable, code, "replaced");
+        }
+        tracing::info!(?device, boot = peer.boot().epoch, "device online");
+        self.tell();
+        self.runtime.spawn(async move {
+            let end = peer.ended().await;
+            me.ended(device, &peer, &end);
+        });
+    }
+
+    /// A session has ended.
+    fn ended(&self, device: DeviceId, peer: &Peer, end: &SessionEnd) {
+        let reason = {
+            let mut table = self.lock();
+            let Some(entry) = table.entries.get_mut(&device) else { return };
+            let current = entry.session.as_ref().map(|session| session.peer.session_name());
+            if current != Some(peer.session_name()) {
+                return;
+            }
+            entry.session = None;
+            entry.lost_session = peer.session_name();
+            let reason = entry.verdict.take().unwrap_or_else(|| offline_reason(end));
+            entry.machine.offline(reason.clone());
+            reason
+        };
+        tracing::info!(?device, %reason, "device offline");
+        self.tell();
+        self.dial_if_useful(device);
+    }
+
+    /// The epoch of the start that is connected, if one is.
+    fn connected_boot(&self, device: DeviceId) -> Option<BootId> {
+        let table = self.lock();
+        let entry = table.entries.get(&device)?;
+        entry.session.as_ref().map(|session| session.peer.boot())
+    }
+
+    /// Takes leave of every device: what is under way ends first, for a short while.
+    pub(crate) async fn close(&self, within: Duration) {
+        self.lock().closing = true;
+        self.endpoint.set_server_config(None);
+        let leaving: Vec<_> = self
+            .sessions()
+            .into_iter()
+            .map(|(_, session)| {
+                self.runtime.spawn(async move {
+                    session.peer.leave(CloseCode::Leaving.code(), "leaving").await;
+                })
+            })
+            .collect();
+        for task in leaving {
+            let _ = task.await;
+        }
+        self.close_now();
+        // The last packets go out; a peer that does not answer is not waited for.
+        let _ = tokio::time::timeout(within, self.endpoint.wait_idle()).await;
+    }
+
+    /// Ends everything without waiting.
+    pub(crate) fn close_now(&self) {
+        self.lock().closing = true;
+        self.endpoint.close(CloseCode::Leaving.code().into(), b"leaving");
+    }
+}
+
+impl std::fmt::Debug for Peers {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Peers").field("me", &self.me()).finish_non_exhaustive()
+    }
+}
+
+/// What the end of a session says of the device.
+fn offline_reason(end: &SessionEnd) -> OfflineReason {
+    match end {
+        SessionEnd::Link(LinkClosed::ByPeer { code, text }) => {
+            match CloseCode::from_code((*code).into()) {
+                Some(CloseCode::Leaving) => OfflineReason::Left,
+                Some(CloseCode::Revoked | CloseCode::NotTrusted) => OfflineReason::AccessRevoked,
+                Some(CloseCode::Replaced) => OfflineReason::Restarted,
+                _ => OfflineReason::Failed(text.clone()),
+            }
+        }
+        SessionEnd::Link(LinkClosed::TimedOut) => OfflineReason::TimedOut,
+        SessionEnd::Link(LinkClosed::Reset) => OfflineReason::Crashed,
+        SessionEnd::Link(LinkClosed::Failed(text)) => OfflineReason::Failed(text.clone()),
+        SessionEnd::Closed(DeathReason::AccessRevoked) => OfflineReason::AccessRevoked,
+        SessionEnd::Fault(fault) => OfflineReason::Failed(fault.to_string()),
+        _ => OfflineReason::Left,
+    }
+}

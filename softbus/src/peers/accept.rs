@@ -1,0 +1,177 @@
+//! Being dialled: handshake, admission, Hello, and which of two connections stays.
+
+use std::sync::{
+    Arc,
+    atomic::{AtomicUsize, Ordering},
+};
+
+use certs::{CloseCode, admit};
+use proto::DeviceId;
+use quinn::VarInt;
+use rpc::{
+    link::LinkClosed,
+    opening::{Incoming, Remote},
+    session::{Scope, passing_rules::Party},
+};
+use rustls::pki_types::CertificateDer;
+
+use super::{Peers, Session, dial::DIAL_TIME};
+use crate::link::quic::{QuicLink, config};
+
+/// Handshakes at one time; more are refused.
+const MAX_HANDSHAKES: usize = 128;
+/// Handshakes at one time before a peer has to prove its address.
+const FREE_HANDSHAKES: usize = 16;
+
+/// Accepts connections as long as the endpoint lives.
+pub(super) async fn accept_all(peers: Arc<Peers>) {
+    let handshakes = Arc::new(AtomicUsize::new(0));
+    while let Some(incoming) = peers.endpoint.accept().await {
+        let open = handshakes.load(Ordering::Relaxed);
+        if open >= MAX_HANDSHAKES {
+            incoming.refuse();
+            continue;
+        }
+        if open >= FREE_HANDSHAKES && !incoming.remote_address_validated() {
+            // Fails only when the address is validated already.
+            let _ = incoming.retry();
+            continue;
+        }
+        let place = Place::take(&handshakes);
+        let peers = Arc::clone(&peers);
+        let runtime = peers.runtime.clone();
+        runtime.spawn(async move {
+            let handshake = async {
+                let connection = incoming.await.ok()?;
+                receive_stranger(&peers, connection).await
+            };
+            let opened = tokio::time::timeout(rpc::limits::HANDSHAKE_TIME, handshake).await;
+            drop(place);
+            if let Ok(Some((device, connection, incoming))) = opened {
+                open_session(&peers, device, connection, incoming).await;
+            }
+        });
+    }
+}
+
+/// One of the handshakes that may be open at one time.
+struct Place(Arc<AtomicUsize>);
+
+impl Place {
+    fn take(count: &Arc<AtomicUsize>) -> Self {
+        count.fetch_add(1, Ordering::Relaxed);
+        Self(Arc::clone(count))
+    }
+}
+
+impl Drop for Place {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
+/// From a proven key to an admitted device that has said Hello.
+async fn receive_stranger(
+    peers: &Peers,
+    connection: quinn::Connection,
+) -> Option<(DeviceId, quinn::Connection, Incoming)> {
+    let certificates = connection.peer_identity();
+    let certificates = certificates
+        .and_then(|identity| identity.downcast::<Vec<CertificateDer<'static>>>().ok())
+        .unwrap_or_default();
+    let device = match admit(&certificates, &peers.me(), &peers.trust) {
+        Ok(peer) => *peer.device_id(),
+        Err(error) => {
+            tracing::info!(from = %connection.remote_address(), %error, "turned away");
+            connection.close(error.close_code().code().into(), b"not admitted");
+            return None;
+        }
+    };
+    connection.set_max_concurrent_bi_streams(VarInt::from_u32(config::LANE_STREAMS));
+    connection.set_max_concurrent_uni_streams(VarInt::from_u32(config::BULK_STREAMS));
+    let link = Arc::new(QuicLink::new(connection.clone(), false));
+    let remote = Remote { party: Party { device, process: 0 }, scope: Scope::OtherDevice };
+    match Incoming::accept(link, remote).await {
+        Ok(incoming) => Some((device, connection, incoming)),
+        Err(error) => {
+            tracing::info!(?device, %error, "no session");
+            None
+        }
+    }
+}
+
+/// Decides between a connection we were dialled on and what there is already.
+async fn open_session(
+    peers: &Arc<Peers>,
+    device: DeviceId,
+    connection: quinn::Connection,
+    incoming: Incoming,
+) {
+    if let Some(refusal) = judge_boot(peers, device, &incoming) {
+        incoming.refuse(refusal.code(), "boot id");
+        return;
+    }
+    if peers.me() < device && !own_dial_failed(peers, device, incoming.closed()).await {
+        incoming.refuse(CloseCode::Duplicate.code(), "another connection was kept");
+        return;
+    }
+    match incoming.welcome(&peers.bus).await {
+        Ok(peer) => peers.install(device, Session { peer, connection }),
+        Err(error) => tracing::info!(?device, %error, "no session"),
+    }
+}
+
+/// A higher epoch is a younger process of the device and replaces what there is; a lower one is a ghost, and an equal
+/// one with other bits is a second process with the same identity.
+fn judge_boot(peers: &Peers, device: DeviceId, incoming: &Incoming) -> Option<CloseCode> {
+    let known = peers.connected_boot(device)?;
+    let theirs = incoming.boot();
+    if theirs.epoch < known.epoch {
+        tracing::warn!(?device, "an older start of the device dialled");
+        return Some(CloseCode::Replaced);
+    }
+    if theirs.epoch == known.epoch && theirs.random != known.random {
+        tracing::warn!(target: "softbus::audit", ?device, "identity in use twice");
+        return Some(CloseCode::IdentityInUse);
+    }
+    None
+}
+
+/// While our own dial is open, the smaller id withholds Welcome: of two connections that cross, both ends keep the one
+/// that the smaller id dialled. Whether there is no other to keep.
+async fn own_dial_failed(
+    peers: &Peers,
+    device: DeviceId,
+    gone: impl Future<Output = LinkClosed>,
+) -> bool {
+    let sessions_before = {
+        let table = peers.lock();
+        match table.entries.get(&device) {
+            Some(entry) if entry.dialling => entry.machine.times_online,
+            _ => return true,
+        }
+    };
+    let dial_ends = async {
+        let mut changed = peers.changed();
+        loop {
+            changed.mark_unchanged();
+            {
+                let table = peers.lock();
+                let Some(entry) = table.entries.get(&device) else { return true };
+                if entry.machine.times_online > sessions_before {
+                    return false;
+                }
+                if !entry.dialling {
+                    return true;
+                }
+            }
+            if changed.changed().await.is_err() {
+                return false;
+            }
+        }
+    };
+    tokio::select! {
+        failed = tokio::time::timeout(DIAL_TIME, dial_ends) => failed.unwrap_or(true),
+        _ = gone => false,
+    }
+}

@@ -1,0 +1,183 @@
+//! Dialling: every address a device is known by, staggered, until one answers as that device.
+
+use std::{net::SocketAddr, sync::Arc, time::Duration};
+
+use certs::{CloseCode, VerifyPeerError, tls};
+use proto::DeviceId;
+use rpc::{
+    link::LinkClosed,
+    opening::{self, OpenSessionError, Remote},
+    session::{Scope, passing_rules::Party},
+};
+use tokio::task::JoinSet;
+
+use super::{Peers, Session};
+use crate::link::quic::{QuicLink, config, link_closed};
+
+/// How long one round of dialling may take.
+pub(super) const DIAL_TIME: Duration = Duration::from_secs(3);
+/// How much later the next address is tried.
+const STAGGER: Duration = Duration::from_millis(250);
+const FIRST_BACKOFF: Duration = Duration::from_millis(250);
+const LAST_BACKOFF: Duration = Duration::from_secs(30);
+
+/// Why a dial brought no session.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub(crate) enum DialError {
+    #[error("no answer")]
+    NoAnswer,
+    #[error("somebody else answers at this address")]
+    SomebodyElse,
+    #[error("the device does not trust this one")]
+    NotTrustedByPeer,
+    #[error("another connection was kept")]
+    Duplicate,
+    #[error("another process uses this identity")]
+    IdentityInUse,
+    #[error("{0}")]
+    Failed(String),
+}
+
+/// Dials until there is a session, or no reason to go on: with growing pauses after failures, and at once when
+/// something new is heard of the device.
+pub(super) async fn dial_until_online(peers: Arc<Peers>, device: DeviceId) {
+    loop {
+        let result = dial_once(&peers, device).await;
+        let (pause, news) = {
+            let mut table = peers.lock();
+            let closing = table.closing;
+            let trusted = peers.trust.is_trusted(&device);
+            let Some(entry) = table.entries.get_mut(&device) else { return };
+            entry.dials += 1;
+            if let Err(error) = &result {
+                tracing::debug!(?device, %error, "dial");
+                entry.last_error = Some((entry.dials, error.clone()));
+            }
+            let online = entry.session.is_some();
+            if online || closing || !trusted || entry.addrs.is_empty() {
+                entry.dialling = false;
+                entry.machine.dial_failed();
+                let news = Arc::clone(&entry.news);
+                drop(table);
+                news.notify_waiters();
+                peers.tell();
+                return;
+            }
+            // Between two rounds no dial is open, and a connection of the peer's is welcome.
+            entry.dialling = false;
+            entry.failures += 1;
+            (backoff(entry.failures), Arc::clone(&entry.news))
+        };
+        let heard = news.notified();
+        news.notify_waiters();
+        peers.tell();
+        let _ = tokio::time::timeout(pause, heard).await;
+        let mut table = peers.lock();
+        let Some(entry) = table.entries.get_mut(&device) else { return };
+        if entry.session.is_some() || entry.dialling {
+            return;
+        }
+        entry.dialling = true;
+    }
+}
+
+/// Doubles from 250 ms to 30 s, with up to a quarter of jitter so that devices which lost each other together do not
+/// come back together.
+fn backoff(failures: u32) -> Duration {
+    let pause = FIRST_BACKOFF.saturating_mul(1 << failures.min(7).saturating_sub(1));
+    let mut byte = [0];
+    let _ = getrandom::fill(&mut byte);
+    let jitter = pause.as_millis() as u64 * u64::from(byte[0]) / 1024;
+    (pause + Duration::from_millis(jitter)).min(LAST_BACKOFF)
+}
+
+/// One round over all addresses; the first session counts.
+async fn dial_once(peers: &Arc<Peers>, device: DeviceId) -> Result<(), DialError> {
+    let (addrs, replaces) = {
+        let table = peers.lock();
+        let entry = table.entries.get(&device).ok_or(DialError::NoAnswer)?;
+        let mut addrs = entry.addrs.clone();
+        if let Some(index) = addrs.iter().position(|addr| Some(*addr) == entry.worked) {
+            addrs[..=index].rotate_right(1);
+        }
+        (addrs, entry.lost_session)
+    };
+    let mut attempts = JoinSet::new();
+    for (index, addr) in addrs.into_iter().enumerate() {
+        let peers = Arc::clone(peers);
+        attempts.spawn(async move {
+            tokio::time::sleep(STAGGER * index as u32).await;
+            connect(&peers, device, addr, replaces).await
+        });
+    }
+    let round = async {
+        let mut last = DialError::NoAnswer;
+        while let Some(attempt) = attempts.join_next().await {
+            match attempt {
+                Ok(Ok(session)) => {
+                    peers.install(device, session);
+                    return Ok(());
+                }
+                Ok(Err(error)) => last = worse(last, error),
+                Err(_) => {}
+            }
+        }
+        Err(last)
+    };
+    tokio::time::timeout(DIAL_TIME, round).await.unwrap_or(Err(DialError::NoAnswer))
+}
+
+/// Of two errors the one that says more.
+fn worse(a: DialError, b: DialError) -> DialError {
+    if b == DialError::NoAnswer { a } else { b }
+}
+
+/// One address: connection, admission, session.
+async fn connect(
+    peers: &Peers,
+    device: DeviceId,
+    addr: SocketAddr,
+    replaces: u64,
+) -> Result<Session, DialError> {
+    let (config, check) = config::client(&peers.identity, device, peers.profile)
+        .map_err(|error| DialError::Failed(error.to_string()))?;
+    let connecting = peers
+        .endpoint
+        .connect_with(config, addr, tls::SERVER_NAME)
+        .map_err(|error| DialError::Failed(error.to_string()))?;
+    let connection = connecting.await.map_err(|error| match check.refused() {
+        Some(VerifyPeerError::DeviceIdMismatch { .. }) => {
+            tracing::warn!(?device, %addr, "another device answers here");
+            DialError::SomebodyElse
+        }
+        Some(other) => DialError::Failed(other.to_string()),
+        None => closed(link_closed(error)),
+    })?;
+    // The handshake has compared the id; trust may have changed since the dial began.
+    if !peers.trust.is_trusted(&device) {
+        connection.close(CloseCode::NotTrusted.code().into(), b"not trusted");
+        return Err(DialError::Failed("trust was withdrawn".into()));
+    }
+    let link = Arc::new(QuicLink::new(connection.clone(), true));
+    let party = Party { device, process: 0 };
+    let remote = Remote { party, scope: Scope::OtherDevice };
+    let peer = opening::connect(&peers.bus, link, remote, replaces).await;
+    let peer = peer.map_err(|error| match error {
+        OpenSessionError::Closed(end) => closed(end),
+        other => DialError::Failed(other.to_string()),
+    })?;
+    Ok(Session { peer, connection })
+}
+
+fn closed(end: LinkClosed) -> DialError {
+    match end {
+        LinkClosed::ByPeer { code, text } => match CloseCode::from_code(code.into()) {
+            Some(CloseCode::NotTrusted | CloseCode::Revoked) => DialError::NotTrustedByPeer,
+            Some(CloseCode::Duplicate) => DialError::Duplicate,
+            Some(CloseCode::IdentityInUse) => DialError::IdentityInUse,
+            _ => DialError::Failed(text),
+        },
+        LinkClosed::TimedOut => DialError::NoAnswer,
+        other => DialError::Failed(format!("{other:?}")),
+    }
+}

@@ -1,0 +1,138 @@
+//! Noticing that a device has gone quiet, and asking its host whether the process is still there.
+
+use std::{
+    collections::HashMap,
+    io::ErrorKind,
+    net::{Ipv4Addr, Ipv6Addr, SocketAddr},
+    sync::Weak,
+    time::Duration,
+};
+
+use proto::{DeviceId, message::DeathReason};
+use tokio::{net::UdpSocket, time::Instant};
+
+use super::Peers;
+use crate::presence::OfflineReason;
+use certs::CloseCode;
+
+/// How often the counters are looked at.
+const TICK: Duration = Duration::from_millis(100);
+/// How long a host may take to say that nobody listens.
+const ANSWER: Duration = Duration::from_millis(100);
+/// Between the two answers it takes: one alone may be an accident.
+const BETWEEN: Duration = Duration::from_millis(50);
+
+/// What was last seen of a connection.
+struct Seen {
+    session: u64,
+    datagrams: u64,
+    since: Instant,
+    probed: Option<Instant>,
+}
+
+/// Watches every session as long as the node lives.
+pub(super) async fn watch_all(peers: Weak<Peers>) {
+    let mut seen: HashMap<DeviceId, Seen> = HashMap::new();
+    let mut ticks = tokio::time::interval(TICK);
+    ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+    loop {
+        ticks.tick().await;
+        let Some(peers) = peers.upgrade() else { return };
+        let sessions = peers.sessions();
+        seen.retain(|device, _| sessions.iter().any(|(id, _)| id == device));
+        let quiet = peers.profile.keep_alive().mul_f32(1.5);
+        let now = Instant::now();
+        for (device, session) in sessions {
+            let datagrams = session.connection.stats().udp_rx.datagrams;
+            let name = session.peer.session_name();
+            let fresh = Seen { session: name, datagrams, since: now, probed: None };
+            let Some(known) = seen.get_mut(&device).filter(|known| known.session == name) else {
+                seen.insert(device, fresh);
+                continue;
+            };
+            if known.datagrams != datagrams {
+                if known.probed.is_some() {
+                    peers.heard(device);
+                }
+                *known = fresh;
+                continue;
+            }
+            let due = known.probed.is_none_or(|probed| now - probed >= quiet);
+            if now - known.since >= quiet && due {
+                known.probed = Some(now);
+                peers.suspect(device);
+                let peers = peers.clone();
+                let runtime = peers.runtime.clone();
+                runtime.spawn(async move {
+                    let address = session.connection.remote_address();
+                    let silent = session.connection.stats().udp_rx.datagrams == datagrams;
+                    // Anybody on the way can forge the answer: only a connection that is silent anyway is ended by it.
+                    if silent && nobody_listens(address).await {
+                        peers.crashed(device, name);
+                    }
+                });
+            }
+        }
+    }
+}
+
+/// Whether the host says, twice, that no process has the port.
+async fn nobody_listens(address: SocketAddr) -> bool {
+    for round in 0..2 {
+        if round > 0 {
+            tokio::time::sleep(BETWEEN).await;
+        }
+        if !refused(address).await.unwrap_or(false) {
+            return false;
+        }
+    }
+    true
+}
+
+/// One datagram from a connected socket: a host without the port answers with an error, at once.
+async fn refused(address: SocketAddr) -> std::io::Result<bool> {
+    let local: SocketAddr = match address {
+        SocketAddr::V4(_) => (Ipv4Addr::UNSPECIFIED, 0).into(),
+        SocketAddr::V6(_) => (Ipv6Addr::UNSPECIFIED, 0).into(),
+    };
+    let socket = UdpSocket::bind(local).await?;
+    socket.connect(address).await?;
+    // No QUIC packet: a listener drops it.
+    socket.send(&[0]).await?;
+    let mut byte = [0];
+    match tokio::time::timeout(ANSWER, socket.recv(&mut byte)).await {
+        Ok(Err(error)) => Ok(error.kind() == ErrorKind::ConnectionRefused),
+        Ok(Ok(_)) | Err(_) => Ok(false),
+    }
+}
+
+impl Peers {
+    fn suspect(&self, device: DeviceId) {
+        if let Some(entry) = self.lock().entries.get_mut(&device) {
+            entry.machine.suspect();
+        }
+        tracing::debug!(?device, "device has gone quiet");
+        self.wanted.notify_one();
+        self.tell();
+    }
+
+    fn heard(&self, device: DeviceId) {
+        if let Some(entry) = self.lock().entries.get_mut(&device) {
+            entry.machine.heard();
+        }
+        self.tell();
+    }
+
+    /// The device's process is gone, its host is there.
+    fn crashed(&self, device: DeviceId, session: u64) {
+        let ended = {
+            let mut table = self.lock();
+            let Some(entry) = table.entries.get_mut(&device) else { return };
+            let current = entry.session.as_ref().map(|session| session.peer.clone());
+            let Some(peer) = current.filter(|peer| peer.session_name() == session) else { return };
+            entry.verdict = Some(OfflineReason::Crashed);
+            peer
+        };
+        ended.close(DeathReason::ProcessDied, CloseCode::Timeout.code(), "crashed");
+    }
+}

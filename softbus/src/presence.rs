@@ -1,0 +1,199 @@
+//! Whether a device is there: a pure machine fed by what connections do. Discovery is a hint and never takes a device
+//! offline; only the authenticated connection does.
+
+use std::time::Duration;
+
+use proto::{BootId, DeviceId};
+
+/// How quickly a silent device is noticed, and what that costs.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Profile {
+    /// A packet every second, gone after 5 s. No false alarm at 20 % loss.
+    #[default]
+    Balanced,
+    /// A packet every second, gone after 3 s.
+    Interactive,
+    /// A packet every 15 s, gone after 45 s.
+    LowPower,
+}
+
+impl Profile {
+    /// How often something is sent when nothing else is.
+    pub const fn keep_alive(self) -> Duration {
+        match self {
+            Self::Balanced | Self::Interactive => Duration::from_secs(1),
+            Self::LowPower => Duration::from_secs(15),
+        }
+    }
+
+    /// After how long without a packet a device is offline. The shorter of the two ends' figures holds.
+    pub const fn idle_timeout(self) -> Duration {
+        match self {
+            Self::Balanced => Duration::from_secs(5),
+            Self::Interactive => Duration::from_secs(3),
+            Self::LowPower => Duration::from_secs(45),
+        }
+    }
+}
+
+/// Why a device is offline.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum OfflineReason {
+    /// It said that it is leaving.
+    Left,
+    /// Its bus process is gone, its host is there.
+    Crashed,
+    /// It has not been heard for too long.
+    TimedOut,
+    /// It has been started again; it comes online anew.
+    Restarted,
+    /// Trust was withdrawn, here or there.
+    AccessRevoked,
+    /// It broke the protocol, or the connection failed; the text is for people.
+    Failed(String),
+}
+
+impl std::fmt::Display for OfflineReason {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Left => f.write_str("left"),
+            Self::Crashed => f.write_str("crashed"),
+            Self::TimedOut => f.write_str("timed out"),
+            Self::Restarted => f.write_str("restarted"),
+            Self::AccessRevoked => f.write_str("access revoked"),
+            Self::Failed(text) => write!(f, "failed: {text}"),
+        }
+    }
+}
+
+/// Where a device stands.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Presence {
+    /// It may be near: something was heard of it.
+    Candidate,
+    /// It is being dialled.
+    Connecting,
+    /// It has proven itself and answers.
+    Online,
+    /// It was online and has gone quiet.
+    Suspect,
+    /// It was online.
+    Offline(OfflineReason),
+}
+
+/// What the one who asked is told of a device, in order and without gaps.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum DeviceEvent {
+    /// A device has come online.
+    Online(DeviceId),
+    /// It has gone offline; once for each time it came.
+    Offline(DeviceId, OfflineReason),
+}
+
+/// A device's way through the states.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Machine {
+    presence: Presence,
+    /// How often it came online; tells a device that went and came again from one that never left.
+    pub(crate) times_online: u64,
+    pub(crate) boot: Option<BootId>,
+}
+
+impl Machine {
+    pub(crate) fn new() -> Self {
+        Self { presence: Presence::Candidate, times_online: 0, boot: None }
+    }
+
+    pub(crate) fn presence(&self) -> &Presence {
+        &self.presence
+    }
+
+    pub(crate) fn is_online(&self) -> bool {
+        matches!(self.presence, Presence::Online | Presence::Suspect)
+    }
+
+    pub(crate) fn dialling(&mut self) {
+        if !self.is_online() {
+            self.presence = Presence::Connecting;
+        }
+    }
+
+    /// A dial ended without a session.
+    pub(crate) fn dial_failed(&mut self) {
+        if self.presence == Presence::Connecting {
+            self.presence = Presence::Candidate;
+        }
+    }
+
+    /// A session has begun.
+    pub(crate) fn online(&mut self, boot: BootId) {
+        self.presence = Presence::Online;
+        self.times_online += 1;
+        self.boot = Some(boot);
+    }
+
+    /// Nothing has been heard for a while.
+    pub(crate) fn suspect(&mut self) {
+        if self.presence == Presence::Online {
+            self.presence = Presence::Suspect;
+        }
+    }
+
+    /// Something has been heard again.
+    pub(crate) fn heard(&mut self) {
+        if self.presence == Presence::Suspect {
+            self.presence = Presence::Online;
+        }
+    }
+
+    /// The session has ended. Whether it was news.
+    pub(crate) fn offline(&mut self, reason: OfflineReason) -> bool {
+        let was_online = self.is_online();
+        if was_online {
+            self.presence = Presence::Offline(reason);
+        }
+        was_online
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const BOOT: BootId = BootId { epoch: 1, random: 1 };
+
+    #[test]
+    fn offline_is_news_once() {
+        let mut machine = Machine::new();
+        assert!(!machine.offline(OfflineReason::TimedOut), "was never online");
+        machine.dialling();
+        machine.online(BOOT);
+        assert!(machine.offline(OfflineReason::Left));
+        assert!(!machine.offline(OfflineReason::TimedOut));
+        assert_eq!(machine.presence(), &Presence::Offline(OfflineReason::Left));
+    }
+
+    #[test]
+    fn suspicion_is_taken_back() {
+        let mut machine = Machine::new();
+        machine.online(BOOT);
+        machine.suspect();
+        assert_eq!(machine.presence(), &Presence::Suspect);
+        assert!(machine.is_online(), "a quiet device is not gone");
+        machine.heard();
+        assert_eq!(machine.presence(), &Presence::Online);
+    }
+
+    #[test]
+    fn a_failed_dial_takes_nothing_offline() {
+        let mut machine = Machine::new();
+        machine.online(BOOT);
+        machine.dialling();
+        machine.dial_failed();
+        assert_eq!(machine.presence(), &Presence::Online);
+    }
+}
