@@ -227,7 +227,7 @@ pub(crate) async fn call_local(
     if let Some(reason) = stub.death() {
         return Err(SendRequestError::DeadObject { reason });
     }
-    if interface.is_some_and(|spoken| !target.methods().is_empty() && spoken.descriptor != target.descriptor()) {
+    if interface.is_some_and(|spoken| spoken.differs(target.descriptor(), target.methods(), code)) {
         return Err(SendRequestError::InterfaceMismatch);
     }
     if let Some(reply) = built_in(&stub, code) {
@@ -295,7 +295,7 @@ fn local_context(
 
 /// Runs a blocking handler on the pool, at most [`limits::BLOCKING_THREADS`] at a time in this process, with the
 /// context of the call it serves.
-pub(crate) async fn blocking<R: Send + 'static>(
+pub async fn blocking<R: Send + 'static>(
     run: impl FnOnce() -> R + Send + 'static,
 ) -> R {
     static POOL: Semaphore = Semaphore::const_new(limits::BLOCKING_THREADS);

@@ -35,6 +35,9 @@ pub enum SendRequestError {
         /// What the transport takes.
         limit: usize,
     },
+    /// An argument of a typed call cannot be written to a parcel. Nothing was sent.
+    #[error("arguments cannot be written")]
+    Arguments(#[source] WriteParcelError),
     /// An object in the parcel may not be passed to this receiver. Nothing was sent.
     #[error("object {index} may not be passed: {reason}")]
     Pass {

@@ -1,5 +1,8 @@
 //! How a call on a remote object of the soft-bus works.
 
+// So that generated code finds us from inside too.
+extern crate self as softbus_rpc;
+
 pub mod bus;
 mod call;
 mod context;
@@ -17,6 +20,7 @@ mod registry;
 mod remote;
 mod samgr;
 pub mod session;
+pub mod typed;
 
 pub use async_trait::async_trait;
 pub use bus::{Bus, BusConfig};
@@ -31,4 +35,9 @@ pub use parcel::Parcel;
 pub use peer::Peer;
 pub use registry::{Allow, ServiceOptions};
 pub use remote::{Execution, LocalObject, RemoteObject, RemoteProxy, RemoteStub, StubOptions};
+pub use rpc_macros::remote_interface;
 pub use samgr::{LocalAbilityManager, ServiceEvent, ServiceWatch};
+pub use typed::{CallError, Never};
+
+#[doc(hidden)]
+pub use typed::support as __private;

@@ -11,7 +11,7 @@ use syn::{
 use super::{Errors, types};
 
 /// What every proxy has besides the methods of its interface.
-const RESERVED: [&str; 6] = ["new", "as_object", "into_object", "interface", "wait", "with_option"];
+const RESERVED: [&str; 5] = ["new", "as_object", "into_object", "wait", "with_option"];
 
 /// A method that can be called from another device.
 pub(crate) struct Method {
@@ -89,7 +89,7 @@ impl Method {
         Ok(Self {
             ident: sig.ident.clone(),
             name: sig.ident.unraw().to_string(),
-            carried: carry(&["doc", "deprecated", "must_use", "allow", "warn", "deny", "forbid"]),
+            carried: carry(&["doc", "deprecated", "allow", "warn", "deny", "forbid"]),
             cfgs: carry(&["cfg", "cfg_attr"]),
             code,
             code_span,

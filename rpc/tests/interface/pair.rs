@@ -1,0 +1,40 @@
+//! Two devices with a link between them.
+
+use std::{sync::Arc, time::Duration};
+
+use proto::{BootId, DeviceId, ServiceId};
+use softbus_rpc::{
+    Allow, Bus, BusConfig, MemoryLink, Peer, RemoteObject, ServiceOptions,
+    opening::{self, Incoming, Remote},
+    session::{Scope, passing_rules::Party},
+};
+
+/// A service on one device, and what the other sees of it. The link lasts as long as this.
+pub(crate) struct Pair {
+    /// The service's object as the other device has it.
+    pub(crate) remote: RemoteObject,
+    /// The service's device as the service sees callers.
+    pub(crate) client: DeviceId,
+    _peers: (Peer, Peer),
+    _buses: (Arc<Bus>, Arc<Bus>),
+}
+
+/// Offers `object` to another device.
+pub(crate) async fn offer(object: impl Into<RemoteObject>) -> Pair {
+    let (a, b) = (bus(1), bus(2));
+    let (to_b, to_a) = MemoryLink::pair();
+    let remote = |bus: &Arc<Bus>| Remote { party: bus.party(), scope: Scope::OtherDevice };
+    let (at_a, at_b) = tokio::join!(opening::connect(&a, Arc::new(to_b), remote(&b), 0), async {
+        Incoming::accept(Arc::new(to_a), remote(&a)).await.unwrap().welcome(&b).await
+    });
+    let peers = (at_a.unwrap(), at_b.unwrap());
+    let service = ServiceId::new(7).unwrap();
+    b.samgr().add(service, &object.into(), ServiceOptions::distributed(Allow::trusted())).unwrap();
+    let remote = peers.0.get_service(service, Duration::from_secs(5)).await.unwrap();
+    Pair { remote, client: a.party().device, _peers: peers, _buses: (a, b) }
+}
+
+fn bus(number: u8) -> Arc<Bus> {
+    let party = Party { device: DeviceId::from_bytes([number; 32]), process: 0 };
+    Bus::new(BusConfig::new(party, BootId { epoch: 1, random: number.into() }))
+}
