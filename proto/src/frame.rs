@@ -71,7 +71,10 @@ impl Frame {
             kind::CONTROL => Self::Control(Control::decode(&frame[1..])?),
             unknown if unknown & IGNORABLE != 0 => return Ok(None),
             unknown => {
-                return Err(DecodeError::Unsupported { what: "frame kind", value: unknown.into() });
+                return Err(DecodeError::Unsupported {
+                    what: "frame kind",
+                    value: unknown.into(),
+                });
             }
         }))
     }
@@ -114,7 +117,10 @@ fn framed(out: &mut BytesMut, write: impl FnOnce(&mut BytesMut)) {
     out.put_u32_le(0);
     write(out);
     let len = out.len() - start - 4;
-    assert!(len <= MAX_FRAME_LEN, "a frame of {len} bytes was made, limit {MAX_FRAME_LEN}");
+    assert!(
+        len <= MAX_FRAME_LEN,
+        "a frame of {len} bytes was made, limit {MAX_FRAME_LEN}"
+    );
     out[start..start + 4].copy_from_slice(&(len as u32).to_le_bytes());
 }
 
@@ -130,8 +136,10 @@ impl<'a> Fields<'a> {
     }
 
     fn array<const N: usize>(&mut self) -> Result<[u8; N], DecodeError> {
-        let (head, rest) =
-            self.bytes.split_first_chunk::<N>().ok_or(DecodeError::Truncated(self.what))?;
+        let (head, rest) = self
+            .bytes
+            .split_first_chunk::<N>()
+            .ok_or(DecodeError::Truncated(self.what))?;
         self.bytes = rest;
         Ok(*head)
     }
@@ -156,13 +164,18 @@ impl<'a> Fields<'a> {
     fn reserved(&mut self) -> Result<(), DecodeError> {
         match self.u8()? {
             0 => Ok(()),
-            value => {
-                Err(DecodeError::Unsupported { what: "reserved byte", value: value.into() })
-            }
+            value => Err(DecodeError::Unsupported {
+                what: "reserved byte",
+                value: value.into(),
+            }),
         }
     }
 
     fn end(&self) -> Result<(), DecodeError> {
-        if self.bytes.is_empty() { Ok(()) } else { Err(DecodeError::Invalid(self.what)) }
+        if self.bytes.is_empty() {
+            Ok(())
+        } else {
+            Err(DecodeError::Invalid(self.what))
+        }
     }
 }

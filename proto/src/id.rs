@@ -16,7 +16,11 @@ impl ServiceId {
 
     /// A service id, or `None` outside `1..=0x00ff_ffff`.
     pub const fn new(id: u32) -> Option<Self> {
-        if id == 0 || id > Self::MAX { None } else { Some(Self(id)) }
+        if id == 0 || id > Self::MAX {
+            None
+        } else {
+            Some(Self(id))
+        }
     }
 
     /// The number.

@@ -183,8 +183,9 @@ impl Control {
     /// out of its range.
     pub fn decode(bytes: &[u8]) -> Result<Self, DecodeError> {
         use wire::control::Message;
-        let message =
-            wire::Control::decode(bytes).map_err(|_| DecodeError::MalformedControl)?.message;
+        let message = wire::Control::decode(bytes)
+            .map_err(|_| DecodeError::MalformedControl)?
+            .message;
         Ok(match message {
             Some(Message::Hello(hello)) => Self::Hello(Hello {
                 versions: (hello.version_min, hello.version_max),
@@ -202,9 +203,10 @@ impl Control {
                 boot: boot(welcome.boot)?,
                 session: welcome.session,
             }),
-            Some(Message::GoAway(away)) => {
-                Self::GoAway(GoAway { code: away.code, text: away.text })
-            }
+            Some(Message::GoAway(away)) => Self::GoAway(GoAway {
+                code: away.code,
+                text: away.text,
+            }),
             Some(Message::Obituary(obituary)) => Self::Obituary(Obituary {
                 handle: Handle::from_raw(obituary.handle),
                 granted: obituary.granted,
@@ -236,17 +238,18 @@ impl Control {
                 boot: Some(welcome.boot.into()),
                 session: welcome.session,
             })),
-            Self::GoAway(away) => {
-                Some(Message::GoAway(wire::GoAway { code: away.code, text: away.text.clone() }))
-            }
+            Self::GoAway(away) => Some(Message::GoAway(wire::GoAway {
+                code: away.code,
+                text: away.text.clone(),
+            })),
             Self::Obituary(obituary) => Some(Message::Obituary(wire::Obituary {
                 handle: obituary.handle.raw(),
                 granted: obituary.granted,
                 reason: obituary.reason.to_wire(),
             })),
-            Self::ObituaryEnd(handle) => {
-                Some(Message::ObituaryEnd(wire::ObituaryEnd { handle: handle.raw() }))
-            }
+            Self::ObituaryEnd(handle) => Some(Message::ObituaryEnd(wire::ObituaryEnd {
+                handle: handle.raw(),
+            })),
             Self::Unknown => None,
         };
         let message = wire::Control { message };
@@ -265,7 +268,10 @@ fn lanes(lanes: u32) -> Result<u16, DecodeError> {
 
 fn boot(boot: Option<wire::Boot>) -> Result<BootId, DecodeError> {
     let boot = boot.ok_or(DecodeError::Invalid("boot id"))?;
-    Ok(BootId { epoch: boot.epoch, random: boot.random })
+    Ok(BootId {
+        epoch: boot.epoch,
+        random: boot.random,
+    })
 }
 
 fn limits(limits: Option<wire::Limits>) -> Result<PeerLimits, DecodeError> {
@@ -282,7 +288,10 @@ fn limits(limits: Option<wire::Limits>) -> Result<PeerLimits, DecodeError> {
 
 impl From<BootId> for wire::Boot {
     fn from(boot: BootId) -> Self {
-        Self { epoch: boot.epoch, random: boot.random }
+        Self {
+            epoch: boot.epoch,
+            random: boot.random,
+        }
     }
 }
 

@@ -5,11 +5,13 @@ use std::{
     sync::{Arc, Mutex, MutexGuard, PoisonError, Weak},
 };
 
-use proto::{BootId, ServiceId, message::{DeathReason, PeerLimits}};
+use proto::{
+    BootId, ServiceId,
+    message::{DeathReason, PeerLimits},
+};
 
 use crate::{
-    dispatch,
-    limits,
+    dispatch, limits,
     peer::{Peer, PeerShared},
     registry::ServiceRegistry,
     remote::{LocalObject, RemoteObject, StubCell},
@@ -34,7 +36,12 @@ impl BusConfig {
     /// The default limits.
     pub const fn new(party: Party, boot: BootId) -> Self {
         let (limits, lanes) = (limits::DEFAULT_PEER_LIMITS, limits::DEFAULT_LANES);
-        Self { party, boot, limits, lanes }
+        Self {
+            party,
+            boot,
+            limits,
+            lanes,
+        }
     }
 }
 
@@ -80,7 +87,9 @@ impl Bus {
     /// Declares a stub of this process dead: its registrations are removed, whoever holds a proxy of it is told, and
     /// no call reaches it any more. Whether it was alive.
     pub fn revoke(&self, object: &RemoteObject) -> bool {
-        let Some(local) = object.local() else { return false };
+        let Some(local) = object.local() else {
+            return false;
+        };
         if !local.stub.revoke() {
             return false;
         }
@@ -89,7 +98,9 @@ impl Bus {
         for service in removed.iter().filter_map(LocalObject::registration) {
             self.watches.changed(service, None);
         }
-        self.kill(DeathReason::Revoked, |object| object.stub.number() == number);
+        self.kill(DeathReason::Revoked, |object| {
+            object.stub.number() == number
+        });
         true
     }
 
@@ -119,10 +130,17 @@ impl Bus {
         if let Some(registration) = &removed.registration {
             registration.remove();
         }
-        let number = removed.registration.as_ref().map(|registration| registration.number);
+        let number = removed
+            .registration
+            .as_ref()
+            .map(|registration| registration.number);
         self.kill(DeathReason::ServiceRemoved, |object| {
             object.registration() == Some(service)
-                && object.registration.as_ref().map(|registration| registration.number) == number
+                && object
+                    .registration
+                    .as_ref()
+                    .map(|registration| registration.number)
+                    == number
         });
     }
 
@@ -145,6 +163,8 @@ impl Bus {
 
 impl std::fmt::Debug for Bus {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Bus").field("party", &self.config.party).finish_non_exhaustive()
+        f.debug_struct("Bus")
+            .field("party", &self.config.party)
+            .finish_non_exhaustive()
     }
 }

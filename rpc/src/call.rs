@@ -13,8 +13,11 @@ use crate::{
 };
 
 /// Whether `code` names a method of an interface: `1..=0x00ff_ffff`.
-pub const fn is_method(code: u32) -> bool {
-    matches!(code, code::FIRST_CALL_TRANSACTION..=code::LAST_CALL_TRANSACTION)
+pub(crate) const fn is_method(code: u32) -> bool {
+    matches!(
+        code,
+        code::FIRST_CALL_TRANSACTION..=code::LAST_CALL_TRANSACTION
+    )
 }
 
 /// Whether `code` may be called at all: a method, or one of those every stub answers.
@@ -55,26 +58,46 @@ pub struct CallOption {
 impl CallOption {
     /// Waits for the reply.
     pub const fn two_way() -> Self {
-        Self { mode: Mode::TwoWay, wait: None, idempotent: false }
+        Self {
+            mode: Mode::TwoWay,
+            wait: None,
+            idempotent: false,
+        }
     }
 
     /// Returns when the request is on its way; neither result nor status ever comes back. One-way calls of one proxy
     /// run in order, one at a time.
     pub const fn one_way() -> Self {
-        Self { mode: Mode::OneWay { wait_for_credit: true }, wait: None, idempotent: false }
+        Self {
+            mode: Mode::OneWay {
+                wait_for_credit: true,
+            },
+            wait: None,
+            idempotent: false,
+        }
     }
 
     /// From OpenHarmony's flags and wait time in seconds. Flags that say how a driver should wake a process mean
     /// nothing here and are accepted.
     pub fn from_flags(flags: u32, wait_seconds: i32) -> Self {
-        let mode = if flags & message_option::TF_ASYNC == 0 { Self::two_way() } else { Self::one_way() };
-        mode.wait(Duration::from_secs(u64::try_from(wait_seconds).unwrap_or(0)))
+        let mode = if flags & message_option::TF_ASYNC == 0 {
+            Self::two_way()
+        } else {
+            Self::one_way()
+        };
+        mode.wait(Duration::from_secs(
+            u64::try_from(wait_seconds).unwrap_or(0),
+        ))
     }
 
     /// How long the call may take: zero is the default of 8 s, and no call waits longer than 3,000 s.
     #[must_use]
     pub fn wait(mut self, wait: Duration) -> Self {
-        let wait = if wait.is_zero() { limits::DEFAULT_WAIT } else { wait };
+        let wait = if wait.is_zero() {
+            limits::DEFAULT_WAIT
+        } else {
+            wait
+        };
         self.wait = Some(wait.min(limits::MAX_WAIT));
         self
     }
@@ -83,7 +106,9 @@ impl CallOption {
     #[must_use]
     pub const fn no_wait(mut self) -> Self {
         if let Mode::OneWay { .. } = self.mode {
-            self.mode = Mode::OneWay { wait_for_credit: false };
+            self.mode = Mode::OneWay {
+                wait_for_credit: false,
+            };
         }
         self
     }
@@ -110,7 +135,12 @@ impl CallOption {
     }
 
     pub(crate) const fn waits_for_credit(&self) -> bool {
-        matches!(self.mode, Mode::OneWay { wait_for_credit: true })
+        matches!(
+            self.mode,
+            Mode::OneWay {
+                wait_for_credit: true
+            }
+        )
     }
 
     /// How long this call waits on a peer of this scope.
@@ -147,13 +177,27 @@ struct CallerInner {
 impl Caller {
     /// A caller at the other end of a session.
     pub(crate) fn remote(party: Party, scope: Scope, pid: Option<u32>, uid: Option<u32>) -> Self {
-        Self { inner: Arc::new(CallerInner { party, scope: Some(scope), pid, uid }) }
+        Self {
+            inner: Arc::new(CallerInner {
+                party,
+                scope: Some(scope),
+                pid,
+                uid,
+            }),
+        }
     }
 
     /// This process calling itself.
     pub(crate) fn local(party: Party) -> Self {
         let pid = Some(std::process::id());
-        Self { inner: Arc::new(CallerInner { party, scope: None, pid, uid: None }) }
+        Self {
+            inner: Arc::new(CallerInner {
+                party,
+                scope: None,
+                pid,
+                uid: None,
+            }),
+        }
     }
 
     /// The calling device, proven by its key.

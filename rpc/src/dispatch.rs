@@ -48,10 +48,23 @@ pub(crate) struct Request {
 
 /// Serves a request of a peer. Called outside every lock, from the task that read the request.
 pub(crate) fn serve(peer: &Arc<PeerShared>, request: Request) {
-    let Request { serving, target, code, one_way, context, body, raw, objects } = request;
+    let Request {
+        serving,
+        target,
+        code,
+        one_way,
+        context,
+        body,
+        raw,
+        objects,
+    } = request;
     let serving = Serving::new(Arc::clone(peer), serving);
     let device = peer.remote().device;
-    if target.registration.as_ref().is_some_and(|registration| !registration.admits(device)) {
+    if target
+        .registration
+        .as_ref()
+        .is_some_and(|registration| !registration.admits(device))
+    {
         tracing::warn!(?device, service = ?target.registration(), "call refused");
         return serving.fail(Status::Refused, Extensions::default());
     }
@@ -79,7 +92,9 @@ pub(crate) fn serve(peer: &Arc<PeerShared>, request: Request) {
     if execution == Execution::Inline {
         // One look where the request arrived; who waits goes on as a task, which looks again and leaves its waker.
         let mut handler = Box::pin(handler);
-        let polled = handler.as_mut().poll(&mut TaskContext::from_waker(Waker::noop()));
+        let polled = handler
+            .as_mut()
+            .poll(&mut TaskContext::from_waker(Waker::noop()));
         if polled.is_pending() {
             let task = peer.runtime().spawn(handler);
             peer.set_handler(id, task.abort_handle());
@@ -100,14 +115,19 @@ async fn handle(
     context: Context,
 ) -> Result<Parcel, Failure> {
     let _turn = stub.gate.turn(context.chain).await;
-    let request = stub.stub.on_remote_request(caller, code, &mut data, &mut reply);
+    let request = stub
+        .stub
+        .on_remote_request(caller, code, &mut data, &mut reply);
     let request = WithContext::new(context, request);
     match (CatchPanic { future: request }).await {
         Some(Ok(())) => Ok(reply),
         Some(Err(error)) => Err(error.into()),
         None => {
             tracing::error!(stub = ?stub, code, "handler panicked");
-            Err(Failure { status: Status::Panicked, extensions: Extensions::default() })
+            Err(Failure {
+                status: Status::Panicked,
+                extensions: Extensions::default(),
+            })
         }
     }
 }
@@ -170,7 +190,10 @@ impl Serving {
             Err(Failure { status, extensions }) => return self.fail(status, extensions),
         };
         let parts = reply.wire_parts();
-        let body = Body { parts: [parts.data, &parts.offsets], raw: parts.raw };
+        let body = Body {
+            parts: [parts.data, &parts.offsets],
+            raw: parts.raw,
+        };
         let largest = max_parcel(self.peer().scope());
         if body.len() > largest {
             return self.fail(Status::ReplyTooLarge, limit(largest));
@@ -184,7 +207,10 @@ impl Serving {
                 Some(Err(_)) => return self.fail(Status::PassRefused, Extensions::default()),
             }
         }
-        self.end(&Answer::Parcel { body, objects: &objects });
+        self.end(&Answer::Parcel {
+            body,
+            objects: &objects,
+        });
     }
 
     fn fail(self, status: Status, extensions: Extensions) {
@@ -236,7 +262,10 @@ pub(crate) async fn call_local(
     let data = received(data).ok_or(SendRequestError::MalformedRequest)?;
     let Some(entry) = stub.gate.enter() else {
         let limit = Some(stub.options().queue as u64);
-        return Err(SendRequestError::Busy { limit, retry_after: None });
+        return Err(SendRequestError::Busy {
+            limit,
+            retry_after: None,
+        });
     };
     let (context, wait) = local_context(option)?;
     let caller = Caller::local(stub.home());
@@ -254,9 +283,11 @@ pub(crate) async fn call_local(
     };
     let result = match context.deadline {
         None => handler.await,
-        Some(deadline) => tokio::time::timeout_at(deadline.into(), handler).await.map_err(|_| {
-            SendRequestError::TimedOut { after: wait.unwrap_or_default() }
-        })?,
+        Some(deadline) => tokio::time::timeout_at(deadline.into(), handler)
+            .await
+            .map_err(|_| SendRequestError::TimedOut {
+                after: wait.unwrap_or_default(),
+            })?,
     };
     match result {
         Ok(reply) => received(&reply).ok_or(SendRequestError::MalformedReply),
@@ -280,9 +311,15 @@ fn local_context(
     let wait = option.wait_time();
     let own = wait.map(|wait| now() + wait);
     let context = match context::current() {
-        None => Context { deadline: own, chain: next_chain(), depth: 0 },
+        None => Context {
+            deadline: own,
+            chain: next_chain(),
+            depth: 0,
+        },
         Some(outer) if outer.depth >= limits::MAX_CALL_DEPTH => {
-            return Err(SendRequestError::TooDeep { limit: limits::MAX_CALL_DEPTH });
+            return Err(SendRequestError::TooDeep {
+                limit: limits::MAX_CALL_DEPTH,
+            });
         }
         Some(outer) => Context {
             deadline: [own, outer.deadline].into_iter().flatten().min(),
@@ -295,9 +332,7 @@ fn local_context(
 
 /// Runs a blocking handler on the pool, at most [`limits::BLOCKING_THREADS`] at a time in this process, with the
 /// context of the call it serves.
-pub async fn blocking<R: Send + 'static>(
-    run: impl FnOnce() -> R + Send + 'static,
-) -> R {
+pub async fn blocking<R: Send + 'static>(run: impl FnOnce() -> R + Send + 'static) -> R {
     static POOL: Semaphore = Semaphore::const_new(limits::BLOCKING_THREADS);
     let context = context::current();
     // The semaphore is never closed.

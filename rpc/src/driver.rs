@@ -54,6 +54,10 @@ async fn drive_lane(peer: Arc<PeerShared>, number: u16, mut lane: Lane, mut fram
     let mut outgoing = BytesMut::new();
     let ended = peer.ended();
     tokio::pin!(ended);
+    let mut finish = peer.finish.subscribe();
+    let finish = finish.wait_for(|finish| *finish);
+    tokio::pin!(finish);
+    let mut last = Last::No;
     let lane_end = poll_fn(|cx| {
         if ended.as_mut().poll(cx).is_ready() {
             return Poll::Ready(Ok(()));
@@ -61,11 +65,29 @@ async fn drive_lane(peer: Arc<PeerShared>, number: u16, mut lane: Lane, mut fram
         if let Poll::Ready(end) = poll_receive(&peer, number, &mut lane, &mut frames, cx) {
             return Poll::Ready(end);
         }
-        poll_send(&peer, number, &mut lane, &mut outgoing, cx)
+        if let Poll::Ready(end) = poll_send(&peer, number, &mut lane, &mut outgoing, cx) {
+            return Poll::Ready(end);
+        }
+        if last == Last::No && finish.as_mut().poll(cx).is_ready() {
+            last = Last::Writing;
+        }
+        if last == Last::Writing && outgoing.is_empty() && lane.send.poll_finish(cx).is_ready() {
+            last = Last::Written;
+            peer.lane_finished();
+        }
+        Poll::Pending
     });
     if let Err(fault) = lane_end.await {
         peer.fault(fault);
     }
+}
+
+/// Whether a lane has been told to write no more, and whether the peer has everything.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Last {
+    No,
+    Writing,
+    Written,
 }
 
 /// Reads what is there. Ready at the end of the lane: the link says why, and `watch_link` hears it.
@@ -202,7 +224,10 @@ async fn accept_bulk(peer: Arc<PeerShared>) {
         let runtime = peer.runtime().clone();
         let peer = Arc::clone(&peer);
         runtime.spawn(async move {
-            let mut reserved = Reserved { peer: &peer, bytes: 0 };
+            let mut reserved = Reserved {
+                peer: &peer,
+                bytes: 0,
+            };
             let received = tokio::select! {
                 received = receive_bulk(stream, &mut reserved) => received,
                 _ = peer.ended() => return,
@@ -281,7 +306,10 @@ pub(crate) async fn write_frame(lane: &mut Lane, frame: &Frame) -> bool {
     let mut bytes = BytesMut::new();
     frame.encode(&mut bytes);
     while bytes.has_remaining() {
-        if poll_fn(|cx| lane.send.poll_write(cx, &mut bytes)).await.is_err() {
+        if poll_fn(|cx| lane.send.poll_write(cx, &mut bytes))
+            .await
+            .is_err()
+        {
             return false;
         }
     }

@@ -17,16 +17,26 @@ pub struct Interface {
 impl Interface {
     /// An interface with these methods.
     pub const fn new(descriptor: &'static str, methods: Vec<MethodHash>) -> Self {
-        Self { descriptor, methods }
+        Self {
+            descriptor,
+            methods,
+        }
     }
 
     /// Whether a stub with this descriptor and these methods means something else by `code`. A stub that lists no
     /// methods is written by hand and checks for itself; a method that only one of both has does not differ.
     pub(crate) fn differs(&self, descriptor: &str, methods: &[MethodHash], code: u32) -> bool {
         let hash = |methods: &[MethodHash]| {
-            methods.iter().find(|method| method.code == code).map(|method| method.hash)
+            methods
+                .iter()
+                .find(|method| method.code == code)
+                .map(|method| method.hash)
         };
-        let differing = || hash(&self.methods).zip(hash(methods)).is_some_and(|(ours, theirs)| ours != theirs);
+        let differing = || {
+            hash(&self.methods)
+                .zip(hash(methods))
+                .is_some_and(|(ours, theirs)| ours != theirs)
+        };
         !methods.is_empty() && (self.descriptor != descriptor || differing())
     }
 }

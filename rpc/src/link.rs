@@ -66,7 +66,14 @@ impl std::fmt::Debug for Lane {
 /// The sending half of a lane.
 pub trait LaneSend: Send + 'static {
     /// Writes from the front of `bytes` and advances it; ready when at least something was taken.
-    fn poll_write(&mut self, cx: &mut Context<'_>, bytes: &mut BytesMut) -> Poll<Result<(), LinkError>>;
+    fn poll_write(
+        &mut self,
+        cx: &mut Context<'_>,
+        bytes: &mut BytesMut,
+    ) -> Poll<Result<(), LinkError>>;
+
+    /// Says that nothing more will be written; ready when the peer has everything, or the link is gone.
+    fn poll_finish(&mut self, cx: &mut Context<'_>) -> Poll<()>;
 }
 
 /// The receiving half of a lane.

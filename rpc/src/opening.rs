@@ -93,14 +93,27 @@ pub async fn connect(
             other => return Err(Some(unexpected(&other))),
         };
         if welcome.version != PROTOCOL_VERSION || welcome.lanes > config.lanes {
-            return Err(Some(OpenSessionError::Protocol("welcome to what was not offered".into())));
+            return Err(Some(OpenSessionError::Protocol(
+                "welcome to what was not offered".into(),
+            )));
         }
         let lanes = link.lanes(welcome.lanes).await.map_err(|_| None)?;
         Ok((control, frames, lanes, welcome))
     };
     let opened = tokio::time::timeout_at(driver::handshake_deadline(), opening).await;
     let (control, frames, lanes, welcome) = settle(&*link, opened).await?;
-    Ok(begin(bus, link, remote, Opened { control, frames, lanes, welcome, boot: welcome.boot }))
+    Ok(begin(
+        bus,
+        link,
+        remote,
+        Opened {
+            control,
+            frames,
+            lanes,
+            welcome,
+            boot: welcome.boot,
+        },
+    ))
 }
 
 /// A link that was dialled by the other side and has said Hello. Nothing exists for it yet.
@@ -131,10 +144,22 @@ impl Incoming {
         let (control, frames, hello) = settle(&*link, opened).await?;
         let ours = (PROTOCOL_VERSION, PROTOCOL_VERSION);
         if hello.versions.0 > ours.1 || hello.versions.1 < ours.0 {
-            link.close(close_code::VERSION, &format!("versions {}..={}", ours.0, ours.1));
-            return Err(OpenSessionError::Version { ours, theirs: hello.versions });
+            link.close(
+                close_code::VERSION,
+                &format!("versions {}..={}", ours.0, ours.1),
+            );
+            return Err(OpenSessionError::Version {
+                ours,
+                theirs: hello.versions,
+            });
         }
-        Ok(Self { link, control, frames, hello, remote })
+        Ok(Self {
+            link,
+            control,
+            frames,
+            hello,
+            remote,
+        })
     }
 
     /// Which start of its bus the peer is.
@@ -163,7 +188,13 @@ impl Incoming {
     /// # Errors
     /// [`OpenSessionError`]; the link is closed.
     pub async fn welcome(self, bus: &Arc<Bus>) -> Result<Peer, OpenSessionError> {
-        let Self { link, mut control, frames, hello, remote } = self;
+        let Self {
+            link,
+            mut control,
+            frames,
+            hello,
+            remote,
+        } = self;
         let config = bus.config();
         let mut name = [0; 8];
         // Without random bytes there is no TLS either; a name need not be secret.
@@ -184,13 +215,26 @@ impl Incoming {
         };
         let opened = tokio::time::timeout_at(driver::handshake_deadline(), opening).await;
         let lanes = settle(&*link, opened).await?;
-        Ok(begin(bus, link, remote, Opened { control, frames, lanes, welcome, boot: hello.boot }))
+        Ok(begin(
+            bus,
+            link,
+            remote,
+            Opened {
+                control,
+                frames,
+                lanes,
+                welcome,
+                boot: hello.boot,
+            },
+        ))
     }
 }
 
 impl std::fmt::Debug for Incoming {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Incoming").field("remote", &self.remote).finish_non_exhaustive()
+        f.debug_struct("Incoming")
+            .field("remote", &self.remote)
+            .finish_non_exhaustive()
     }
 }
 
@@ -211,7 +255,10 @@ fn begin(bus: &Arc<Bus>, link: Arc<dyn Link>, remote: Remote, opened: Opened) ->
         peer_boot: opened.boot,
     };
     let (session, root) = Session::new(config, bus.root());
-    let info = PeerInfo { remote: remote.party, name: opened.welcome.session };
+    let info = PeerInfo {
+        remote: remote.party,
+        name: opened.welcome.session,
+    };
     let peer = Peer::new(Arc::clone(bus), link, session, root, info);
     bus.add_peer(info.name, &peer);
     driver::start(&peer, opened.control, opened.frames, opened.lanes);

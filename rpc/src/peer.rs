@@ -73,6 +73,13 @@ pub(crate) struct PeerShared {
     /// One-way calls of a lane may be sent again.
     credit: Vec<Notify>,
     end: watch::Sender<Option<SessionEnd>>,
+    /// We are leaving, and nothing is under way any more.
+    idle: Notify,
+    /// Lanes are to be finished.
+    pub(crate) finish: watch::Sender<bool>,
+    /// The peer has everything that was written on every lane.
+    written: Notify,
+    unfinished: AtomicUsize,
     /// Bytes of bulk bodies that are arriving.
     pub(crate) bulk_memory: AtomicUsize,
     me: Weak<Self>,
@@ -102,10 +109,23 @@ pub(crate) struct PeerInfo {
 }
 
 impl Peer {
-    pub(crate) fn new(bus: Arc<Bus>, link: Arc<dyn Link>, session: Session, root: ImportKey, info: PeerInfo) -> Self {
+    pub(crate) fn new(
+        bus: Arc<Bus>,
+        link: Arc<dyn Link>,
+        session: Session,
+        root: ImportKey,
+        info: PeerInfo,
+    ) -> Self {
         let config = session.config();
-        let (scope, boot, lanes) = (config.scope, config.peer_boot, usize::from(config.lanes) + 1);
-        let object = proto::ObjectId { boot, number: crate::remote::LocalObject::ROOT };
+        let (scope, boot, lanes) = (
+            config.scope,
+            config.peer_boot,
+            usize::from(config.lanes) + 1,
+        );
+        let object = proto::ObjectId {
+            boot,
+            number: crate::remote::LocalObject::ROOT,
+        };
         let shared = Arc::new_cyclic(|me| PeerShared {
             bus,
             remote: info.remote,
@@ -127,10 +147,16 @@ impl Peer {
             timer: Notify::new(),
             credit: (0..lanes).map(|_| Notify::new()).collect(),
             end: watch::Sender::new(None),
+            idle: Notify::new(),
+            finish: watch::Sender::new(false),
+            written: Notify::new(),
+            unfinished: AtomicUsize::new(lanes),
             bulk_memory: AtomicUsize::new(0),
             me: me.clone(),
         });
-        let root = shared.lock().import(&shared, root, ObjectKind::Anonymous, object);
+        let root = shared
+            .lock()
+            .import(&shared, root, ObjectKind::Anonymous, object);
         Self { root, shared }
     }
 
@@ -179,16 +205,18 @@ impl Peer {
     /// Ends it when what is under way has ended, at the latest after
     /// [`DRAIN_TIME`](crate::limits::DRAIN_TIME). New calls of the peer are refused from now on.
     pub async fn leave(&self, code: u32, text: &str) {
-        self.shared.run(|state, _| state.session.go_away(code, text));
+        let shared = &self.shared;
+        shared.run(|state, _| state.session.go_away(code, text));
         let drained = async {
-            // A session has no event for "idle"; this is the one place that looks again and again, and not for long.
-            while !self.shared.lock().session.is_idle() && self.end().is_none() {
-                tokio::time::sleep(std::time::Duration::from_millis(1)).await;
-            }
-            // What was given to the link is written by its own tasks.
-            tokio::time::sleep(std::time::Duration::from_millis(5)).await;
+            shared.idle.notified().await;
+            shared.finish.send_replace(true);
+            shared.written.notified().await;
         };
-        let _ = tokio::time::timeout(crate::limits::DRAIN_TIME, drained).await;
+        tokio::select! {
+            // The link would drop what it has not written when it is closed.
+            _ = tokio::time::timeout(crate::limits::DRAIN_TIME, drained) => {}
+            _ = self.ended() => {}
+        }
         self.close(DeathReason::DeviceUnreachable, code, text);
     }
 }
@@ -210,10 +238,6 @@ impl PeerShared {
 
     pub(crate) fn scope(&self) -> Scope {
         self.scope
-    }
-
-    pub(crate) fn bus(&self) -> &Arc<Bus> {
-        &self.bus
     }
 
     pub(crate) fn caller(&self) -> &Caller {
@@ -243,15 +267,33 @@ impl PeerShared {
             if let Some(me) = self.me.upgrade() {
                 state.drain(&me, &mut work);
             }
+            self.tell_if_idle(&state);
             result
         };
         work.perform(self);
         result
     }
 
+    fn tell_if_idle(&self, state: &State) {
+        if state.session.is_leaving() && state.session.is_idle() {
+            self.idle.notify_one();
+        }
+    }
+
+    /// The peer has everything that was written on one lane.
+    pub(crate) fn lane_finished(&self) {
+        if self.unfinished.fetch_sub(1, Ordering::Relaxed) == 1 {
+            self.written.notify_one();
+        }
+    }
+
     pub(crate) async fn ended(&self) -> SessionEnd {
         let mut end = self.end.subscribe();
-        let ended = end.wait_for(Option::is_some).await.ok().and_then(|end| end.clone());
+        let ended = end
+            .wait_for(Option::is_some)
+            .await
+            .ok()
+            .and_then(|end| end.clone());
         ended.unwrap_or(SessionEnd::Closed(DeathReason::DeviceUnreachable))
     }
 
@@ -275,7 +317,8 @@ impl PeerShared {
     pub(crate) fn fault(&self, fault: PeerFault) {
         tracing::warn!(device = ?self.remote.device, %fault, "peer broke the protocol");
         self.close(SessionEnd::Fault(fault), DeathReason::DeviceUnreachable);
-        self.link.close(crate::opening::close_code::PROTOCOL, "protocol");
+        self.link
+            .close(crate::opening::close_code::PROTOCOL, "protocol");
     }
 
     /// Puts a reference into the form in which it travels to this peer, if a rule does not forbid it.
@@ -286,8 +329,13 @@ impl PeerShared {
                 None => Ok(Outgoing::Own(local.clone())),
             };
         }
-        let Some(proxy) = object.as_proxy() else { return Ok(Outgoing::Null) };
-        let held = Holding::Proxy { home: proxy.home(), dead: proxy.death().is_some() };
+        let Some(proxy) = object.as_proxy() else {
+            return Ok(Outgoing::Null);
+        };
+        let held = Holding::Proxy {
+            home: proxy.home(),
+            dead: proxy.death().is_some(),
+        };
         match passing_rules::decide(self.bus.party(), held, self.remote)? {
             Passing::Home if std::ptr::eq(Arc::as_ptr(&proxy.0.peer), self) => {
                 Ok(Outgoing::Home(proxy.0.key))
@@ -365,6 +413,7 @@ impl PeerShared {
     pub(crate) fn poll_transmit(&self, lane: u16, buffer: &mut BytesMut, waker: &Waker) {
         let mut state = self.lock();
         state.session.poll_transmit(lane, buffer);
+        self.tell_if_idle(&state);
         if buffer.is_empty() {
             let place = &mut state.lane_wakers[usize::from(lane)];
             match place {
@@ -426,8 +475,12 @@ impl State {
             self.session.drop_hold(key);
             return RemoteProxy(known);
         }
-        let proxy =
-            Arc::new(crate::remote::ProxyInner { peer: Arc::clone(peer), key, kind, id });
+        let proxy = Arc::new(crate::remote::ProxyInner {
+            peer: Arc::clone(peer),
+            key,
+            kind,
+            id,
+        });
         self.proxies.insert(key, Arc::downgrade(&proxy));
         RemoteProxy(proxy)
     }
@@ -446,9 +499,9 @@ impl State {
             .map(|object| match object {
                 Delivered::Null => None,
                 Delivered::Home(own) => Some(RemoteObject::from_local(own)),
-                Delivered::Import { key, kind, object, .. } => {
-                    Some(self.import(peer, key, kind, object).into())
-                }
+                Delivered::Import {
+                    key, kind, object, ..
+                } => Some(self.import(peer, key, kind, object).into()),
             })
             .collect()
     }

@@ -83,26 +83,32 @@ impl ServiceRegistry {
         if !self.services.contains_key(&service) && self.services.len() >= limit {
             return Err(AddServiceError::LimitReached { limit });
         }
-        if let Some(allow) = &options.allow {
-            if self.rules.len() < limit || self.rules.contains_key(&service) {
-                self.rules.insert(service, allow.clone());
-            }
+        if let Some(allow) = &options.allow
+            && (self.rules.len() < limit || self.rules.contains_key(&service))
+        {
+            self.rules.insert(service, allow.clone());
         }
         self.registrations += 1;
         let registration = Registration::new(service, self.registrations, options.allow);
-        let object = LocalObject { stub, registration: Some(Arc::new(registration)) };
+        let object = LocalObject {
+            stub,
+            registration: Some(Arc::new(registration)),
+        };
         Ok(self.services.insert(service, object))
     }
 
     pub(crate) fn remove(&mut self, service: ServiceId) -> Result<LocalObject, RemoveServiceError> {
-        self.services.remove(&service).ok_or(RemoveServiceError::Absent)
+        self.services
+            .remove(&service)
+            .ok_or(RemoveServiceError::Absent)
     }
 
     /// Removes every registration of a stub that has died.
     pub(crate) fn remove_stub(&mut self, number: u64) -> Vec<LocalObject> {
         let services = std::mem::take(&mut self.services);
-        let (removed, kept) =
-            services.into_iter().partition(|(_, object)| object.stub.number() == number);
+        let (removed, kept) = services
+            .into_iter()
+            .partition(|(_, object)| object.stub.number() == number);
         self.services = kept;
         BTreeMap::into_values(removed).collect()
     }
@@ -118,7 +124,10 @@ impl ServiceRegistry {
         service: ServiceId,
         caller: DeviceId,
     ) -> Result<&LocalObject, GetServiceError> {
-        let named = self.rules.get(&service).is_some_and(|rule| rule.admits(caller));
+        let named = self
+            .rules
+            .get(&service)
+            .is_some_and(|rule| rule.admits(caller));
         match self.services.get(&service) {
             Some(object) => match &object.registration {
                 Some(registration) if registration.admits(caller) => Ok(object),
@@ -144,7 +153,12 @@ impl ServiceRegistry {
     pub(crate) fn list_remote(&self, caller: DeviceId) -> Vec<ServiceId> {
         self.services
             .iter()
-            .filter(|(_, object)| object.registration.as_ref().is_some_and(|r| r.admits(caller)))
+            .filter(|(_, object)| {
+                object
+                    .registration
+                    .as_ref()
+                    .is_some_and(|r| r.admits(caller))
+            })
             .map(|(service, _)| *service)
             .collect()
     }

@@ -4,9 +4,9 @@ mod local;
 mod proxy;
 
 pub use local::LocalObject;
-pub use proxy::RemoteProxy;
 pub(crate) use local::{LocalObjectKey, Registration, StubCell};
 pub(crate) use proxy::ProxyInner;
+pub use proxy::RemoteProxy;
 
 use std::sync::Arc;
 
@@ -114,14 +114,20 @@ pub struct StubOptions {
 impl Default for StubOptions {
     /// [`Execution::Concurrent`], 1,024 requests.
     fn default() -> Self {
-        Self { execution: Execution::Concurrent, queue: limits::DEFAULT_QUEUE }
+        Self {
+            execution: Execution::Concurrent,
+            queue: limits::DEFAULT_QUEUE,
+        }
     }
 }
 
 impl StubOptions {
     /// The default options with this execution.
     pub fn execution(execution: Execution) -> Self {
-        Self { execution, ..Self::default() }
+        Self {
+            execution,
+            ..Self::default()
+        }
     }
 
     /// At most this many requests may run or wait.
@@ -153,7 +159,9 @@ impl RemoteObject {
 
     /// As [`new`](Self::new), for a stub that is shared with others.
     pub fn from_arc(stub: Arc<dyn RemoteStub>) -> Self {
-        Self(Repr::Local(LocalObject::anonymous(Arc::new(StubCell::new(stub)))))
+        Self(Repr::Local(LocalObject::anonymous(Arc::new(
+            StubCell::new(stub),
+        ))))
     }
 
     pub(crate) fn from_local(local: LocalObject) -> Self {
@@ -246,8 +254,12 @@ impl RemoteObject {
     /// [`SendRequestError`].
     pub async fn descriptor(&self) -> Result<String, SendRequestError> {
         let code = proto::openharmony::code::INTERFACE_TRANSACTION;
-        let mut reply = self.transact(code, None, &Parcel::new(), CallOption::two_way()).await?;
-        reply.read_string16().map_err(|_| SendRequestError::MalformedReply)
+        let mut reply = self
+            .transact(code, None, &Parcel::new(), CallOption::two_way())
+            .await?;
+        reply
+            .read_string16()
+            .map_err(|_| SendRequestError::MalformedReply)
     }
 
     async fn transact(

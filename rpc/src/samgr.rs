@@ -2,8 +2,8 @@
 
 mod watch;
 
-pub use watch::{ServiceEvent, ServiceWatch};
 pub(crate) use watch::Watches;
+pub use watch::{ServiceEvent, ServiceWatch};
 
 use std::{
     sync::{Arc, Weak},
@@ -17,9 +17,7 @@ use crate::{
     Parcel,
     bus::Bus,
     call::{CallOption, Caller},
-    error::{
-        AddServiceError, GetServiceError, HandlerError, RemoveServiceError, SendRequestError,
-    },
+    error::{AddServiceError, GetServiceError, HandlerError, RemoveServiceError, SendRequestError},
     limits,
     peer::Peer,
     registry::ServiceOptions,
@@ -98,7 +96,9 @@ impl LocalAbilityManager {
     pub fn watch(&self, service: ServiceId) -> ServiceWatch {
         // Under the registry's lock, so that no change falls between the look and the watch.
         let registry = self.bus.registry();
-        self.bus.watches.watch(service, registry.registration_number(service))
+        self.bus
+            .watches
+            .watch(service, registry.registration_number(service))
     }
 }
 
@@ -124,7 +124,8 @@ impl Peer {
         service: ServiceId,
         wait: Duration,
     ) -> Result<RemoteObject, GetServiceError> {
-        self.look_up(code::CHECK_SYSTEM_ABILITY, service, wait).await
+        self.look_up(code::CHECK_SYSTEM_ABILITY, service, wait)
+            .await
     }
 
     /// The services of the peer that this device may call.
@@ -136,8 +137,13 @@ impl Peer {
         wait: Duration,
     ) -> Result<Vec<ServiceId>, SendRequestError> {
         let option = CallOption::two_way().wait(wait);
-        let mut reply = self.root().send_request(code::LIST_CALLABLE, &Parcel::new(), option).await?;
-        let ids = reply.read_u32_vec().map_err(|_| SendRequestError::MalformedReply)?;
+        let mut reply = self
+            .root()
+            .send_request(code::LIST_CALLABLE, &Parcel::new(), option)
+            .await?;
+        let ids = reply
+            .read_u32_vec()
+            .map_err(|_| SendRequestError::MalformedReply)?;
         Ok(ids.into_iter().filter_map(ServiceId::new).collect())
     }
 
@@ -149,8 +155,9 @@ impl Peer {
     ) -> Result<RemoteObject, GetServiceError> {
         let malformed = |_| GetServiceError::Call(SendRequestError::MalformedReply);
         let mut data = Parcel::new();
-        data.write_u32(service.get())
-            .map_err(|error| GetServiceError::Call(SendRequestError::Internal(error.to_string())))?;
+        data.write_u32(service.get()).map_err(|error| {
+            GetServiceError::Call(SendRequestError::Internal(error.to_string()))
+        })?;
         let option = CallOption::two_way().wait(wait);
         let reply = self.root().send_request(code, &data, option).await;
         let mut reply = reply.map_err(|error| match error {

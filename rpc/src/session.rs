@@ -126,8 +126,10 @@ impl Session {
         let mut exports = ExportTable::default();
         exports.insert_root(root);
         let mut imports = ImportTable::default();
-        let peer_root =
-            imports.insert_root(ObjectId { boot: config.peer_boot, number: LocalObject::ROOT });
+        let peer_root = imports.insert_root(ObjectId {
+            boot: config.peer_boot,
+            number: LocalObject::ROOT,
+        });
         let credit = Credit {
             calls: config.limits.one_way_calls.into(),
             bytes: config.limits.one_way_bytes.into(),
@@ -163,6 +165,11 @@ impl Session {
     /// Why it ended, if it has.
     pub fn closed(&self) -> Option<DeathReason> {
         self.closed
+    }
+
+    /// Whether we have said that we begin nothing new.
+    pub fn is_leaving(&self) -> bool {
+        self.leaving
     }
 
     /// How much it holds.
@@ -203,7 +210,9 @@ impl Session {
 
     /// Whether a handler is to stop, or has already ended.
     pub fn is_stopped(&mut self, serving: ServingId) -> bool {
-        self.serving.get_mut(serving).is_none_or(|served| served.stopped)
+        self.serving
+            .get_mut(serving)
+            .is_none_or(|served| served.stopped)
     }
 
     /// How many tags are wanted. Give them before the next command that may grant something.
@@ -239,7 +248,12 @@ impl Session {
 
     /// One of ours uses an imported object no longer.
     pub fn drop_hold(&mut self, key: ImportKey) {
-        if let Some(Dropped { handle, received, key }) = self.imports.drop_hold(key) {
+        if let Some(Dropped {
+            handle,
+            received,
+            key,
+        }) = self.imports.drop_hold(key)
+        {
             self.links.take(key);
             if received > 0 {
                 self.send_release(handle, received);
@@ -250,7 +264,11 @@ impl Session {
     /// Stubs of ours that `matches` picks are dead; the peer is told of each it holds.
     pub fn kill(&mut self, reason: DeathReason, matches: impl Fn(&LocalObject) -> bool) {
         for (handle, granted) in self.exports.kill(reason, matches) {
-            self.send_control(Control::Obituary(Obituary { handle, granted, reason }));
+            self.send_control(Control::Obituary(Obituary {
+                handle,
+                granted,
+                reason,
+            }));
         }
     }
 
@@ -258,7 +276,10 @@ impl Session {
     pub fn go_away(&mut self, code: u32, text: &str) {
         if !self.leaving {
             self.leaving = true;
-            self.send_control(Control::GoAway(GoAway { code, text: text.into() }));
+            self.send_control(Control::GoAway(GoAway {
+                code,
+                text: text.into(),
+            }));
         }
     }
 
@@ -279,7 +300,8 @@ impl Session {
             }
         }
         let events = &mut self.events;
-        self.calls.close(|id| events.push_back(Event::CallEnded(id)));
+        self.calls
+            .close(|id| events.push_back(Event::CallEnded(id)));
         for key in self.imports.close(reason) {
             let links = self.links.take(key);
             self.events.push_back(Event::Died { key, reason, links });
@@ -327,10 +349,14 @@ impl Session {
 
     /// When [`handle_timeout`](Self::handle_timeout) is next due; it may turn out that nothing was.
     pub fn poll_timeout(&self) -> Option<Instant> {
-        [self.calls.earliest(), self.serving.earliest(), self.bulk.earliest()]
-            .into_iter()
-            .flatten()
-            .min()
+        [
+            self.calls.earliest(),
+            self.serving.earliest(),
+            self.bulk.earliest(),
+        ]
+        .into_iter()
+        .flatten()
+        .min()
     }
 
     fn queue(&mut self, lane: u16, frame: &Frame) {

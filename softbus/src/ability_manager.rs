@@ -20,7 +20,10 @@ pub struct SystemAbilityManager {
 
 impl SystemAbilityManager {
     pub(crate) fn new(peers: Arc<Peers>) -> Self {
-        Self { local: peers.bus.samgr(), peers }
+        Self {
+            local: peers.bus.samgr(),
+            peers,
+        }
     }
 
     /// Registers a stub under an id, for this device only or, with [`ServiceOptions::distributed`], for others too.
@@ -88,7 +91,8 @@ impl SystemAbilityManager {
         let deadline = Instant::now() + wait;
         let peer = self.peers.session(*device, deadline).await?;
         let left = deadline.saturating_duration_since(Instant::now());
-        peer.get_service(service, left.max(Duration::from_millis(1))).await
+        peer.get_service(service, left.max(Duration::from_millis(1)))
+            .await
     }
 
     /// The services of a device that this node may call.
@@ -102,10 +106,11 @@ impl SystemAbilityManager {
         let deadline = Instant::now() + limits::DEFAULT_WAIT;
         let peer = self.peers.session(*device, deadline).await?;
         let left = deadline.saturating_duration_since(Instant::now());
-        peer.callable_services(left.max(Duration::from_millis(1))).await.map_err(|error| match error
-        {
-            SendRequestError::TimedOut { after } => GetServiceError::TimedOut { after },
-            other => GetServiceError::Call(other),
-        })
+        peer.callable_services(left.max(Duration::from_millis(1)))
+            .await
+            .map_err(|error| match error {
+                SendRequestError::TimedOut { after } => GetServiceError::TimedOut { after },
+                other => GetServiceError::Call(other),
+            })
     }
 }

@@ -47,7 +47,11 @@ pub struct DeviceEvents {
 
 impl DeviceEvents {
     pub(crate) fn new(peers: Arc<Peers>) -> Self {
-        Self { changed: peers.changed(), peers, told: HashMap::new() }
+        Self {
+            changed: peers.changed(),
+            peers,
+            told: HashMap::new(),
+        }
     }
 
     /// The next event; pending while nothing changes. Cancel safe.

@@ -16,11 +16,7 @@ use std::{
 
 use certs::{CloseCode, Identity, TrustStore};
 use proto::{BootId, DeviceId, message::DeathReason};
-use rpc::{
-    Bus, GetServiceError, Peer,
-    link::LinkClosed,
-    peer::SessionEnd,
-};
+use rpc::{Bus, GetServiceError, Peer, link::LinkClosed, peer::SessionEnd};
 use tokio::{
     sync::{Notify, watch},
     time::Instant,
@@ -150,13 +146,21 @@ impl Peers {
 
     pub(crate) fn machines(&self) -> Vec<(DeviceId, Machine)> {
         let table = self.lock();
-        table.entries.iter().map(|(id, entry)| (*id, entry.machine.clone())).collect()
+        table
+            .entries
+            .iter()
+            .map(|(id, entry)| (*id, entry.machine.clone()))
+            .collect()
     }
 
     pub(crate) fn devices(&self) -> Vec<Device> {
         let mut devices: Vec<_> = {
             let table = self.lock();
-            table.entries.iter().map(|(id, entry)| self.describe(*id, entry)).collect()
+            table
+                .entries
+                .iter()
+                .map(|(id, entry)| self.describe(*id, entry))
+                .collect()
         };
         devices.sort_by_key(|device| device.id);
         devices
@@ -179,7 +183,9 @@ impl Peers {
     pub(crate) fn sessions(&self) -> Vec<(DeviceId, Session)> {
         let table = self.lock();
         let sessions = table.entries.iter();
-        sessions.filter_map(|(id, entry)| Some((*id, entry.session.clone()?))).collect()
+        sessions
+            .filter_map(|(id, entry)| Some((*id, entry.session.clone()?)))
+            .collect()
     }
 
     /// Discovery says where a device may be.
@@ -204,7 +210,9 @@ impl Peers {
     /// No source knows the device any more. A connection to it is not touched.
     pub(crate) fn not_a_candidate(&self, id: DeviceId) {
         let mut table = self.lock();
-        let Some(entry) = table.entries.get_mut(&id) else { return };
+        let Some(entry) = table.entries.get_mut(&id) else {
+            return;
+        };
         entry.addrs.clear();
         if entry.session.is_none() && entry.machine.times_online == 0 && !entry.dialling {
             table.entries.remove(&id);
@@ -219,9 +227,17 @@ impl Peers {
             self.dial_if_useful(device);
             return;
         }
-        let session = self.lock().entries.get(&device).and_then(|entry| entry.session.clone());
+        let session = self
+            .lock()
+            .entries
+            .get(&device)
+            .and_then(|entry| entry.session.clone());
         if let Some(session) = session {
-            session.peer.close(DeathReason::AccessRevoked, CloseCode::Revoked.code(), "revoked");
+            session.peer.close(
+                DeathReason::AccessRevoked,
+                CloseCode::Revoked.code(),
+                "revoked",
+            );
         }
     }
 
@@ -235,7 +251,11 @@ impl Peers {
         deadline: Instant,
     ) -> Result<Peer, GetServiceError> {
         let mut changed = self.changed();
-        let dials_before = self.lock().entries.get(&device).map_or(0, |entry| entry.dials);
+        let dials_before = self
+            .lock()
+            .entries
+            .get(&device)
+            .map_or(0, |entry| entry.dials);
         let mut asked = false;
         loop {
             changed.mark_unchanged();
@@ -250,7 +270,9 @@ impl Peers {
                 }
                 entry.and_then(|entry| entry.last_error.clone())
             };
-            let error = error.filter(|(dial, _)| *dial > dials_before).map(|(_, error)| error);
+            let error = error
+                .filter(|(dial, _)| *dial > dials_before)
+                .map(|(_, error)| error);
             if error == Some(DialError::NotTrustedByPeer) {
                 return Err(GetServiceError::NotTrustedByDevice);
             }
@@ -258,7 +280,10 @@ impl Peers {
                 self.wanted.notify_one();
                 self.dial_if_useful(device);
             }
-            if tokio::time::timeout_at(deadline, changed.changed()).await.is_err() {
+            if tokio::time::timeout_at(deadline, changed.changed())
+                .await
+                .is_err()
+            {
                 let why = error.map_or_else(|| "not found".to_owned(), |error| error.to_string());
                 return Err(GetServiceError::Unreachable(why));
             }
@@ -272,7 +297,9 @@ impl Peers {
         if table.closing || !self.trust.is_trusted(&device) {
             return;
         }
-        let Some(entry) = table.entries.get_mut(&device) else { return };
+        let Some(entry) = table.entries.get_mut(&device) else {
+            return;
+        };
         if entry.dialling || entry.session.is_some() || entry.addrs.is_empty() {
             return;
         }
@@ -290,7 +317,11 @@ impl Peers {
             let mut table = self.lock();
             if table.closing {
                 drop(table);
-                peer.close(DeathReason::DeviceUnreachable, CloseCode::Leaving.code(), "leaving");
+                peer.close(
+                    DeathReason::DeviceUnreachable,
+                    CloseCode::Leaving.code(),
+                    "leaving",
+                );
                 return;
             }
             let entry = table.entries.entry(device).or_insert_with(Entry::new);
@@ -306,7 +337,9 @@ impl Peers {
         };
         if let Some(before) = before {
             let code = CloseCode::Replaced.code();
-            before.peer.close(DeathReason::DeviceUnreachable, code, "replaced");
+            before
+                .peer
+                .close(DeathReason::DeviceUnreachable, code, "replaced");
         }
         tracing::info!(?device, boot = peer.boot().epoch, "device online");
         self.tell();
@@ -320,8 +353,13 @@ impl Peers {
     fn ended(&self, device: DeviceId, peer: &Peer, end: &SessionEnd) {
         let reason = {
             let mut table = self.lock();
-            let Some(entry) = table.entries.get_mut(&device) else { return };
-            let current = entry.session.as_ref().map(|session| session.peer.session_name());
+            let Some(entry) = table.entries.get_mut(&device) else {
+                return;
+            };
+            let current = entry
+                .session
+                .as_ref()
+                .map(|session| session.peer.session_name());
             if current != Some(peer.session_name()) {
                 return;
             }
@@ -352,7 +390,10 @@ impl Peers {
             .into_iter()
             .map(|(_, session)| {
                 self.runtime.spawn(async move {
-                    session.peer.leave(CloseCode::Leaving.code(), "leaving").await;
+                    session
+                        .peer
+                        .leave(CloseCode::Leaving.code(), "leaving")
+                        .await;
                 })
             })
             .collect();
@@ -367,13 +408,16 @@ impl Peers {
     /// Ends everything without waiting.
     pub(crate) fn close_now(&self) {
         self.lock().closing = true;
-        self.endpoint.close(CloseCode::Leaving.code().into(), b"leaving");
+        self.endpoint
+            .close(CloseCode::Leaving.code().into(), b"leaving");
     }
 }
 
 impl std::fmt::Debug for Peers {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Peers").field("me", &self.me()).finish_non_exhaustive()
+        f.debug_struct("Peers")
+            .field("me", &self.me())
+            .finish_non_exhaustive()
     }
 }
 

@@ -105,7 +105,11 @@ pub(crate) struct Machine {
 
 impl Machine {
     pub(crate) fn new() -> Self {
-        Self { presence: Presence::Candidate, times_online: 0, boot: None }
+        Self {
+            presence: Presence::Candidate,
+            times_online: 0,
+            boot: None,
+        }
     }
 
     pub(crate) fn presence(&self) -> &Presence {
@@ -164,12 +168,18 @@ impl Machine {
 mod tests {
     use super::*;
 
-    const BOOT: BootId = BootId { epoch: 1, random: 1 };
+    const BOOT: BootId = BootId {
+        epoch: 1,
+        random: 1,
+    };
 
     #[test]
     fn offline_is_news_once() {
         let mut machine = Machine::new();
-        assert!(!machine.offline(OfflineReason::TimedOut), "was never online");
+        assert!(
+            !machine.offline(OfflineReason::TimedOut),
+            "was never online"
+        );
         machine.dialling();
         machine.online(BOOT);
         assert!(machine.offline(OfflineReason::Left));

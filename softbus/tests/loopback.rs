@@ -38,7 +38,13 @@ async fn pair() -> (Node, Node) {
     trust_a.trust(*b.device_id(), "b").unwrap();
     trust_b.trust(*a.device_id(), "a").unwrap();
     let local = "127.0.0.1:0".parse().unwrap();
-    let a = Node::builder().identity(a).trust(trust_a).listen(local).start().await.unwrap();
+    let a = Node::builder()
+        .identity(a)
+        .trust(trust_a)
+        .listen(local)
+        .start()
+        .await
+        .unwrap();
     let b = Node::builder()
         .identity(b)
         .trust(trust_b)
@@ -55,12 +61,19 @@ async fn echo_over_quic() {
     let (a, b) = pair().await;
     let service = ServiceId::new(7).unwrap();
     a.samgr()
-        .add(service, &RemoteObject::new(Echo), ServiceOptions::distributed(Allow::trusted()))
+        .add(
+            service,
+            &RemoteObject::new(Echo),
+            ServiceOptions::distributed(Allow::trusted()),
+        )
         .unwrap();
     let echo = b.samgr().get(service, &a.device_id()).await.unwrap();
     let mut data = Parcel::new();
     data.write_string("hello").unwrap();
-    let mut reply = echo.send_request(1, &data, CallOption::two_way()).await.unwrap();
+    let mut reply = echo
+        .send_request(1, &data, CallOption::two_way())
+        .await
+        .unwrap();
     assert_eq!(reply.read_string().unwrap(), "hello");
 
     let mut events = b.device_events();
@@ -75,7 +88,10 @@ async fn echo_over_quic() {
         })
         .unwrap();
     a.shutdown().await;
-    let reason = tokio::time::timeout(Duration::from_secs(2), death).await.unwrap().unwrap();
+    let reason = tokio::time::timeout(Duration::from_secs(2), death)
+        .await
+        .unwrap()
+        .unwrap();
     println!("{reason}");
     assert!(matches!(events.next().await, DeviceEvent::Offline(..)));
     assert!(echo.is_dead());

@@ -27,7 +27,11 @@ impl BulkPart {
     const LEN: usize = 16;
 
     fn decode(f: &mut Fields<'_>) -> Result<Self, DecodeError> {
-        let part = Self { id: f.u64()?, body_len: f.u32()?, raw_len: f.u32()? };
+        let part = Self {
+            id: f.u64()?,
+            body_len: f.u32()?,
+            raw_len: f.u32()?,
+        };
         if part.body_len == 0 && part.raw_len == 0 {
             return Err(DecodeError::Invalid("empty bulk part"));
         }
@@ -80,14 +84,21 @@ impl Call {
         let flags = checked_flags(f.u8()?, ONE_WAY | BULK | IDEMPOTENT | PRIORITY)?;
         let grants = f.u8()?;
         let depth = f.u8()?;
-        let id = CallId { slot: f.u32()?, generation: f.u32()? };
+        let id = CallId {
+            slot: f.u32()?,
+            generation: f.u32()?,
+        };
         let code = f.u32()?;
         let handle = Handle::from_raw(f.u64()?);
         let chain = f.u64()?;
         let deadline_us = f.u32()?;
         let binding = f.u16()?;
         let ext_len = f.u16()?;
-        let bulk = if flags & BULK != 0 { Some(BulkPart::decode(&mut f)?) } else { None };
+        let bulk = if flags & BULK != 0 {
+            Some(BulkPart::decode(&mut f)?)
+        } else {
+            None
+        };
         frame.advance(Self::HEADER + if bulk.is_some() { BulkPart::LEN } else { 0 });
         let (grants, extensions, body) = tail(frame, grants, ext_len, bulk)?;
         let id = if flags & ONE_WAY == 0 { Some(id) } else { None };
@@ -124,7 +135,10 @@ impl Call {
         if self.idempotent {
             flags |= IDEMPOTENT;
         }
-        let id = self.id.unwrap_or(CallId { slot: 0, generation: 0 });
+        let id = self.id.unwrap_or(CallId {
+            slot: 0,
+            generation: 0,
+        });
         out.reserve(4 + Self::HEADER + tail_len(&self.grants, &self.extensions, parts));
         framed(out, |out| {
             out.put_u8(CALL);
@@ -257,17 +271,31 @@ impl Reply {
         let flags = checked_flags(f.u8()?, BULK | PRIORITY)?;
         let grants = f.u8()?;
         f.reserved()?;
-        let id = CallId { slot: f.u32()?, generation: f.u32()? };
+        let id = CallId {
+            slot: f.u32()?,
+            generation: f.u32()?,
+        };
         let (status, value) = (f.u16()?, f.u32()? as i32);
         let ext_len = f.u16()?;
-        let bulk = if flags & BULK != 0 { Some(BulkPart::decode(&mut f)?) } else { None };
+        let bulk = if flags & BULK != 0 {
+            Some(BulkPart::decode(&mut f)?)
+        } else {
+            None
+        };
         frame.advance(Self::HEADER + if bulk.is_some() { BulkPart::LEN } else { 0 });
         let status = Status::from_wire(status, value);
         let (grants, extensions, body) = tail(frame, grants, ext_len, bulk)?;
         if status != Status::Ok && (bulk.is_some() || !grants.is_empty() || !body.is_empty()) {
             return Err(DecodeError::Invalid("error reply with a parcel"));
         }
-        Ok(Self { id, status, bulk, grants, extensions, body })
+        Ok(Self {
+            id,
+            status,
+            bulk,
+            grants,
+            extensions,
+            body,
+        })
     }
 
     /// Appends the frame with its length field; the body is `parts`, one behind the other, and not `self.body`.
@@ -294,7 +322,10 @@ impl Reply {
 fn checked_flags(flags: u8, known: u8) -> Result<u8, DecodeError> {
     match flags & !known {
         0 => Ok(flags),
-        unknown => Err(DecodeError::Unsupported { what: "flag", value: unknown.into() }),
+        unknown => Err(DecodeError::Unsupported {
+            what: "flag",
+            value: unknown.into(),
+        }),
     }
 }
 

@@ -49,7 +49,10 @@ impl Extensions {
         while !rest.is_empty() {
             let (kind, _, after) = split(rest)?;
             if ExtensionKind::from_wire(kind).is_none() && kind & IGNORABLE == 0 {
-                return Err(DecodeError::Unsupported { what: "extension", value: kind.into() });
+                return Err(DecodeError::Unsupported {
+                    what: "extension",
+                    value: kind.into(),
+                });
             }
             rest = after;
         }
@@ -92,9 +95,12 @@ impl Extensions {
 
 /// Kind, value and what follows the first extension of `bytes`.
 fn split(bytes: &[u8]) -> Result<(u8, &[u8], &[u8]), DecodeError> {
-    let ([kind, _, low, high], rest) =
-        bytes.split_first_chunk::<4>().ok_or(DecodeError::Truncated("extension"))?;
+    let ([kind, _, low, high], rest) = bytes
+        .split_first_chunk::<4>()
+        .ok_or(DecodeError::Truncated("extension"))?;
     let len = u16::from_le_bytes([*low, *high]).into();
-    let (value, rest) = rest.split_at_checked(len).ok_or(DecodeError::Truncated("extension"))?;
+    let (value, rest) = rest
+        .split_at_checked(len)
+        .ok_or(DecodeError::Truncated("extension"))?;
     Ok((*kind, value, rest))
 }

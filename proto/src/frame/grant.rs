@@ -48,8 +48,14 @@ impl Grant {
         }
         let service = f.u32()?;
         let handle = Handle::from_raw(f.u64()?);
-        let boot = BootId { epoch: f.u64()?, random: f.u64()? };
-        let object = ObjectId { boot, number: f.u64()? };
+        let boot = BootId {
+            epoch: f.u64()?,
+            random: f.u64()?,
+        };
+        let object = ObjectId {
+            boot,
+            number: f.u64()?,
+        };
         Ok(match tag {
             Self::NULL => Self::Null,
             Self::GRANTED => {
@@ -59,20 +65,37 @@ impl Grant {
                         ServiceId::new(id).ok_or(DecodeError::Invalid("service id in a grant"))?,
                     ),
                 };
-                Self::Granted { handle, kind, object }
+                Self::Granted {
+                    handle,
+                    kind,
+                    object,
+                }
             }
             Self::HOME => Self::Home { handle },
             other => {
-                return Err(DecodeError::Unsupported { what: "grant", value: other.into() });
+                return Err(DecodeError::Unsupported {
+                    what: "grant",
+                    value: other.into(),
+                });
             }
         })
     }
 
     pub(super) fn encode(&self, out: &mut BytesMut) {
-        let zero = ObjectId { boot: BootId { epoch: 0, random: 0 }, number: 0 };
+        let zero = ObjectId {
+            boot: BootId {
+                epoch: 0,
+                random: 0,
+            },
+            number: 0,
+        };
         let (tag, service, handle, object) = match *self {
             Self::Null => (Self::NULL, 0, 0, zero),
-            Self::Granted { handle, kind, object } => {
+            Self::Granted {
+                handle,
+                kind,
+                object,
+            } => {
                 let service = match kind {
                     ObjectKind::Anonymous => 0,
                     ObjectKind::Named(id) => id.get(),
@@ -116,7 +139,9 @@ impl Grants {
 
     /// In the order of the parcel.
     pub fn iter(&self) -> impl Iterator<Item = Grant> + '_ {
-        self.0.chunks(Grant::LEN).map(|grant| Grant::decode(grant).unwrap_or(Grant::Null))
+        self.0
+            .chunks(Grant::LEN)
+            .map(|grant| Grant::decode(grant).unwrap_or(Grant::Null))
     }
 
     pub(super) fn as_bytes(&self) -> &[u8] {

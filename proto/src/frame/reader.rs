@@ -37,7 +37,10 @@ impl FrameReader {
         };
         let len = u32::from_le_bytes(*prefix) as usize;
         if len > MAX_FRAME_LEN {
-            return Err(DecodeError::FrameTooLong { len, limit: MAX_FRAME_LEN });
+            return Err(DecodeError::FrameTooLong {
+                len,
+                limit: MAX_FRAME_LEN,
+            });
         }
         if self.buffer.len() < 4 + len {
             return Ok(None);

@@ -17,7 +17,10 @@ impl Cancel {
     pub(super) fn decode(frame: &[u8]) -> Result<Self, DecodeError> {
         let mut f = Fields::new(frame, "cancel");
         head(&mut f)?;
-        let id = CallId { slot: f.u32()?, generation: f.u32()? };
+        let id = CallId {
+            slot: f.u32()?,
+            generation: f.u32()?,
+        };
         f.end()?;
         Ok(Self { id })
     }
@@ -109,9 +112,19 @@ impl Bind {
         std::str::from_utf8(&descriptor).map_err(|_| DecodeError::Invalid("descriptor"))?;
         let mut f = Fields::new(&frame, "bind");
         let methods = (0..methods)
-            .map(|_| Ok(MethodHash { code: f.u32()?, hash: f.u64()? }))
+            .map(|_| {
+                Ok(MethodHash {
+                    code: f.u32()?,
+                    hash: f.u64()?,
+                })
+            })
             .collect::<Result<_, DecodeError>>()?;
-        Ok(Self { handle, binding, descriptor, methods })
+        Ok(Self {
+            handle,
+            binding,
+            descriptor,
+            methods,
+        })
     }
 
     pub(super) fn encode(&self, out: &mut BytesMut) {
@@ -146,7 +159,11 @@ impl Ack {
     pub(super) fn decode(frame: &[u8]) -> Result<Self, DecodeError> {
         let mut f = Fields::new(frame, "ack");
         head(&mut f)?;
-        let ack = Self { calls: f.u64()?, bytes: f.u64()?, refused: f.u64()? };
+        let ack = Self {
+            calls: f.u64()?,
+            bytes: f.u64()?,
+            refused: f.u64()?,
+        };
         f.end()?;
         Ok(ack)
     }

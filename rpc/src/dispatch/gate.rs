@@ -75,14 +75,22 @@ impl Gate {
     /// Waits for the turn of a serial stub. A request of the chain that has the turn does not wait: that chain waits
     /// for it.
     pub(crate) async fn turn(&self, chain: u64) -> Turn<'_> {
-        let none = Turn { serial: None, _guard: None };
-        let Some(serial) = &self.serial else { return none };
+        let none = Turn {
+            serial: None,
+            _guard: None,
+        };
+        let Some(serial) = &self.serial else {
+            return none;
+        };
         if *serial.chain.lock().unwrap_or_else(PoisonError::into_inner) == Some(chain) {
             return none;
         }
         let guard = serial.turn.lock().await;
         *serial.chain.lock().unwrap_or_else(PoisonError::into_inner) = Some(chain);
-        Turn { serial: Some(serial), _guard: Some(guard) }
+        Turn {
+            serial: Some(serial),
+            _guard: Some(guard),
+        }
     }
 
     /// Runs a one-way call of this process after those before it. Bounded by the places inside.
@@ -121,5 +129,6 @@ async fn work_off(queue: Arc<Mutex<Option<VecDeque<Task>>>>) {
 pub(crate) fn next_chain() -> u64 {
     static KEY: OnceLock<RandomState> = OnceLock::new();
     static COUNT: AtomicU64 = AtomicU64::new(0);
-    KEY.get_or_init(RandomState::new).hash_one(COUNT.fetch_add(1, Ordering::Relaxed))
+    KEY.get_or_init(RandomState::new)
+        .hash_one(COUNT.fetch_add(1, Ordering::Relaxed))
 }

@@ -17,7 +17,11 @@ pub(super) struct Serving {
 
 impl Serving {
     pub(super) fn new(peer: Arc<PeerShared>, id: ServingId) -> Self {
-        Self { peer, id, ended: false }
+        Self {
+            peer,
+            id,
+            ended: false,
+        }
     }
 
     pub(super) fn id(&self) -> ServingId {
@@ -30,7 +34,8 @@ impl Serving {
 
     pub(super) fn end(mut self, answer: &Answer<'_>) {
         self.ended = true;
-        self.peer.run(|state, _| state.session.finish(self.id, answer));
+        self.peer
+            .run(|state, _| state.session.finish(self.id, answer));
     }
 }
 
@@ -39,7 +44,8 @@ impl Drop for Serving {
         if !self.ended {
             let (status, extensions) = (Status::Cancelled, Extensions::default());
             let answer = Answer::Error { status, extensions };
-            self.peer.run(|state, _| state.session.finish(self.id, &answer));
+            self.peer
+                .run(|state, _| state.session.finish(self.id, &answer));
         }
     }
 }

@@ -58,9 +58,12 @@ impl MemoryLink {
     }
 
     fn lane(&self, number: u16) -> Lane {
-        let mut pipes = self.shared.pipes.lock().unwrap_or_else(PoisonError::into_inner);
-        let mut pipe =
-            |side| Arc::clone(pipes.entry((number, side)).or_insert_with(Arc::<Pipe>::default));
+        let mut pipes = self
+            .shared
+            .pipes
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
+        let mut pipe = |side| Arc::clone(pipes.entry((number, side)).or_default());
         let lane = Lane {
             send: Box::new(Sending(pipe(self.side))),
             receive: Box::new(Receiving(pipe(1 - self.side))),
@@ -84,7 +87,10 @@ impl Link for MemoryLink {
 
     async fn open_bulk(&self, id: u64) -> Result<Box<dyn BulkSend>, LinkError> {
         let (sender, receiver) = mpsc::channel(BULK_QUEUE);
-        self.bulk_out.send((id, receiver)).await.map_err(|_| LinkError::Closed)?;
+        self.bulk_out
+            .send((id, receiver))
+            .await
+            .map_err(|_| LinkError::Closed)?;
         Ok(Box::new(sender))
     }
 
@@ -107,13 +113,20 @@ impl Link for MemoryLink {
             }
             first
         });
-        let pipes = self.shared.pipes.lock().unwrap_or_else(PoisonError::into_inner);
+        let pipes = self
+            .shared
+            .pipes
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
         pipes.values().for_each(|pipe| pipe.close());
     }
 
     async fn closed(&self) -> LinkClosed {
         let mut closed = self.shared.closed.subscribe();
-        let closed = closed.wait_for(Option::is_some).await.map(|closed| closed.clone());
+        let closed = closed
+            .wait_for(Option::is_some)
+            .await
+            .map(|closed| closed.clone());
         match closed {
             Ok(Some((side, code, text))) if side != self.side => LinkClosed::ByPeer { code, text },
             _ => LinkClosed::ByUs,
@@ -160,7 +173,11 @@ impl Pipe {
 struct Sending(Arc<Pipe>);
 
 impl LaneSend for Sending {
-    fn poll_write(&mut self, cx: &mut Context<'_>, bytes: &mut BytesMut) -> Poll<Result<(), LinkError>> {
+    fn poll_write(
+        &mut self,
+        cx: &mut Context<'_>,
+        bytes: &mut BytesMut,
+    ) -> Poll<Result<(), LinkError>> {
         let mut pipe = self.0.lock();
         if pipe.closed {
             return Poll::Ready(Err(LinkError::Closed));
@@ -179,6 +196,15 @@ impl LaneSend for Sending {
             reader.wake();
         }
         Poll::Ready(Ok(()))
+    }
+
+    fn poll_finish(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        let mut pipe = self.0.lock();
+        if pipe.bytes.is_empty() || pipe.closed {
+            return Poll::Ready(());
+        }
+        pipe.writer = Some(cx.waker().clone());
+        Poll::Pending
     }
 }
 
@@ -215,7 +241,9 @@ impl BulkSend for mpsc::Sender<Piece> {
     async fn write(&mut self, mut bytes: Bytes) -> Result<(), LinkError> {
         while !bytes.is_empty() {
             let piece = bytes.split_to(bytes.len().min(BULK_PIECE));
-            self.send(Piece::Bytes(piece)).await.map_err(|_| LinkError::Reset)?;
+            self.send(Piece::Bytes(piece))
+                .await
+                .map_err(|_| LinkError::Reset)?;
         }
         // A queue with room takes the end too; `finish` cannot wait.
         let permit = self.reserve().await.map_err(|_| LinkError::Reset)?;

@@ -39,7 +39,10 @@ impl PeerShared {
         option: CallOption,
     ) -> Result<Parcel, SendRequestError> {
         let parts = data.wire_parts();
-        let body = Body { parts: [parts.data, &parts.offsets], raw: parts.raw };
+        let body = Body {
+            parts: [parts.data, &parts.offsets],
+            raw: parts.raw,
+        };
         self.check_size(body.len())?;
         let objects = self.pass_all(parts.objects)?;
         let wait = option.effective_wait(self.scope, body.raw.map_or(0, Bytes::len));
@@ -64,13 +67,19 @@ impl PeerShared {
             Ok(None) => return Ok(Parcel::new()),
             Err(error) => return Err(start_error(error)),
         };
-        match (Call { peer: self, id: Some(id) }).await {
-            Ended::Replied { body, raw, objects } => Parcel::from_wire(body, objects, raw)
-                .map_err(|_| SendRequestError::MalformedReply),
-            Ended::Failed { status, extensions } => Err(failure(code, status, &extensions)),
-            Ended::TimedOut => {
-                Err(SendRequestError::TimedOut { after: wait.unwrap_or_default() })
+        match (Call {
+            peer: self,
+            id: Some(id),
+        })
+        .await
+        {
+            Ended::Replied { body, raw, objects } => {
+                Parcel::from_wire(body, objects, raw).map_err(|_| SendRequestError::MalformedReply)
             }
+            Ended::Failed { status, extensions } => Err(failure(code, status, &extensions)),
+            Ended::TimedOut => Err(SendRequestError::TimedOut {
+                after: wait.unwrap_or_default(),
+            }),
             Ended::Indeterminate => Err(SendRequestError::Indeterminate),
         }
     }
@@ -104,7 +113,9 @@ impl PeerShared {
                 None => credit.await,
                 Some(deadline) => {
                     let waited = tokio::time::timeout_at(deadline.into(), credit).await;
-                    waited.map_err(|_| SendRequestError::TimedOut { after: wait.unwrap_or_default() })?;
+                    waited.map_err(|_| SendRequestError::TimedOut {
+                        after: wait.unwrap_or_default(),
+                    })?;
                 }
             }
         }
@@ -118,15 +129,18 @@ impl PeerShared {
         Ok(())
     }
 
-    fn pass_all(&self, objects: &[Option<RemoteObject>]) -> Result<Vec<Outgoing>, SendRequestError> {
+    fn pass_all(
+        &self,
+        objects: &[Option<RemoteObject>],
+    ) -> Result<Vec<Outgoing>, SendRequestError> {
         if objects.is_empty() {
             return Ok(Vec::new());
         }
         let pass = |(index, object): (usize, &Option<RemoteObject>)| match object {
             None => Ok(Outgoing::Null),
-            Some(object) => {
-                self.pass(object).map_err(|reason| SendRequestError::Pass { index, reason })
-            }
+            Some(object) => self
+                .pass(object)
+                .map_err(|reason| SendRequestError::Pass { index, reason }),
         };
         objects.iter().enumerate().map(pass).collect()
     }
@@ -135,13 +149,23 @@ impl PeerShared {
     fn child_context(&self, wait: Option<Duration>) -> Result<Context, SendRequestError> {
         let own: Option<Instant> = wait.map(|wait| now() + wait);
         let Some(outer) = context::current() else {
-            return Ok(Context { deadline: own, chain: self.bus.next_chain(), depth: 0 });
+            return Ok(Context {
+                deadline: own,
+                chain: self.bus.next_chain(),
+                depth: 0,
+            });
         };
         if outer.depth >= limits::MAX_CALL_DEPTH {
-            return Err(SendRequestError::TooDeep { limit: limits::MAX_CALL_DEPTH });
+            return Err(SendRequestError::TooDeep {
+                limit: limits::MAX_CALL_DEPTH,
+            });
         }
         let deadline = [own, outer.deadline].into_iter().flatten().min();
-        Ok(Context { deadline, chain: outer.chain, depth: outer.depth + 1 })
+        Ok(Context {
+            deadline,
+            chain: outer.chain,
+            depth: outer.depth + 1,
+        })
     }
 
     fn poll_call(self: &Arc<Self>, id: CallId, waker: &Waker) -> Poll<Ended> {
@@ -158,9 +182,11 @@ impl PeerShared {
             return Poll::Pending;
         };
         Poll::Ready(match outcome {
-            Outcome::Replied(Arrived { body, raw, objects }) => {
-                Ended::Replied { body, raw, objects: state.take_objects(self, objects) }
-            }
+            Outcome::Replied(Arrived { body, raw, objects }) => Ended::Replied {
+                body,
+                raw,
+                objects: state.take_objects(self, objects),
+            },
             Outcome::Failed { status, extensions } => Ended::Failed { status, extensions },
             Outcome::TimedOut => Ended::TimedOut,
             Outcome::Indeterminate => Ended::Indeterminate,
@@ -178,8 +204,15 @@ pub(crate) fn max_parcel(scope: Scope) -> usize {
 
 /// An outcome with its objects in hand.
 enum Ended {
-    Replied { body: Bytes, raw: Option<Bytes>, objects: Vec<Option<RemoteObject>> },
-    Failed { status: Status, extensions: Extensions },
+    Replied {
+        body: Bytes,
+        raw: Option<Bytes>,
+        objects: Vec<Option<RemoteObject>>,
+    },
+    Failed {
+        status: Status,
+        extensions: Extensions,
+    },
     TimedOut,
     Indeterminate,
 }
@@ -194,7 +227,9 @@ impl Future for Call<'_> {
     type Output = Ended;
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut TaskContext<'_>) -> Poll<Ended> {
-        let Some(id) = self.id else { return Poll::Ready(Ended::Indeterminate) };
+        let Some(id) = self.id else {
+            return Poll::Ready(Ended::Indeterminate);
+        };
         let ended = self.peer.poll_call(id, cx.waker());
         if ended.is_ready() {
             self.id = None;
@@ -212,14 +247,20 @@ impl Drop for Call<'_> {
 }
 
 fn start_error(error: StartCallError) -> SendRequestError {
-    let busy = |limit: u32| SendRequestError::Busy { limit: Some(limit.into()), retry_after: None };
+    let busy = |limit: u32| SendRequestError::Busy {
+        limit: Some(limit.into()),
+        retry_after: None,
+    };
     match error {
         StartCallError::Dead(reason) => SendRequestError::DeadObject { reason },
         StartCallError::PeerLeaving => SendRequestError::ShuttingDown,
         StartCallError::TooManyCalls { limit } | StartCallError::TooManyObjects { limit } => {
             busy(limit)
         }
-        StartCallError::NoCredit { .. } => SendRequestError::Busy { limit: None, retry_after: None },
+        StartCallError::NoCredit { .. } => SendRequestError::Busy {
+            limit: None,
+            retry_after: None,
+        },
     }
 }
 
@@ -232,7 +273,9 @@ pub(crate) fn failure(code: u32, status: Status, extensions: &Extensions) -> Sen
     match status {
         Status::App(code) => SendRequestError::Service(code),
         Status::BadObject => SendRequestError::BadObject,
-        Status::Dead => SendRequestError::DeadObject { reason: crate::DeathReason::Revoked },
+        Status::Dead => SendRequestError::DeadObject {
+            reason: crate::DeathReason::Revoked,
+        },
         Status::UnknownMethod => SendRequestError::UnknownMethod { code },
         Status::InterfaceMismatch => SendRequestError::InterfaceMismatch,
         Status::Refused => SendRequestError::Refused,
@@ -247,12 +290,16 @@ pub(crate) fn failure(code: u32, status: Status, extensions: &Extensions) -> Sen
                 .map(|ms| Duration::from_millis(u32::from_le_bytes(*ms).into())),
         },
         // The callee's clock was a little ahead of ours.
-        Status::Expired => SendRequestError::TimedOut { after: Duration::ZERO },
+        Status::Expired => SendRequestError::TimedOut {
+            after: Duration::ZERO,
+        },
         Status::Cancelled => SendRequestError::Cancelled,
         Status::ReplyTooLarge => SendRequestError::ReplyTooLarge,
         Status::MalformedParcel => SendRequestError::MalformedRequest,
         Status::Panicked => SendRequestError::Panicked,
-        Status::TooDeep => SendRequestError::TooDeep { limit: limits::MAX_CALL_DEPTH },
+        Status::TooDeep => SendRequestError::TooDeep {
+            limit: limits::MAX_CALL_DEPTH,
+        },
         Status::PassRefused => SendRequestError::ReplyPassRefused,
         Status::ShuttingDown => SendRequestError::ShuttingDown,
         _ => SendRequestError::Internal(text()),

@@ -45,18 +45,25 @@ impl State {
             dirty &= dirty - 1;
             work.wakers.extend(self.lane_wakers[lane].take());
         }
-        if let Some(due) = self.session.poll_timeout() {
-            if self.armed.is_none_or(|armed| due < armed) {
-                self.armed = Some(due);
-                work.timer = true;
-            }
+        if let Some(due) = self.session.poll_timeout()
+            && self.armed.is_none_or(|armed| due < armed)
+        {
+            self.armed = Some(due);
+            work.timer = true;
         }
     }
 
     fn take_event(&mut self, peer: &Arc<PeerShared>, event: Event, work: &mut Work) {
         match event {
             Event::Request(incoming) => {
-                let Incoming { serving, target, code, one_way, context, parcel } = incoming;
+                let Incoming {
+                    serving,
+                    target,
+                    code,
+                    one_way,
+                    context,
+                    parcel,
+                } = incoming;
                 let Arrived { body, raw, objects } = parcel;
                 let objects = self.take_objects(peer, objects);
                 work.requests.push(Request {
@@ -107,7 +114,9 @@ impl Work {
         }
         drop(self.released);
         let rare = !self.bulk.is_empty() || !self.deaths.is_empty() || !self.requests.is_empty();
-        let Some(peer) = (if rare { peer.me.upgrade() } else { None }) else { return };
+        let Some(peer) = (if rare { peer.me.upgrade() } else { None }) else {
+            return;
+        };
         for bulk in self.bulk {
             driver::spawn_bulk(&peer, bulk);
         }
@@ -130,7 +139,9 @@ fn tell_recipients(peer: &Arc<PeerShared>, reason: DeathReason, links: Vec<LinkI
     runtime.spawn(async move {
         for link in links {
             // Taken one by one: a link that is dropped meanwhile is not told.
-            let Some(recipient) = peer.take_recipient(link) else { continue };
+            let Some(recipient) = peer.take_recipient(link) else {
+                continue;
+            };
             let told = catch_unwind(AssertUnwindSafe(|| {
                 recipient.on_remote_died(reason);
                 drop(recipient);

@@ -74,7 +74,10 @@ impl StubCell {
 
     /// Who calls when this process calls it: nobody in particular while it was never offered on a bus.
     pub(crate) fn home(&self) -> Party {
-        let nobody = Party { device: DeviceId::from_bytes([0; 32]), process: 0 };
+        let nobody = Party {
+            device: DeviceId::from_bytes([0; 32]),
+            process: 0,
+        };
         self.home.get().copied().unwrap_or(nobody)
     }
 
@@ -105,7 +108,12 @@ pub(crate) struct Registration {
 
 impl Registration {
     pub(crate) fn new(service: ServiceId, number: u64, allow: Option<Allow>) -> Self {
-        Self { service, number, allow, removed: OnceLock::new() }
+        Self {
+            service,
+            number,
+            allow,
+            removed: OnceLock::new(),
+        }
     }
 
     /// The service is no longer registered. Said before the sessions are told, so that a look-up that was quicker
@@ -116,7 +124,9 @@ impl Registration {
 
     /// Whether a device may call. This device always may.
     pub(crate) fn admits(&self, device: DeviceId) -> bool {
-        self.allow.as_ref().is_some_and(|allow| allow.admits(device))
+        self.allow
+            .as_ref()
+            .is_some_and(|allow| allow.admits(device))
     }
 }
 
@@ -139,18 +149,27 @@ impl LocalObject {
     pub(crate) const ROOT: u64 = 0;
 
     pub(crate) fn anonymous(stub: Arc<StubCell>) -> Self {
-        Self { stub, registration: None }
+        Self {
+            stub,
+            registration: None,
+        }
     }
 
     pub(crate) fn key(&self) -> LocalObjectKey {
         LocalObjectKey {
             stub: self.stub.number,
-            registration: self.registration.as_ref().map_or(0, |registration| registration.number),
+            registration: self
+                .registration
+                .as_ref()
+                .map_or(0, |registration| registration.number),
         }
     }
 
     pub(crate) fn id(&self, boot: BootId) -> ObjectId {
-        ObjectId { boot, number: self.stub.number }
+        ObjectId {
+            boot,
+            number: self.stub.number,
+        }
     }
 
     /// Why it is dead, if it is.
@@ -162,7 +181,9 @@ impl LocalObject {
     }
 
     pub(crate) fn registration(&self) -> Option<ServiceId> {
-        self.registration.as_ref().map(|registration| registration.service)
+        self.registration
+            .as_ref()
+            .map(|registration| registration.service)
     }
 
     pub(crate) fn descriptor(&self) -> &str {

@@ -55,7 +55,10 @@ impl RemoteProxy {
         data: &Parcel,
         option: CallOption,
     ) -> Result<Parcel, SendRequestError> {
-        self.0.peer.transact(self.0.key, code, interface, data, option).await
+        self.0
+            .peer
+            .transact(self.0.key, code, interface, data, option)
+            .await
     }
 
     pub(crate) fn link_to_death(&self, to: Recipient) -> Result<DeathLink, LinkToDeathError> {

@@ -29,8 +29,13 @@ impl Watches {
     pub(crate) fn watch(&self, service: ServiceId, current: Current) -> ServiceWatch {
         let mut watches = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         watches.retain(|_, sender| sender.receiver_count() > 0);
-        let sender = watches.entry(service).or_insert_with(|| watch::Sender::new(current));
-        ServiceWatch { current: sender.subscribe(), told: None }
+        let sender = watches
+            .entry(service)
+            .or_insert_with(|| watch::Sender::new(current));
+        ServiceWatch {
+            current: sender.subscribe(),
+            told: None,
+        }
     }
 
     pub(crate) fn changed(&self, service: ServiceId, current: Current) {

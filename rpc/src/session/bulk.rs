@@ -19,7 +19,12 @@ const MAX_ORPHANS: usize = 64;
 #[derive(Debug)]
 pub(super) enum Pending {
     Call(Box<Incoming>, BulkPart),
-    Reply { call: CallId, body: Bytes, objects: Vec<Delivered>, part: BulkPart },
+    Reply {
+        call: CallId,
+        body: Bytes,
+        objects: Vec<Delivered>,
+        part: BulkPart,
+    },
 }
 
 impl Pending {
@@ -89,7 +94,11 @@ impl Bulk {
         self.last_id += 1;
         let id = self.last_id;
         // Both are far below 4 GiB: the transport limit and the limit of raw data were checked.
-        let part = BulkPart { id, body_len: body.len() as u32, raw_len: raw.len() as u32 };
+        let part = BulkPart {
+            id,
+            body_len: body.len() as u32,
+            raw_len: raw.len() as u32,
+        };
         self.outgoing.push_back(OutgoingBulk { id, body, raw });
         part
     }

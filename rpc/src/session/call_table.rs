@@ -59,7 +59,10 @@ impl CallTable {
     pub(super) fn insert(&mut self, lane: u16, deadline: Option<Instant>) -> CallId {
         self.open += 1;
         if let Some(deadline) = deadline {
-            self.earliest = Some(self.earliest.map_or(deadline, |earliest| earliest.min(deadline)));
+            self.earliest = Some(
+                self.earliest
+                    .map_or(deadline, |earliest| earliest.min(deadline)),
+            );
         }
         if let Some(slot) = self.free.pop() {
             let place = &mut self.slots[slot as usize];
@@ -67,11 +70,22 @@ impl CallTable {
             place.state = State::Waiting;
             place.deadline = deadline;
             place.lane = lane;
-            return CallId { slot, generation: place.generation };
+            return CallId {
+                slot,
+                generation: place.generation,
+            };
         }
         let slot = self.slots.len() as u32;
-        self.slots.push(Slot { generation: 1, state: State::Waiting, deadline, lane });
-        CallId { slot, generation: 1 }
+        self.slots.push(Slot {
+            generation: 1,
+            state: State::Waiting,
+            deadline,
+            lane,
+        });
+        CallId {
+            slot,
+            generation: 1,
+        }
     }
 
     /// The terminal frame of `id` has come.
@@ -105,7 +119,10 @@ impl CallTable {
     /// Whether `id` still waits for its terminal frame, and on which lane that must come.
     pub(super) fn lane_of(&self, id: CallId) -> Option<u16> {
         let slot = self.slots.get(id.slot as usize)?;
-        let open = matches!(slot.state, State::Waiting | State::Abandoned | State::Overdue(_));
+        let open = matches!(
+            slot.state,
+            State::Waiting | State::Abandoned | State::Overdue(_)
+        );
         (slot.generation == id.generation && open).then_some(slot.lane)
     }
 
@@ -164,7 +181,13 @@ impl CallTable {
             };
             if deadline <= now {
                 slot.state = State::Overdue(Outcome::TimedOut);
-                ended(CallId { slot: index as u32, generation: slot.generation }, slot.lane);
+                ended(
+                    CallId {
+                        slot: index as u32,
+                        generation: slot.generation,
+                    },
+                    slot.lane,
+                );
             } else {
                 earliest = Some(earliest.map_or(deadline, |earliest| earliest.min(deadline)));
             }
@@ -178,7 +201,10 @@ impl CallTable {
             match std::mem::replace(&mut slot.state, State::Free) {
                 State::Waiting => {
                     slot.state = State::Ended(Outcome::Indeterminate);
-                    ended(CallId { slot: index as u32, generation: slot.generation });
+                    ended(CallId {
+                        slot: index as u32,
+                        generation: slot.generation,
+                    });
                 }
                 State::Overdue(outcome) | State::Ended(outcome) => {
                     slot.state = State::Ended(outcome);
@@ -197,6 +223,8 @@ impl CallTable {
     }
 
     fn get_mut(&mut self, id: CallId) -> Option<&mut Slot> {
-        self.slots.get_mut(id.slot as usize).filter(|slot| slot.generation == id.generation)
+        self.slots
+            .get_mut(id.slot as usize)
+            .filter(|slot| slot.generation == id.generation)
     }
 }

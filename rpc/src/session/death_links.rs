@@ -36,11 +36,15 @@ impl DeathLinks {
             return Err(LinkToDeathError::AnonymousStub);
         }
         if self.count >= limits::DEATH_LINKS_PER_PEER {
-            return Err(LinkToDeathError::LimitReached { limit: limits::DEATH_LINKS_PER_PEER });
+            return Err(LinkToDeathError::LimitReached {
+                limit: limits::DEATH_LINKS_PER_PEER,
+            });
         }
         let links = self.by_import.entry(key).or_default();
         if links.len() >= limits::DEATH_LINKS_PER_OBJECT {
-            return Err(LinkToDeathError::LimitReached { limit: limits::DEATH_LINKS_PER_OBJECT });
+            return Err(LinkToDeathError::LimitReached {
+                limit: limits::DEATH_LINKS_PER_OBJECT,
+            });
         }
         self.last += 1;
         self.count += 1;
@@ -50,8 +54,12 @@ impl DeathLinks {
 
     /// Whether there was such a link.
     pub(super) fn unlink(&mut self, key: ImportKey, link: LinkId) -> bool {
-        let Some(links) = self.by_import.get_mut(&key) else { return false };
-        let Some(index) = links.iter().position(|known| *known == link) else { return false };
+        let Some(links) = self.by_import.get_mut(&key) else {
+            return false;
+        };
+        let Some(index) = links.iter().position(|known| *known == link) else {
+            return false;
+        };
         links.remove(index);
         if links.is_empty() {
             self.by_import.remove(&key);

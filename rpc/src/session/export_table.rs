@@ -125,14 +125,21 @@ impl ExportTable {
         let Some(slot) = self.slots.get(index as usize) else {
             return Err(PeerFault::ForgedHandle);
         };
-        if slot.as_ref().is_some_and(|export| export.tag == handle.tag()) {
+        if slot
+            .as_ref()
+            .is_some_and(|export| export.tag == handle.tag())
+        {
             return Ok(Lookup::Found);
         }
         if self.last_tags[index as usize] == handle.tag() {
             return Ok(Lookup::Freed);
         }
         self.wrong_tags += 1;
-        if self.wrong_tags >= WRONG_TAGS { Err(PeerFault::ForgedHandle) } else { Ok(Lookup::Unknown) }
+        if self.wrong_tags >= WRONG_TAGS {
+            Err(PeerFault::ForgedHandle)
+        } else {
+            Ok(Lookup::Unknown)
+        }
     }
 
     fn get_mut(&mut self, index: u32) -> &mut Export {
@@ -149,14 +156,27 @@ impl ExportTable {
     }
 
     /// Takes grants back; the export is returned when the last one is.
-    pub(super) fn release(&mut self, handle: Handle, count: u32) -> Result<Option<Export>, PeerFault> {
-        let Some(export) = self.find_mut(handle) else { return Ok(None) };
-        let left = export.outstanding.checked_sub(count.into()).ok_or(PeerFault::OverRelease)?;
+    pub(super) fn release(
+        &mut self,
+        handle: Handle,
+        count: u32,
+    ) -> Result<Option<Export>, PeerFault> {
+        let Some(export) = self.find_mut(handle) else {
+            return Ok(None);
+        };
+        let left = export
+            .outstanding
+            .checked_sub(count.into())
+            .ok_or(PeerFault::OverRelease)?;
         if handle == Handle::SAMGR {
             return Ok(None);
         }
         export.outstanding = left;
-        Ok(if left == 0 { self.remove(handle.index()) } else { None })
+        Ok(if left == 0 {
+            self.remove(handle.index())
+        } else {
+            None
+        })
     }
 
     fn remove(&mut self, index: u32) -> Option<Export> {
@@ -197,7 +217,11 @@ impl ExportTable {
 
     /// How many sessions' peers hold `object` is asked per session: does this one?
     pub(super) fn holds(&self, matches: impl Fn(&LocalObject) -> bool) -> bool {
-        self.slots.iter().skip(1).flatten().any(|export| matches(&export.object))
+        self.slots
+            .iter()
+            .skip(1)
+            .flatten()
+            .any(|export| matches(&export.object))
     }
 }
 
@@ -215,7 +239,10 @@ pub(super) enum Spoken {
 impl Export {
     /// Remembers what interface the caller speaks under `number`.
     pub(super) fn bind(&mut self, bind: &proto::frame::Bind) -> Result<(), PeerFault> {
-        let known = self.bindings.iter().any(|binding| binding.number == bind.binding);
+        let known = self
+            .bindings
+            .iter()
+            .any(|binding| binding.number == bind.binding);
         if known || self.bindings.len() >= MAX_BINDINGS {
             return Err(PeerFault::InvalidBinding);
         }
@@ -226,11 +253,17 @@ impl Export {
             .methods
             .iter()
             .filter(|theirs| {
-                methods.iter().any(|ours| ours.code == theirs.code && ours.hash != theirs.hash)
+                methods
+                    .iter()
+                    .any(|ours| ours.code == theirs.code && ours.hash != theirs.hash)
             })
             .map(|theirs| theirs.code)
             .collect();
-        self.bindings.push(Binding { number: bind.binding, descriptor_differs, differing });
+        self.bindings.push(Binding {
+            number: bind.binding,
+            descriptor_differs,
+            differing,
+        });
         Ok(())
     }
 

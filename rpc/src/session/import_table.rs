@@ -55,7 +55,12 @@ impl ImportTable {
     }
 
     /// Counts a grant. One hold comes with what is delivered.
-    pub(super) fn receive(&mut self, handle: Handle, kind: ObjectKind, object: ObjectId) -> Delivered {
+    pub(super) fn receive(
+        &mut self,
+        handle: Handle,
+        kind: ObjectKind,
+        object: ObjectId,
+    ) -> Delivered {
         let index = match self.by_handle.get(&handle) {
             Some(&index) => index,
             None => self.insert(handle, kind, object),
@@ -111,13 +116,24 @@ impl ImportTable {
         let import = self.slots[key.0 as usize].take()?;
         self.by_handle.remove(&import.handle);
         self.free.push(key.0);
-        Some(Dropped { handle: import.handle, received: import.received, key })
+        Some(Dropped {
+            handle: import.handle,
+            received: import.received,
+            key,
+        })
     }
 
     /// The number of `interface` on this object, and whether the peer has to be told of it first.
-    pub(super) fn bind(&mut self, key: ImportKey, interface: &'static Interface) -> Option<(u16, bool)> {
+    pub(super) fn bind(
+        &mut self,
+        key: ImportKey,
+        interface: &'static Interface,
+    ) -> Option<(u16, bool)> {
         let import = self.slots.get_mut(key.0 as usize)?.as_mut()?;
-        let known = import.bindings.iter().position(|bound| std::ptr::eq(*bound, interface));
+        let known = import
+            .bindings
+            .iter()
+            .position(|bound| std::ptr::eq(*bound, interface));
         let (index, new) = known.map_or((import.bindings.len(), true), |index| (index, false));
         if new {
             import.bindings.push(interface);

@@ -58,7 +58,11 @@ pub fn decide(we: Party, held: Holding, receiver: Party) -> Result<Passing, Pass
     }
     if home.device == we.device {
         // A stub of another process of this device.
-        return if receiver == home { Ok(Passing::Home) } else { Err(PassObjectError::ThirdParty) };
+        return if receiver == home {
+            Ok(Passing::Home)
+        } else {
+            Err(PassObjectError::ThirdParty)
+        };
     }
     if receiver.device == home.device {
         Err(PassObjectError::BackToOrigin)
@@ -74,7 +78,10 @@ mod tests {
     use super::*;
 
     fn party(device: u8, process: u64) -> Party {
-        Party { device: DeviceId::from_bytes([device; 32]), process }
+        Party {
+            device: DeviceId::from_bytes([device; 32]),
+            process,
+        }
     }
 
     const ALIVE: bool = false;
@@ -86,7 +93,10 @@ mod tests {
     #[test]
     fn own_stub_goes_to_anyone() {
         for receiver in [party(1, 2), party(2, 0)] {
-            assert_eq!(decide(party(1, 1), Holding::Own, receiver), Ok(Passing::Grant));
+            assert_eq!(
+                decide(party(1, 1), Holding::Own, receiver),
+                Ok(Passing::Grant)
+            );
         }
     }
 
@@ -119,7 +129,10 @@ mod tests {
 
     #[test]
     fn stub_of_a_local_process_comes_home() {
-        assert_eq!(decide(party(1, 1), proxy(party(1, 2)), party(1, 2)), Ok(Passing::Home));
+        assert_eq!(
+            decide(party(1, 1), proxy(party(1, 2)), party(1, 2)),
+            Ok(Passing::Home)
+        );
         assert_eq!(
             decide(party(1, 1), proxy(party(1, 2)), party(1, 3)),
             Err(PassObjectError::ThirdParty)
@@ -128,9 +141,15 @@ mod tests {
 
     #[test]
     fn dead_proxy_goes_to_nobody() {
-        let dead = Holding::Proxy { home: party(2, 7), dead: true };
+        let dead = Holding::Proxy {
+            home: party(2, 7),
+            dead: true,
+        };
         for receiver in [party(1, 2), party(2, 7), party(3, 0)] {
-            assert_eq!(decide(party(1, 1), dead, receiver), Err(PassObjectError::DeadObject));
+            assert_eq!(
+                decide(party(1, 1), dead, receiver),
+                Err(PassObjectError::DeadObject)
+            );
         }
     }
 }

@@ -77,7 +77,13 @@ impl Session {
             }
             Some(Pending::Reply { call, objects, .. }) => {
                 self.undeliver(objects);
-                self.complete(call, Outcome::Failed { status, extensions: Extensions::default() });
+                self.complete(
+                    call,
+                    Outcome::Failed {
+                        status,
+                        extensions: Extensions::default(),
+                    },
+                );
             }
             None => {}
         }
@@ -92,7 +98,10 @@ impl Session {
             self.events.push_back(Event::CallEnded(id));
         }
         for serving in self.serving.expire(now) {
-            let served = self.serving.get_mut(serving).map(|served| (served.lane, served.call));
+            let served = self
+                .serving
+                .get_mut(serving)
+                .map(|served| (served.lane, served.call));
             if let Some((lane, Some(call))) = served {
                 self.serving.mark_replied(serving);
                 self.reply_error(lane, call, Status::Expired, Extensions::default());
@@ -130,8 +139,8 @@ impl Session {
                 return Ok(());
             }
         };
-        let deadline = (call.deadline_us > 0)
-            .then(|| now + Duration::from_micros(call.deadline_us.into()));
+        let deadline =
+            (call.deadline_us > 0).then(|| now + Duration::from_micros(call.deadline_us.into()));
         let serving = self.serving.insert(Serving {
             call: call.id,
             lane,
@@ -147,8 +156,16 @@ impl Session {
             target,
             code: call.code,
             one_way: call.id.is_none(),
-            context: Context { deadline, chain: call.chain, depth: call.depth },
-            parcel: Arrived { body: call.body, raw: None, objects },
+            context: Context {
+                deadline,
+                chain: call.chain,
+                depth: call.depth,
+            },
+            parcel: Arrived {
+                body: call.body,
+                raw: None,
+                objects,
+            },
         };
         match call.bulk {
             None => self.arrived(call.handle, incoming),
@@ -195,7 +212,10 @@ impl Session {
         }
         let limit = self.config.limits.calls_in_flight;
         if call.id.is_some() && self.serving.two_way() >= limit {
-            return Ok(Err((Status::Busy, limit_reached(limit, self.serving.two_way()))));
+            return Ok(Err((
+                Status::Busy,
+                limit_reached(limit, self.serving.two_way()),
+            )));
         }
         Ok(Ok(target))
     }
@@ -238,7 +258,9 @@ impl Session {
             }
             let dead = export.dead.is_some();
             match export.held.pop_front() {
-                Some(Held::OneWay(incoming)) if dead => self.refuse_incoming(*incoming, Status::Dead),
+                Some(Held::OneWay(incoming)) if dead => {
+                    self.refuse_incoming(*incoming, Status::Dead)
+                }
                 Some(Held::OneWay(incoming)) => {
                     let stopped = self
                         .serving
@@ -319,14 +341,23 @@ impl Session {
             return Ok(());
         }
         let Some(part) = reply.bulk else {
-            let arrived = Arrived { body: reply.body, raw: None, objects };
+            let arrived = Arrived {
+                body: reply.body,
+                raw: None,
+                objects,
+            };
             self.complete(reply.id, Outcome::Replied(arrived));
             return Ok(());
         };
         if self.bulk.is_pending(part.id) {
             return Err(PeerFault::InvalidBulk);
         }
-        let pending = Pending::Reply { call: reply.id, body: reply.body, objects, part };
+        let pending = Pending::Reply {
+            call: reply.id,
+            body: reply.body,
+            objects,
+            part,
+        };
         match self.bulk.header(pending) {
             Some((pending, body)) => self.join(pending, body),
             None => Ok(()),
@@ -358,7 +389,12 @@ impl Session {
                 let handle = self.unhold_into(incoming, part.id);
                 self.advance(handle);
             }
-            Pending::Reply { call, body: inline, objects, .. } => {
+            Pending::Reply {
+                call,
+                body: inline,
+                objects,
+                ..
+            } => {
                 let body = if part.body_len > 0 { body } else { inline };
                 self.complete(call, Outcome::Replied(Arrived { body, raw, objects }));
             }
@@ -377,7 +413,10 @@ impl Session {
             self.refuse_incoming(*incoming, Status::Dead);
             return handle;
         };
-        let place = export.held.iter().position(|held| matches!(held, Held::AwaitsBulk(id) if *id == bulk));
+        let place = export
+            .held
+            .iter()
+            .position(|held| matches!(held, Held::AwaitsBulk(id) if *id == bulk));
         match place {
             Some(index) if incoming.one_way => export.held[index] = Held::OneWay(incoming),
             Some(index) => {
@@ -391,17 +430,26 @@ impl Session {
 
     /// Takes the place of a request whose body will not come out of its object's queue.
     fn unhold(&mut self, serving: super::ServingId, bulk: u64) -> Handle {
-        let handle = self.serving.get_mut(serving).map_or(Handle::SAMGR, |served| served.export);
+        let handle = self
+            .serving
+            .get_mut(serving)
+            .map_or(Handle::SAMGR, |served| served.export);
         if let Some(export) = self.exports.find_mut(handle) {
-            export.held.retain(|held| !matches!(held, Held::AwaitsBulk(id) if *id == bulk));
+            export
+                .held
+                .retain(|held| !matches!(held, Held::AwaitsBulk(id) if *id == bulk));
         }
         handle
     }
 
     fn on_cancel(&mut self, cancel: Cancel) -> Result<(), PeerFault> {
         // The reply may have crossed it.
-        let Some(serving) = self.serving.find(cancel.id) else { return Ok(()) };
-        let Some(served) = self.serving.get_mut(serving) else { return Ok(()) };
+        let Some(serving) = self.serving.find(cancel.id) else {
+            return Ok(());
+        };
+        let Some(served) = self.serving.get_mut(serving) else {
+            return Ok(());
+        };
         if std::mem::replace(&mut served.stopped, true) {
             return Ok(());
         }
@@ -422,11 +470,15 @@ impl Session {
         if !matches!(self.exports.lookup(release.handle)?, Lookup::Found) || release.count == 0 {
             return Ok(());
         }
-        let Some(export) = self.exports.find_mut(release.handle) else { return Ok(()) };
+        let Some(export) = self.exports.find_mut(release.handle) else {
+            return Ok(());
+        };
         match export.held.back_mut() {
             None => self.release_now(release.handle, release.count),
             Some(Held::Release(count)) => {
-                *count = count.checked_add(release.count).ok_or(PeerFault::OverRelease)?;
+                *count = count
+                    .checked_add(release.count)
+                    .ok_or(PeerFault::OverRelease)?;
                 Ok(())
             }
             Some(_) => {
@@ -451,18 +503,21 @@ impl Session {
             return Err(PeerFault::WrongLane);
         }
         match self.exports.lookup(bind.handle)? {
-            Lookup::Found => {
-                self.exports.find_mut(bind.handle).map_or(Ok(()), |export| export.bind(bind))
-            }
+            Lookup::Found => self
+                .exports
+                .find_mut(bind.handle)
+                .map_or(Ok(()), |export| export.bind(bind)),
             Lookup::Freed | Lookup::Unknown => Ok(()),
         }
     }
 
     fn on_ack(&mut self, lane: u16, ack: Ack) -> Result<(), PeerFault> {
-        let refused =
-            self.lanes[usize::from(lane)].acknowledged(ack).ok_or(PeerFault::CreditExceeded)?;
+        let refused = self.lanes[usize::from(lane)]
+            .acknowledged(ack)
+            .ok_or(PeerFault::CreditExceeded)?;
         if refused > 0 {
-            self.events.push_back(Event::OneWayRefused { count: refused });
+            self.events
+                .push_back(Event::OneWayRefused { count: refused });
         }
         self.events.push_back(Event::Credit { lane });
         Ok(())
@@ -489,7 +544,11 @@ impl Session {
         let limit = self.config.limits.objects as usize;
         if let Some(key) = self.imports.bury(obituary, limit)? {
             let links = self.links.take(key);
-            self.events.push_back(Event::Died { key, reason: obituary.reason, links });
+            self.events.push_back(Event::Died {
+                key,
+                reason: obituary.reason,
+                links,
+            });
         }
         Ok(())
     }
@@ -499,7 +558,10 @@ impl Session {
         if grants.is_empty() {
             return Vec::new();
         }
-        grants.iter().map(|grant| self.receive_grant(grant)).collect()
+        grants
+            .iter()
+            .map(|grant| self.receive_grant(grant))
+            .collect()
     }
 
     fn receive_grant(&mut self, grant: Grant) -> Delivered {
@@ -515,13 +577,18 @@ impl Session {
                     _ => Delivered::Null,
                 }
             }
-            Grant::Granted { handle, kind, object } => {
+            Grant::Granted {
+                handle,
+                kind,
+                object,
+            } => {
                 let delivered = self.imports.receive(handle, kind, object);
                 let foreign =
                     self.config.scope == Scope::OtherDevice && object.boot != self.config.peer_boot;
                 let reserved = handle.index() == Handle::SAMGR.index();
                 let full = self.imports.len() > self.config.limits.objects as usize + 1;
-                if let (true, Delivered::Import { key, .. }) = (foreign || reserved || full, &delivered)
+                if let (true, Delivered::Import { key, .. }) =
+                    (foreign || reserved || full, &delivered)
                 {
                     self.drop_hold(*key);
                     return Delivered::Null;

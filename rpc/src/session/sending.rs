@@ -83,7 +83,9 @@ impl Session {
         if request.one_way && !self.lanes[usize::from(lane)].has_credit(self.credit, bytes) {
             return Err(StartCallError::NoCredit { lane });
         }
-        let binding = request.interface.map_or(0, |interface| self.bind(request.target, interface));
+        let binding = request
+            .interface
+            .map_or(0, |interface| self.bind(request.target, interface));
         let context = request.context;
         let (bulk, parts) = self.split(&request.body);
         let id = (!request.one_way).then(|| self.calls.insert(lane, context.deadline));
@@ -123,7 +125,9 @@ impl Session {
 
     /// A handler has ended, after [`Event::Cancel`] too. What it answers reaches a caller that still waits.
     pub fn finish(&mut self, serving: ServingId, answer: &Answer<'_>) {
-        let Some(served) = self.serving.remove(serving) else { return };
+        let Some(served) = self.serving.remove(serving) else {
+            return;
+        };
         match served.call {
             Some(call) if !served.replied => self.reply(served.lane, call, answer),
             Some(_) => {}
@@ -180,7 +184,9 @@ impl Session {
 
     /// Numbers an interface on an object, telling the peer before the first call that names it.
     fn bind(&mut self, target: ImportKey, interface: &'static Interface) -> u16 {
-        let Some((binding, new)) = self.imports.bind(target, interface) else { return 0 };
+        let Some((binding, new)) = self.imports.bind(target, interface) else {
+            return 0;
+        };
         let handle = self.imports.get(target).map(|import| import.handle);
         if let (true, Some(handle)) = (new, handle) {
             let bind = Bind {
@@ -214,7 +220,13 @@ impl Session {
         if objects.is_empty() {
             return Grants::default();
         }
-        let Self { exports, tags, config, imports, .. } = self;
+        let Self {
+            exports,
+            tags,
+            config,
+            imports,
+            ..
+        } = self;
         objects
             .iter()
             .map(|object| match object {
@@ -222,11 +234,15 @@ impl Session {
                 Outgoing::Own(own) => Grant::Granted {
                     // `check_room` has counted the tags.
                     handle: exports.grant(own, || tags.pop().unwrap_or_default()),
-                    kind: own.registration().map_or(ObjectKind::Anonymous, ObjectKind::Named),
+                    kind: own
+                        .registration()
+                        .map_or(ObjectKind::Anonymous, ObjectKind::Named),
                     object: own.id(config.boot),
                 },
                 Outgoing::Home(key) => match imports.get(*key) {
-                    Some(import) => Grant::Home { handle: import.handle },
+                    Some(import) => Grant::Home {
+                        handle: import.handle,
+                    },
                     None => Grant::Null,
                 },
             })
@@ -264,7 +280,14 @@ impl Session {
     }
 
     pub(super) fn reply_error(&mut self, lane: u16, id: CallId, status: Status, ext: Extensions) {
-        self.reply(lane, id, &Answer::Error { status, extensions: ext });
+        self.reply(
+            lane,
+            id,
+            &Answer::Error {
+                status,
+                extensions: ext,
+            },
+        );
     }
 
     pub(super) fn send_control(&mut self, control: Control) {
@@ -272,7 +295,10 @@ impl Session {
     }
 
     pub(super) fn send_release(&mut self, handle: Handle, count: u32) {
-        self.queue(self.lane_of(handle), &Frame::Release(Release { handle, count }));
+        self.queue(
+            self.lane_of(handle),
+            &Frame::Release(Release { handle, count }),
+        );
     }
 
     /// Objects that arrived and that nobody will be given.
@@ -309,7 +335,11 @@ impl Session {
 
     /// Tells the driver to stop a handler.
     pub(super) fn stop(&mut self, serving: ServingId) {
-        if self.serving.get_mut(serving).is_some_and(|served| served.dispatched) {
+        if self
+            .serving
+            .get_mut(serving)
+            .is_some_and(|served| served.dispatched)
+        {
             self.events.push_back(Event::Cancel(serving));
         }
     }
@@ -318,7 +348,9 @@ impl Session {
 /// What is left until `deadline`, for a header; a deadline that has passed is the shortest there is, since 0 is none.
 fn remaining_us(now: Instant, deadline: Option<Instant>) -> u32 {
     deadline.map_or(0, |deadline| {
-        let left = deadline.saturating_duration_since(now).max(Duration::from_micros(1));
+        let left = deadline
+            .saturating_duration_since(now)
+            .max(Duration::from_micros(1));
         u32::try_from(left.as_micros()).unwrap_or(u32::MAX)
     })
 }

@@ -46,12 +46,17 @@ impl ServingTable {
 
     /// Whether the peer already waits for a call in this slot of its table.
     pub(super) fn is_open(&self, call: CallId) -> bool {
-        self.by_call.get(call.slot as usize).is_some_and(Option::is_some)
+        self.by_call
+            .get(call.slot as usize)
+            .is_some_and(Option::is_some)
     }
 
     pub(super) fn insert(&mut self, serving: Serving) -> ServingId {
         if let Some(deadline) = serving.deadline {
-            self.earliest = Some(self.earliest.map_or(deadline, |earliest| earliest.min(deadline)));
+            self.earliest = Some(
+                self.earliest
+                    .map_or(deadline, |earliest| earliest.min(deadline)),
+            );
         }
         let slot = self.free.pop().unwrap_or_else(|| {
             self.slots.push((0, None));
@@ -68,12 +73,19 @@ impl ServingTable {
         let place = &mut self.slots[slot as usize];
         place.0 = place.0.wrapping_add(1);
         place.1 = Some(serving);
-        ServingId { slot, generation: place.0 }
+        ServingId {
+            slot,
+            generation: place.0,
+        }
     }
 
     pub(super) fn get_mut(&mut self, id: ServingId) -> Option<&mut Serving> {
         let (generation, serving) = self.slots.get_mut(id.slot as usize)?;
-        if *generation == id.generation { serving.as_mut() } else { None }
+        if *generation == id.generation {
+            serving.as_mut()
+        } else {
+            None
+        }
     }
 
     /// Who serves a call of the peer's.
@@ -81,12 +93,17 @@ impl ServingTable {
         let slot = (*self.by_call.get(call.slot as usize)?)?;
         let (generation, serving) = &self.slots[slot as usize];
         let same = serving.is_some_and(|serving| serving.call == Some(call));
-        same.then_some(ServingId { slot, generation: *generation })
+        same.then_some(ServingId {
+            slot,
+            generation: *generation,
+        })
     }
 
     /// The terminal frame goes out: the peer may use its slot again.
     pub(super) fn mark_replied(&mut self, id: ServingId) {
-        let Some(serving) = self.get_mut(id) else { return };
+        let Some(serving) = self.get_mut(id) else {
+            return;
+        };
         serving.replied = true;
         if let Some(call) = serving.call {
             self.by_call[call.slot as usize] = None;
@@ -125,10 +142,15 @@ impl ServingTable {
             let Some(serving) = serving.as_mut().filter(|serving| !serving.stopped) else {
                 continue;
             };
-            let Some(deadline) = serving.deadline else { continue };
+            let Some(deadline) = serving.deadline else {
+                continue;
+            };
             if deadline <= now {
                 serving.stopped = true;
-                expired.push(ServingId { slot: index as u32, generation: *generation });
+                expired.push(ServingId {
+                    slot: index as u32,
+                    generation: *generation,
+                });
             } else {
                 earliest = Some(earliest.map_or(deadline, |earliest| earliest.min(deadline)));
             }
@@ -144,7 +166,10 @@ impl ServingTable {
             if let Some(serving) = serving {
                 serving.replied = true;
                 if !std::mem::replace(&mut serving.stopped, true) {
-                    running.push(ServingId { slot: index as u32, generation: *generation });
+                    running.push(ServingId {
+                        slot: index as u32,
+                        generation: *generation,
+                    });
                 }
             }
         }

@@ -14,7 +14,8 @@ pub use bytes::Bytes;
 
 pub use super::{CallError, Proxy};
 pub use crate::{
-    CallOption, Caller, HandlerError, Parcel, RemoteObject, RemoteStub, SendRequestError, StubOptions,
+    CallOption, Caller, HandlerError, Parcel, RemoteObject, RemoteStub, SendRequestError,
+    StubOptions,
     dispatch::blocking,
     interface::{Interface, MethodHash, method_hash},
     parcel::{Marshal, Parcelable, ReadParcelError, WriteParcelError},
@@ -41,7 +42,12 @@ impl<'a> Request<'a> {
     pub fn one_way<P: Proxy>(proxy: &'a P, code: u32, asked: CallOption) -> Self {
         let option = CallOption::one_way();
         let waits = !asked.is_one_way() || asked.waits_for_credit();
-        Self::new(proxy, code, asked, if waits { option } else { option.no_wait() })
+        Self::new(
+            proxy,
+            code,
+            asked,
+            if waits { option } else { option.no_wait() },
+        )
     }
 
     fn new<P: Proxy>(proxy: &'a P, code: u32, asked: CallOption, mut option: CallOption) -> Self {
@@ -53,7 +59,13 @@ impl<'a> Request<'a> {
         }
         let mut data = Parcel::new();
         data.raise_to_transport_limit();
-        Self { object: proxy.as_object(), interface: P::interface(), code, option, data: Ok(data) }
+        Self {
+            object: proxy.as_object(),
+            interface: P::interface(),
+            code,
+            option,
+            data: Ok(data),
+        }
     }
 
     /// The method may be repeated.
@@ -104,7 +116,9 @@ impl<'a> Request<'a> {
             }
             error => SendRequestError::Arguments(error),
         })?;
-        self.object.send_typed(self.interface, self.code, &data, self.option).await
+        self.object
+            .send_typed(self.interface, self.code, &data, self.option)
+            .await
     }
 }
 

@@ -12,14 +12,13 @@ use std::{
     future::Future,
     pin::{Pin, pin},
     task::{Context, Poll},
+    time::Duration,
 };
 
 use async_trait::async_trait;
 use bytes::{Buf, Bytes, BytesMut};
 use quinn::{Connection, ConnectionError, ReadExactError, RecvStream, SendStream, VarInt};
-use rpc::link::{
-    BulkReceive, BulkSend, Lane, LaneReceive, LaneSend, Link, LinkClosed, LinkError,
-};
+use rpc::link::{BulkReceive, BulkSend, Lane, LaneReceive, LaneSend, Link, LinkClosed, LinkError};
 
 const LANE_MAGIC: [u8; 4] = *b"SBL1";
 const BULK_MAGIC: [u8; 4] = *b"SBK1";
@@ -29,6 +28,8 @@ const LANE_PRIORITY: i32 = 1;
 const BULK_READ: usize = 64 * 1024;
 /// Pieces taken from a lane under one lock of the connection.
 const CHUNKS: usize = 16;
+/// How long a bulk stream may take to say what it is.
+const PREAMBLE_TIME: Duration = Duration::from_secs(5);
 /// A stream that no session opens.
 const UNEXPECTED_STREAM: VarInt = VarInt::from_u32(1);
 
@@ -41,23 +42,38 @@ pub(crate) struct QuicLink {
 
 impl QuicLink {
     pub(crate) fn new(connection: Connection, dialled: bool) -> Self {
-        Self { connection, dialled }
+        Self {
+            connection,
+            dialled,
+        }
     }
 
     async fn open_lane(&self, number: u16) -> Result<Lane, LinkError> {
-        let (mut send, receive) = self.connection.open_bi().await.map_err(|_| LinkError::Closed)?;
+        let (mut send, receive) = self
+            .connection
+            .open_bi()
+            .await
+            .map_err(|_| LinkError::Closed)?;
         let mut preamble = [0; 6];
         preamble[..4].copy_from_slice(&LANE_MAGIC);
         preamble[4..].copy_from_slice(&number.to_le_bytes());
-        send.write_all(&preamble).await.map_err(|_| LinkError::Closed)?;
+        send.write_all(&preamble)
+            .await
+            .map_err(|_| LinkError::Closed)?;
         Ok(lane(send, receive))
     }
 
     async fn accept_lane(&self) -> Result<(u16, Lane), LinkError> {
-        let (send, mut receive) =
-            self.connection.accept_bi().await.map_err(|_| LinkError::Closed)?;
+        let (send, mut receive) = self
+            .connection
+            .accept_bi()
+            .await
+            .map_err(|_| LinkError::Closed)?;
         let mut preamble = [0; 6];
-        receive.read_exact(&mut preamble).await.map_err(read_error)?;
+        receive
+            .read_exact(&mut preamble)
+            .await
+            .map_err(read_error)?;
         let [m0, m1, m2, m3, low, high] = preamble;
         if [m0, m1, m2, m3] != LANE_MAGIC {
             return Err(LinkError::Unexpected);
@@ -69,7 +85,14 @@ impl QuicLink {
 fn lane(send: SendStream, receive: RecvStream) -> Lane {
     // Fails only on a stream that is gone, which the first write then says.
     let _ = send.set_priority(LANE_PRIORITY);
-    Lane { send: Box::new(LaneWriter(send)), receive: Box::new(LaneReader(receive)) }
+    let send = LaneWriter {
+        stream: send,
+        delivered: None,
+    };
+    Lane {
+        send: Box::new(send),
+        receive: Box::new(LaneReader(receive)),
+    }
 }
 
 #[async_trait]
@@ -95,7 +118,9 @@ impl Link for QuicLink {
         let mut lanes: Vec<Option<Lane>> = (0..count).map(|_| None).collect();
         for _ in 0..count {
             let (number, lane) = self.accept_lane().await?;
-            let place = usize::from(number).checked_sub(1).and_then(|index| lanes.get_mut(index));
+            let place = usize::from(number)
+                .checked_sub(1)
+                .and_then(|index| lanes.get_mut(index));
             match place {
                 Some(place @ None) => *place = Some(lane),
                 _ => return Err(LinkError::Unexpected),
@@ -105,20 +130,38 @@ impl Link for QuicLink {
     }
 
     async fn open_bulk(&self, id: u64) -> Result<Box<dyn BulkSend>, LinkError> {
-        let mut stream = self.connection.open_uni().await.map_err(|_| LinkError::Closed)?;
+        let mut stream = self
+            .connection
+            .open_uni()
+            .await
+            .map_err(|_| LinkError::Closed)?;
         let mut preamble = [0; 12];
         preamble[..4].copy_from_slice(&BULK_MAGIC);
         preamble[4..].copy_from_slice(&id.to_le_bytes());
-        stream.write_all(&preamble).await.map_err(|_| LinkError::Closed)?;
-        Ok(Box::new(BulkWriter { stream, finished: false }))
+        stream
+            .write_all(&preamble)
+            .await
+            .map_err(|_| LinkError::Closed)?;
+        Ok(Box::new(BulkWriter {
+            stream,
+            finished: false,
+        }))
     }
 
     async fn accept_bulk(&self) -> Result<(u64, Box<dyn BulkReceive>), LinkError> {
         loop {
-            let mut stream = self.connection.accept_uni().await.map_err(|_| LinkError::Closed)?;
+            let mut stream = self
+                .connection
+                .accept_uni()
+                .await
+                .map_err(|_| LinkError::Closed)?;
             let mut preamble = [0; 12];
-            // The first packet of a stream carries its preamble; one that does not is nobody's bulk.
-            if stream.read_exact(&mut preamble).await.is_err() {
+            // Its sender writes the preamble at once; who does not holds up its own streams, and not for long.
+            let read = stream.read_exact(&mut preamble);
+            if !tokio::time::timeout(PREAMBLE_TIME, read)
+                .await
+                .is_ok_and(|read| read.is_ok())
+            {
                 continue;
             }
             let [m0, m1, m2, m3, id @ ..] = preamble;
@@ -131,7 +174,8 @@ impl Link for QuicLink {
     }
 
     fn close(&self, code: u32, text: &str) {
-        self.connection.close(VarInt::from_u32(code), text.as_bytes());
+        self.connection
+            .close(VarInt::from_u32(code), text.as_bytes());
     }
 
     async fn closed(&self) -> LinkClosed {
@@ -164,7 +208,11 @@ fn read_error(error: ReadExactError) -> LinkError {
     }
 }
 
-struct LaneWriter(SendStream);
+struct LaneWriter {
+    stream: SendStream,
+    /// Resolves when the peer has all of a stream that was finished.
+    delivered: Option<Pin<Box<dyn Future<Output = ()> + Send>>>,
+}
 
 impl LaneSend for LaneWriter {
     fn poll_write(
@@ -172,7 +220,7 @@ impl LaneSend for LaneWriter {
         cx: &mut Context<'_>,
         bytes: &mut BytesMut,
     ) -> Poll<Result<(), LinkError>> {
-        match Pin::new(&mut self.0).poll_write(cx, bytes) {
+        match Pin::new(&mut self.stream).poll_write(cx, bytes) {
             Poll::Ready(Ok(written)) => {
                 bytes.advance(written);
                 Poll::Ready(Ok(()))
@@ -180,6 +228,19 @@ impl LaneSend for LaneWriter {
             Poll::Ready(Err(_)) => Poll::Ready(Err(LinkError::Closed)),
             Poll::Pending => Poll::Pending,
         }
+    }
+
+    fn poll_finish(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        let Self { stream, delivered } = self;
+        let delivered = delivered.get_or_insert_with(|| {
+            // Fails on a stream that is gone, of which `stopped` tells too.
+            let _ = stream.finish();
+            let stopped = stream.stopped();
+            Box::pin(async move {
+                let _ = stopped.await;
+            })
+        });
+        delivered.as_mut().poll(cx)
     }
 }
 
@@ -218,7 +279,10 @@ struct BulkWriter {
 #[async_trait]
 impl BulkSend for BulkWriter {
     async fn write(&mut self, bytes: Bytes) -> Result<(), LinkError> {
-        self.stream.write_chunk(bytes).await.map_err(|_| LinkError::Reset)
+        self.stream
+            .write_chunk(bytes)
+            .await
+            .map_err(|_| LinkError::Reset)
     }
 
     fn finish(&mut self) {
@@ -242,7 +306,11 @@ struct BulkReader(RecvStream);
 #[async_trait]
 impl BulkReceive for BulkReader {
     async fn read(&mut self) -> Result<Option<Bytes>, LinkError> {
-        let chunk = self.0.read_chunk(BULK_READ, true).await.map_err(|_| LinkError::Reset)?;
+        let chunk = self
+            .0
+            .read_chunk(BULK_READ, true)
+            .await
+            .map_err(|_| LinkError::Reset)?;
         Ok(chunk.map(|chunk| chunk.bytes))
     }
 }

@@ -5,7 +5,9 @@ use std::{
 };
 
 use certs::{Identity, TrustStore};
-use discovery::{Advertisement, Announcement, Discovery, Interfaces, ProtocolVersions, StaticPeers};
+use discovery::{
+    Advertisement, Announcement, Discovery, Interfaces, ProtocolVersions, StaticPeers,
+};
 use proto::{
     DeviceId,
     message::{PROTOCOL_VERSION, PeerLimits},
@@ -139,9 +141,14 @@ impl NodeBuilder {
         }
         let (identity, trust) = self.open()?;
         let endpoint = self.bind(&identity)?;
-        let address = endpoint.local_addr().map_err(|error| self.bind_error(&error))?;
+        let address = endpoint
+            .local_addr()
+            .map_err(|error| self.bind_error(&error))?;
         let boot = identity.boot_id();
-        let party = Party { device: *identity.device_id(), process: 0 };
+        let party = Party {
+            device: *identity.device_id(),
+            process: 0,
+        };
         let mut bus = BusConfig::new(party, boot);
         bus.limits = self.limits.unwrap_or(bus.limits);
         let peers = Peers::new(
@@ -153,7 +160,12 @@ impl NodeBuilder {
         );
         peers.start();
         let (stop, _) = watch::channel(false);
-        let advertisement = advertisement(party.device, boot.epoch, address.port(), self.name.as_deref());
+        let advertisement = advertisement(
+            party.device,
+            boot.epoch,
+            address.port(),
+            self.name.as_deref(),
+        );
         let discoveries = Discoveries::start(
             std::mem::take(&mut self.discoveries),
             self.mdns.take(),
@@ -177,7 +189,13 @@ impl NodeBuilder {
         });
         tracing::info!(device = ?party.device, %address, "node started");
         Ok(Node {
-            inner: Arc::new(Inner { peers, discoveries, address, stop, _trust: subscription }),
+            inner: Arc::new(Inner {
+                peers,
+                discoveries,
+                address,
+                stop,
+                _trust: subscription,
+            }),
         })
     }
 
@@ -209,16 +227,22 @@ impl NodeBuilder {
     fn bind_error(&self, error: &std::io::Error) -> StartNodeError {
         let any = SocketAddr::from((std::net::Ipv6Addr::UNSPECIFIED, self.port));
         let address = self.listen.unwrap_or(any);
-        StartNodeError::Bind { address, reason: error.to_string() }
+        StartNodeError::Bind {
+            address,
+            reason: error.to_string(),
+        }
     }
 
     fn static_list(&mut self) -> Result<Option<StaticPeers>, StartNodeError> {
         if self.static_peers.is_empty() {
             return Ok(None);
         }
-        StaticPeers::new(discovery::Source::STATIC, std::mem::take(&mut self.static_peers))
-            .map(Some)
-            .map_err(|error| StartNodeError::Discovery(error.to_string()))
+        StaticPeers::new(
+            discovery::Source::STATIC,
+            std::mem::take(&mut self.static_peers),
+        )
+        .map(Some)
+        .map_err(|error| StartNodeError::Discovery(error.to_string()))
     }
 }
 

@@ -37,7 +37,9 @@ impl Discoveries {
         let failed = |error: &dyn std::fmt::Display| StartNodeError::Discovery(error.to_string());
         if let Some(interfaces) = mdns {
             let options = MdnsOptions::new(interfaces);
-            sources.push(Box::new(Mdns::start(options).map_err(|error| failed(&error))?));
+            sources.push(Box::new(
+                Mdns::start(options).map_err(|error| failed(&error))?,
+            ));
         }
         if let Some(list) = static_peers {
             sources.push(Box::new(list));
@@ -67,7 +69,10 @@ impl Discoveries {
     /// Withdraws what is announced, and stops.
     pub(super) async fn close(&self, within: Duration) {
         let publications = {
-            let mut publications = self.publications.lock().unwrap_or_else(PoisonError::into_inner);
+            let mut publications = self
+                .publications
+                .lock()
+                .unwrap_or_else(PoisonError::into_inner);
             std::mem::take(&mut *publications)
         };
         for publication in publications {

@@ -90,7 +90,10 @@ async fn receive_stranger(
     connection.set_max_concurrent_bi_streams(VarInt::from_u32(config::LANE_STREAMS));
     connection.set_max_concurrent_uni_streams(VarInt::from_u32(config::BULK_STREAMS));
     let link = Arc::new(QuicLink::new(connection.clone(), false));
-    let remote = Remote { party: Party { device, process: 0 }, scope: Scope::OtherDevice };
+    let remote = Remote {
+        party: Party { device, process: 0 },
+        scope: Scope::OtherDevice,
+    };
     match Incoming::accept(link, remote).await {
         Ok(incoming) => Some((device, connection, incoming)),
         Err(error) => {
@@ -157,7 +160,9 @@ async fn own_dial_failed(
             changed.mark_unchanged();
             {
                 let table = peers.lock();
-                let Some(entry) = table.entries.get(&device) else { return true };
+                let Some(entry) = table.entries.get(&device) else {
+                    return true;
+                };
                 if entry.machine.times_online > sessions_before {
                     return false;
                 }

@@ -47,7 +47,9 @@ pub(super) async fn dial_until_online(peers: Arc<Peers>, device: DeviceId) {
             let mut table = peers.lock();
             let closing = table.closing;
             let trusted = peers.trust.is_trusted(&device);
-            let Some(entry) = table.entries.get_mut(&device) else { return };
+            let Some(entry) = table.entries.get_mut(&device) else {
+                return;
+            };
             entry.dials += 1;
             if let Err(error) = &result {
                 tracing::debug!(?device, %error, "dial");
@@ -73,7 +75,9 @@ pub(super) async fn dial_until_online(peers: Arc<Peers>, device: DeviceId) {
         peers.tell();
         let _ = tokio::time::timeout(pause, heard).await;
         let mut table = peers.lock();
-        let Some(entry) = table.entries.get_mut(&device) else { return };
+        let Some(entry) = table.entries.get_mut(&device) else {
+            return;
+        };
         if entry.session.is_some() || entry.dialling {
             return;
         }
@@ -124,7 +128,9 @@ async fn dial_once(peers: &Arc<Peers>, device: DeviceId) -> Result<(), DialError
         }
         Err(last)
     };
-    tokio::time::timeout(DIAL_TIME, round).await.unwrap_or(Err(DialError::NoAnswer))
+    tokio::time::timeout(DIAL_TIME, round)
+        .await
+        .unwrap_or(Err(DialError::NoAnswer))
 }
 
 /// Of two errors the one that says more.
@@ -160,7 +166,10 @@ async fn connect(
     }
     let link = Arc::new(QuicLink::new(connection.clone(), true));
     let party = Party { device, process: 0 };
-    let remote = Remote { party, scope: Scope::OtherDevice };
+    let remote = Remote {
+        party,
+        scope: Scope::OtherDevice,
+    };
     let peer = opening::connect(&peers.bus, link, remote, replaces).await;
     let peer = peer.map_err(|error| match error {
         OpenSessionError::Closed(end) => closed(end),

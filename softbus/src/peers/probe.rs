@@ -45,7 +45,12 @@ pub(super) async fn watch_all(peers: Weak<Peers>) {
         for (device, session) in sessions {
             let datagrams = session.connection.stats().udp_rx.datagrams;
             let name = session.peer.session_name();
-            let fresh = Seen { session: name, datagrams, since: now, probed: None };
+            let fresh = Seen {
+                session: name,
+                datagrams,
+                since: now,
+                probed: None,
+            };
             let Some(known) = seen.get_mut(&device).filter(|known| known.session == name) else {
                 seen.insert(device, fresh);
                 continue;
@@ -127,12 +132,20 @@ impl Peers {
     fn crashed(&self, device: DeviceId, session: u64) {
         let ended = {
             let mut table = self.lock();
-            let Some(entry) = table.entries.get_mut(&device) else { return };
+            let Some(entry) = table.entries.get_mut(&device) else {
+                return;
+            };
             let current = entry.session.as_ref().map(|session| session.peer.clone());
-            let Some(peer) = current.filter(|peer| peer.session_name() == session) else { return };
+            let Some(peer) = current.filter(|peer| peer.session_name() == session) else {
+                return;
+            };
             entry.verdict = Some(OfflineReason::Crashed);
             peer
         };
-        ended.close(DeathReason::ProcessDied, CloseCode::Timeout.code(), "crashed");
+        ended.close(
+            DeathReason::ProcessDied,
+            CloseCode::Timeout.code(),
+            "crashed",
+        );
     }
 }

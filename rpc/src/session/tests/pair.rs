@@ -32,8 +32,15 @@ pub(super) const A: usize = 0;
 pub(super) const B: usize = 1;
 
 /// What a session holds when nothing is under way: each end's system ability manager.
-pub(super) const FLOOR: Usage =
-    Usage { exports: 1, imports: 1, calls: 0, serving: 0, links: 0, bulk: 0, obituaries: 0 };
+pub(super) const FLOOR: Usage = Usage {
+    exports: 1,
+    imports: 1,
+    calls: 0,
+    serving: 0,
+    links: 0,
+    bulk: 0,
+    obituaries: 0,
+};
 
 struct TestStub(Vec<MethodHash>);
 
@@ -65,7 +72,10 @@ pub(super) fn stub() -> LocalObject {
 
 /// One with a list of methods.
 pub(super) fn typed(methods: Vec<MethodHash>) -> LocalObject {
-    RemoteObject::new(TestStub(methods)).local().unwrap().clone()
+    RemoteObject::new(TestStub(methods))
+        .local()
+        .unwrap()
+        .clone()
 }
 
 /// One registered under an id.
@@ -143,10 +153,16 @@ pub(super) fn small_limits() -> PeerLimits {
 }
 
 pub(super) fn boot(end: usize) -> BootId {
-    BootId { epoch: 1, random: end as u64 + 1 }
+    BootId {
+        epoch: 1,
+        random: end as u64 + 1,
+    }
 }
 
-#[expect(clippy::disallowed_methods, reason = "an Instant has no other beginning; nothing here reads it as the time")]
+#[expect(
+    clippy::disallowed_methods,
+    reason = "an Instant has no other beginning; nothing here reads it as the time"
+)]
 fn beginning() -> Instant {
     Instant::now()
 }
@@ -159,7 +175,13 @@ impl Pair {
     pub(super) fn with(scope: Scope, lanes: u16, limits: PeerLimits) -> Self {
         let end = |end: usize| {
             let (boot, peer_boot) = (boot(end), boot(1 - end));
-            let config = Config { scope, lanes, limits, boot, peer_boot };
+            let config = Config {
+                scope,
+                lanes,
+                limits,
+                boot,
+                peer_boot,
+            };
             let root = StubCell::root(Arc::new(TestStub(Vec::new())));
             let (session, root) = Session::new(config, LocalObject::anonymous(Arc::new(root)));
             End {
@@ -174,7 +196,10 @@ impl Pair {
                 fault: None,
             }
         };
-        Self { ends: [end(A), end(B)], now: beginning() }
+        Self {
+            ends: [end(A), end(B)],
+            now: beginning(),
+        }
     }
 
     /// Does something to one end, and takes what that leaves to be done.
@@ -197,7 +222,9 @@ impl Pair {
         if self.ends[from].dirty & bit != 0 {
             self.ends[from].dirty &= !bit;
             let mut bytes = BytesMut::new();
-            self.ends[from].session.poll_transmit(lane as u16, &mut bytes);
+            self.ends[from]
+                .session
+                .poll_transmit(lane as u16, &mut bytes);
             self.ends[to].inbound[lane].extend_from_slice(&bytes);
         }
         let end = &mut self.ends[to];
@@ -211,9 +238,9 @@ impl Pair {
                 Err(error) => Err(error),
             };
             let taken = match frame {
-                Ok(Some(frame)) => {
-                    self.run(to, |session, now| session.handle_frame(now, lane as u16, frame))
-                }
+                Ok(Some(frame)) => self.run(to, |session, now| {
+                    session.handle_frame(now, lane as u16, frame)
+                }),
                 Ok(None) => Ok(()),
                 Err(error) => Err(error.into()),
             };
@@ -225,7 +252,9 @@ impl Pair {
 
     fn fault(&mut self, end: usize, fault: PeerFault) {
         self.ends[end].fault.get_or_insert(fault);
-        self.run(end, |session, _| session.close(DeathReason::DeviceUnreachable));
+        self.run(end, |session, _| {
+            session.close(DeathReason::DeviceUnreachable)
+        });
     }
 
     /// A bulk stream arrives whole.
@@ -241,7 +270,9 @@ impl Pair {
     /// A bulk stream is given up.
     pub(super) fn reset_bulk(&mut self, to: usize, index: usize) {
         let (id, _) = self.ends[to].bulk.remove(index);
-        self.run(to, |session, _| session.handle_bulk_reset(id, Status::Cancelled));
+        self.run(to, |session, _| {
+            session.handle_bulk_reset(id, Status::Cancelled)
+        });
         self.run(1 - to, |session, _| session.bulk_sent());
     }
 
@@ -286,11 +317,18 @@ impl Pair {
         self.now += time;
         let now = self.now;
         for end in [A, B] {
-            if self.ends[end].session.poll_timeout().is_some_and(|due| due <= now) {
+            if self.ends[end]
+                .session
+                .poll_timeout()
+                .is_some_and(|due| due <= now)
+            {
                 self.run(end, |session, now| session.handle_timeout(now));
             }
             let due = self.ends[end].session.poll_timeout();
-            assert!(due.is_none_or(|due| due > now), "what was due has been done");
+            assert!(
+                due.is_none_or(|due| due > now),
+                "what was due has been done"
+            );
         }
     }
 
@@ -298,7 +336,9 @@ impl Pair {
     pub(super) fn disconnect(&mut self) {
         for end in [A, B] {
             self.lose(end);
-            self.run(end, |session, _| session.close(DeathReason::DeviceUnreachable));
+            self.run(end, |session, _| {
+                session.close(DeathReason::DeviceUnreachable)
+            });
         }
     }
 
@@ -320,19 +360,33 @@ impl Pair {
             assert_eq!(self.ends[end].fault, None, "fault seen by {end}");
             assert_eq!(self.usage(end), FLOOR, "what {end} holds");
             assert!(self.ends[end].session.is_idle(), "{end} has nothing to do");
-            assert!(self.no_one_way_open(end), "the one-way credit of {end} is whole");
+            assert!(
+                self.no_one_way_open(end),
+                "the one-way credit of {end} is whole"
+            );
         }
     }
 
     /// Whether every one-way call of an end has been acknowledged.
     pub(super) fn no_one_way_open(&self, end: usize) -> bool {
-        let one = super::super::lanes::Credit { calls: 1, bytes: u64::MAX };
-        self.ends[end].session.lanes.iter().all(|lane| lane.has_credit(one, 0))
+        let one = super::super::lanes::Credit {
+            calls: 1,
+            bytes: u64::MAX,
+        };
+        self.ends[end]
+            .session
+            .lanes
+            .iter()
+            .all(|lane| lane.has_credit(one, 0))
     }
 
     // Calls, as tests make them.
 
-    pub(super) fn call(&mut self, from: usize, call: &TestCall<'_>) -> Result<Option<CallId>, StartCallError> {
+    pub(super) fn call(
+        &mut self,
+        from: usize,
+        call: &TestCall<'_>,
+    ) -> Result<Option<CallId>, StartCallError> {
         self.run(from, |session, now| {
             let context = Context {
                 deadline: call.wait.map(|wait| now + wait),
@@ -348,7 +402,10 @@ impl Pair {
                     one_way: call.one_way,
                     idempotent: false,
                     context,
-                    body: Body { parts: [call.body, &[]], raw: call.raw.as_ref() },
+                    body: Body {
+                        parts: [call.body, &[]],
+                        raw: call.raw.as_ref(),
+                    },
                     objects: call.objects,
                 },
             )
@@ -360,16 +417,32 @@ impl Pair {
     }
 
     pub(super) fn one_way(&mut self, from: usize, target: ImportKey, body: &[u8]) {
-        self.call(from, &TestCall { one_way: true, body, ..TestCall::new(target) }).unwrap();
+        self.call(
+            from,
+            &TestCall {
+                one_way: true,
+                body,
+                ..TestCall::new(target)
+            },
+        )
+        .unwrap();
     }
 
     pub(super) fn answer(&mut self, end: usize, serving: ServingId, objects: &[Outgoing]) {
-        let body = Body { parts: [&[1, 2, 3, 4], &[]], raw: None };
-        self.run(end, |session, _| session.finish(serving, &Answer::Parcel { body, objects }));
+        let body = Body {
+            parts: [&[1, 2, 3, 4], &[]],
+            raw: None,
+        };
+        self.run(end, |session, _| {
+            session.finish(serving, &Answer::Parcel { body, objects })
+        });
     }
 
     pub(super) fn fail(&mut self, end: usize, serving: ServingId, status: Status) {
-        let answer = Answer::Error { status, extensions: Default::default() };
+        let answer = Answer::Error {
+            status,
+            extensions: Default::default(),
+        };
         self.run(end, |session, _| session.finish(serving, &answer));
     }
 
@@ -385,7 +458,11 @@ impl Pair {
 
     /// How often one thing happened at an end, among what the test has not taken.
     pub(super) fn count(&self, end: usize, what: impl Fn(&Event) -> bool) -> usize {
-        self.ends[end].events.iter().filter(|event| what(event)).count()
+        self.ends[end]
+            .events
+            .iter()
+            .filter(|event| what(event))
+            .count()
     }
 
     pub(super) fn outcome(&mut self, end: usize, id: CallId) -> Option<Outcome> {
@@ -404,7 +481,10 @@ impl Pair {
     /// One end passes an object to the other by a call, which is answered; what the other got.
     pub(super) fn give(&mut self, from: usize, object: Outgoing) -> Delivered {
         let target = self.ends[from].root;
-        let call = TestCall { objects: &[object], ..TestCall::new(target) };
+        let call = TestCall {
+            objects: &[object],
+            ..TestCall::new(target)
+        };
         let id = self.call(from, &call).unwrap().unwrap();
         self.drive();
         let mut incoming = self.request(1 - from).unwrap();
@@ -438,7 +518,9 @@ impl Pair {
         frame.encode(&mut bytes);
         let mut reader = FrameReader::new();
         reader.buffer().extend_from_slice(&bytes);
-        let frame = Frame::decode(reader.next_frame().unwrap().unwrap()).unwrap().unwrap();
+        let frame = Frame::decode(reader.next_frame().unwrap().unwrap())
+            .unwrap()
+            .unwrap();
         let taken = self.run(to, |session, now| session.handle_frame(now, lane, frame));
         if let Err(fault) = &taken {
             self.fault(to, fault.clone());
@@ -495,7 +577,10 @@ impl TestCall<'_> {
 pub(super) fn forged_call(handle: Handle, slot: u32) -> Call {
     Call {
         handle,
-        id: Some(CallId { slot, generation: 1 }),
+        id: Some(CallId {
+            slot,
+            generation: 1,
+        }),
         code: 1,
         binding: 0,
         idempotent: false,

@@ -5,8 +5,8 @@ use std::{sync::Arc, time::Duration};
 use certs::{Identity, tls};
 use proto::DeviceId;
 use quinn::{
-    AckFrequencyConfig, ClientConfig, EndpointConfig, IdleTimeout,
-    MtuDiscoveryConfig, ServerConfig, TransportConfig, VarInt,
+    AckFrequencyConfig, ClientConfig, EndpointConfig, IdleTimeout, MtuDiscoveryConfig,
+    ServerConfig, TransportConfig, VarInt,
     crypto::rustls::{QuicClientConfig, QuicServerConfig},
 };
 use quinn_proto::HashedConnectionIdGenerator;
@@ -34,7 +34,8 @@ const INCOMING_BUFFER_TOTAL: u64 = 4 * 1024 * 1024;
 fn transport(profile: Profile) -> TransportConfig {
     let mut acks = AckFrequencyConfig::default();
     // The tail of a lost packet is dominated by the peer's acknowledgement delay, which is 25 ms unless asked.
-    acks.max_ack_delay(Some(Duration::from_millis(1))).ack_eliciting_threshold(VarInt::from_u32(2));
+    acks.max_ack_delay(Some(Duration::from_millis(1)))
+        .ack_eliciting_threshold(VarInt::from_u32(2));
     let mut transport = TransportConfig::default();
     transport
         .max_idle_timeout(IdleTimeout::try_from(profile.idle_timeout()).ok())
@@ -50,7 +51,10 @@ fn transport(profile: Profile) -> TransportConfig {
 }
 
 /// For accepting. Until a peer is admitted it may open the control lane only.
-pub(crate) fn server(identity: &Identity, profile: Profile) -> Result<ServerConfig, StartNodeError> {
+pub(crate) fn server(
+    identity: &Identity,
+    profile: Profile,
+) -> Result<ServerConfig, StartNodeError> {
     let tls = tls::server_config(identity).map_err(crypto)?;
     let tls = QuicServerConfig::try_from(tls).map_err(crypto)?;
     let mut transport = transport(profile);
@@ -87,7 +91,9 @@ pub(crate) fn client(
 pub(crate) fn endpoint(identity: &Identity) -> EndpointConfig {
     let reset = identity.transport_secret("quic stateless reset");
     let ids = identity.transport_secret("quic connection ids");
-    let id_key = ids.first_chunk::<8>().map_or(0, |key| u64::from_le_bytes(*key));
+    let id_key = ids
+        .first_chunk::<8>()
+        .map_or(0, |key| u64::from_le_bytes(*key));
     let mut config = EndpointConfig::new(Arc::new(hmac::Key::new(hmac::HMAC_SHA256, &*reset)));
     config.cid_generator(move || Box::new(HashedConnectionIdGenerator::from_key(id_key)));
     config
