@@ -14,10 +14,12 @@ pub use certs::{self, Identity, TrustStore};
 pub use discovery::{self, Interfaces};
 pub use proto::{DeviceId, ServiceId};
 pub use rpc::{
-    self, Allow, CallOption, Caller, DeathLink, DeathReason, DeathRecipient, Execution,
+    self, Allow, CallError, CallOption, Caller, DeathLink, DeathReason, DeathRecipient, Execution,
     GetServiceError, HandlerError, Parcel, RemoteObject, RemoteStub, SendRequestError,
-    ServiceOptions, async_trait,
+    ServiceOptions, async_trait, remote_interface,
 };
+#[doc(hidden)]
+pub use rpc::__private;
 
 pub use ability_manager::SystemAbilityManager;
 pub use device::{Device, DeviceEvents};

@@ -187,6 +187,8 @@ impl NodeBuilder {
                 }
             }
         });
+        // Behind the subscription, which has to hear what it finds.
+        tokio::spawn(trust_file::follow(trust, stop.subscribe()));
         tracing::info!(device = ?party.device, %address, "node started");
         Ok(Node {
             inner: Arc::new(Inner {
