@@ -19,7 +19,9 @@ pub fn remote_interface(
 ) -> proc_macro::TokenStream {
     let options = parse_macro_input!(options as Options);
     let item = parse_macro_input!(item as ItemTrait);
-    expand(&options, item).unwrap_or_else(syn::Error::into_compile_error).into()
+    expand(&options, item)
+        .unwrap_or_else(syn::Error::into_compile_error)
+        .into()
 }
 
 fn expand(options: &Options, item: ItemTrait) -> syn::Result<TokenStream> {

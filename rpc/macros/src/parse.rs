@@ -35,25 +35,42 @@ impl Interface {
             match entry {
                 TraitItem::Fn(function) => {
                     let next_code = u32::try_from(methods.len()).unwrap_or(u32::MAX) + 1;
-                    errors.take(Method::new(function, next_code)).map(|method| methods.push(method));
+                    errors
+                        .take(Method::new(function, next_code))
+                        .map(|method| methods.push(method));
                 }
                 other => errors.add(other.span(), "an interface has methods only"),
             }
         }
         check_codes(&methods, &mut errors);
         if methods.len() > MAX_METHODS {
-            errors.add(item.ident.span(), format!("more than {MAX_METHODS} methods"));
+            errors.add(
+                item.ident.span(),
+                format!("more than {MAX_METHODS} methods"),
+            );
         }
         let descriptor = errors.take(options.descriptor(&item.ident));
-        let (proxy, stub) = (format_ident!("{}Proxy", item.ident), format_ident!("{}Stub", item.ident));
+        let (proxy, stub) = (
+            format_ident!("{}Proxy", item.ident),
+            format_ident!("{}Stub", item.ident),
+        );
         errors.finish()?;
-        Ok(Self { methods, descriptor: descriptor.unwrap_or_default(), proxy, stub, item })
+        Ok(Self {
+            methods,
+            descriptor: descriptor.unwrap_or_default(),
+            proxy,
+            stub,
+            item,
+        })
     }
 }
 
 fn check_trait(item: &ItemTrait, errors: &mut Errors) {
     if !item.generics.params.is_empty() {
-        errors.add(item.generics.span(), "an interface cannot be generic: both ends must know every type");
+        errors.add(
+            item.generics.span(),
+            "an interface cannot be generic: both ends must know every type",
+        );
     }
     if let Some(clause) = &item.generics.where_clause {
         errors.add(clause.span(), "an interface cannot have a where clause");
@@ -68,8 +85,14 @@ fn check_trait(item: &ItemTrait, errors: &mut Errors) {
 
 fn check_codes(methods: &[Method], errors: &mut Errors) {
     for (index, method) in methods.iter().enumerate() {
-        if let Some(earlier) = methods[..index].iter().find(|earlier| earlier.code == method.code) {
-            let message = format!("code {} is that of `{}` already", method.code, earlier.ident);
+        if let Some(earlier) = methods[..index]
+            .iter()
+            .find(|earlier| earlier.code == method.code)
+        {
+            let message = format!(
+                "code {} is that of `{}` already",
+                method.code, earlier.ident
+            );
             errors.add(method.code_span, message);
         }
     }

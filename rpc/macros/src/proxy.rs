@@ -11,7 +11,13 @@ use crate::{
 
 /// The proxy's type and what it can do. `rt` is where our names are.
 pub(crate) fn expand(interface: &Interface, rt: &TokenStream) -> TokenStream {
-    let Interface { item, proxy, stub, methods, .. } = interface;
+    let Interface {
+        item,
+        proxy,
+        stub,
+        methods,
+        ..
+    } = interface;
     let (vis, name) = (&item.vis, &item.ident);
     let allow = allow();
     let doc = format!(
@@ -53,7 +59,9 @@ pub(crate) fn expand(interface: &Interface, rt: &TokenStream) -> TokenStream {
 
 fn constant(interface: &Interface, method: &Method) -> TokenStream {
     let vis = &interface.item.vis;
-    let Method { cfgs, code, name, .. } = method;
+    let Method {
+        cfgs, code, name, ..
+    } = method;
     let constant = method.constant();
     let doc = format!("The code of `{name}`.");
     quote! {
@@ -66,18 +74,39 @@ fn constant(interface: &Interface, method: &Method) -> TokenStream {
 /// One method.
 fn call(interface: &Interface, method: &Method, rt: &TokenStream) -> TokenStream {
     let vis = &interface.item.vis;
-    let Method { ident, carried, cfgs, args, output, .. } = method;
+    let Method {
+        ident,
+        carried,
+        cfgs,
+        args,
+        output,
+        ..
+    } = method;
     let constant = method.constant();
     let doc = (!carried.iter().any(|attr| attr.path().is_ident("doc"))).then(|| {
         let doc = format!("Calls [`{}::{ident}`].", interface.item.ident);
         quote!(#[doc = #doc])
     });
-    let params = args.iter().map(|Argument { ident, ty, .. }| quote!(#ident: #ty));
-    let values = args.iter().map(|Argument { ident, ty, lent, .. }| {
-        let value = if *lent { quote!(#ident) } else { quote!(&#ident) };
-        quote_spanned!(ty.span()=> .arg(#value))
-    });
-    let way = if method.one_way { quote!(one_way) } else { quote!(two_way) };
+    let params = args
+        .iter()
+        .map(|Argument { ident, ty, .. }| quote!(#ident: #ty));
+    let values = args.iter().map(
+        |Argument {
+             ident, ty, lent, ..
+         }| {
+            let value = if *lent {
+                quote!(#ident)
+            } else {
+                quote!(&#ident)
+            };
+            quote_spanned!(ty.span()=> .arg(#value))
+        },
+    );
+    let way = if method.one_way {
+        quote!(one_way)
+    } else {
+        quote!(two_way)
+    };
     let idempotent = method.idempotent.then(|| quote!(.idempotent()));
     let wait = method.wait.map(|wait| {
         let (seconds, nanos) = (wait.as_secs(), wait.subsec_nanos());
@@ -162,11 +191,22 @@ fn basics(interface: &Interface, rt: &TokenStream) -> TokenStream {
 
 /// `impl Proxy`: descriptor and fingerprint.
 fn fingerprint(interface: &Interface, rt: &TokenStream) -> TokenStream {
-    let Interface { proxy, methods, descriptor, .. } = interface;
+    let Interface {
+        proxy,
+        methods,
+        descriptor,
+        ..
+    } = interface;
     let allow = allow();
     let count = methods.len();
     let hashes = methods.iter().map(|method| {
-        let Method { cfgs, name, args, output, .. } = method;
+        let Method {
+            cfgs,
+            name,
+            args,
+            output,
+            ..
+        } = method;
         let constant = method.constant();
         let args = args.iter().map(|arg| {
             let owned = arg.owned.tokens(rt);
@@ -212,7 +252,9 @@ fn fingerprint(interface: &Interface, rt: &TokenStream) -> TokenStream {
 
 /// Conversions, comparison, and what makes a proxy an argument.
 fn traits(interface: &Interface, rt: &TokenStream) -> TokenStream {
-    let Interface { proxy, descriptor, .. } = interface;
+    let Interface {
+        proxy, descriptor, ..
+    } = interface;
     let allow = allow();
     let type_name = format!("Remote<{descriptor}>");
     quote! {

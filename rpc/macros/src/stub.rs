@@ -46,7 +46,9 @@ pub(crate) fn expand(interface: &Interface, rt: &TokenStream) -> TokenStream {
 
 /// What every stub has.
 fn basics(interface: &Interface, rt: &TokenStream) -> TokenStream {
-    let Interface { item, stub, proxy, .. } = interface;
+    let Interface {
+        item, stub, proxy, ..
+    } = interface;
     let (vis, name) = (&item.vis, &item.ident);
     let allow = allow();
     quote! {
@@ -87,7 +89,13 @@ fn basics(interface: &Interface, rt: &TokenStream) -> TokenStream {
 
 /// `impl RemoteStub`.
 fn dispatch(interface: &Interface, rt: &TokenStream) -> TokenStream {
-    let Interface { item, stub, proxy, methods, .. } = interface;
+    let Interface {
+        item,
+        stub,
+        proxy,
+        methods,
+        ..
+    } = interface;
     let name = &item.ident;
     let allow = allow();
     let arms = methods.iter().map(|method| arm(interface, method, rt));
@@ -128,17 +136,27 @@ fn dispatch(interface: &Interface, rt: &TokenStream) -> TokenStream {
 fn arm(interface: &Interface, method: &Method, rt: &TokenStream) -> TokenStream {
     let Interface { item, proxy, .. } = interface;
     let name = &item.ident;
-    let Method { ident, cfgs, args, .. } = method;
+    let Method {
+        ident, cfgs, args, ..
+    } = method;
     let constant = method.constant();
     let mut reads = Vec::new();
     let mut values = Vec::new();
     if method.takes_caller {
-        values.push(if method.is_async { quote!(caller) } else { quote!(&caller) });
+        values.push(if method.is_async {
+            quote!(caller)
+        } else {
+            quote!(&caller)
+        });
     }
     for (index, arg) in args.iter().enumerate() {
         let (local, owned) = (format_ident!("arg{index}"), arg.owned.tokens(rt));
         reads.push(quote_spanned!(arg.ty.span()=> let #local = #rt::read::<#owned>(data)?;));
-        values.push(if arg.lent { quote!(&#local) } else { quote!(#local) });
+        values.push(if arg.lent {
+            quote!(&#local)
+        } else {
+            quote!(#local)
+        });
     }
     let run = if method.is_async {
         quote!(<__T as #name>::#ident(&self.service, #(#values),*).await)

@@ -1,4 +1,4 @@
-//! Two devices with a link between them.
+//! Two devices, or two processes of one, with a link between them.
 
 use std::{sync::Arc, time::Duration};
 
@@ -21,20 +21,59 @@ pub(crate) struct Pair {
 
 /// Offers `object` to another device.
 pub(crate) async fn offer(object: impl Into<RemoteObject>) -> Pair {
-    let (a, b) = (bus(1), bus(2));
-    let (to_b, to_a) = MemoryLink::pair();
-    let remote = |bus: &Arc<Bus>| Remote { party: bus.party(), scope: Scope::OtherDevice };
-    let (at_a, at_b) = tokio::join!(opening::connect(&a, Arc::new(to_b), remote(&b), 0), async {
-        Incoming::accept(Arc::new(to_a), remote(&a)).await.unwrap().welcome(&b).await
-    });
-    let peers = (at_a.unwrap(), at_b.unwrap());
-    let service = ServiceId::new(7).unwrap();
-    b.samgr().add(service, &object.into(), ServiceOptions::distributed(Allow::trusted())).unwrap();
-    let remote = peers.0.get_service(service, Duration::from_secs(5)).await.unwrap();
-    Pair { remote, client: a.party().device, _peers: peers, _buses: (a, b) }
+    let device = |number| Party {
+        device: DeviceId::from_bytes([number; 32]),
+        process: 0,
+    };
+    between(device(1), device(2), Scope::OtherDevice, object.into()).await
 }
 
-fn bus(number: u8) -> Arc<Bus> {
-    let party = Party { device: DeviceId::from_bytes([number; 32]), process: 0 };
-    Bus::new(BusConfig::new(party, BootId { epoch: 1, random: number.into() }))
+/// Offers `object` to another process.
+pub(crate) async fn offer_locally(object: impl Into<RemoteObject>) -> Pair {
+    let process = |process| Party {
+        device: DeviceId::from_bytes([1; 32]),
+        process,
+    };
+    between(process(1), process(2), Scope::SameDevice, object.into()).await
+}
+
+async fn between(client: Party, server: Party, scope: Scope, object: RemoteObject) -> Pair {
+    let (a, b) = (bus(client), bus(server));
+    let (to_b, to_a) = MemoryLink::pair();
+    let remote = |party| Remote { party, scope };
+    let (at_a, at_b) = tokio::join!(
+        opening::connect(&a, Arc::new(to_b), remote(server), 0),
+        async {
+            Incoming::accept(Arc::new(to_a), remote(client))
+                .await
+                .unwrap()
+                .welcome(&b)
+                .await
+        }
+    );
+    let peers = (at_a.unwrap(), at_b.unwrap());
+    let service = ServiceId::new(7).unwrap();
+    b.samgr()
+        .add(
+            service,
+            &object,
+            ServiceOptions::distributed(Allow::trusted()),
+        )
+        .unwrap();
+    let remote = peers
+        .0
+        .get_service(service, Duration::from_secs(5))
+        .await
+        .unwrap();
+    Pair {
+        remote,
+        client: client.device,
+        _peers: peers,
+        _buses: (a, b),
+    }
+}
+
+fn bus(party: Party) -> Arc<Bus> {
+    let random = u64::from(party.device.as_bytes()[0]) + party.process;
+    Bus::new(BusConfig::new(party, BootId { epoch: 1, random }))
 }

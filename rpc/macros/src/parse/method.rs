@@ -4,8 +4,8 @@ use std::time::Duration;
 
 use proc_macro2::Span;
 use syn::{
-    Attribute, Block, FnArg, Ident, Lit, LitInt, Pat, PatType, ReturnType, Signature, TraitItemFn, Type,
-    ext::IdentExt, spanned::Spanned,
+    Attribute, Block, FnArg, Ident, Lit, LitInt, Pat, PatType, ReturnType, Signature, TraitItemFn,
+    Type, ext::IdentExt, spanned::Spanned,
 };
 
 use super::{Errors, types};
@@ -75,10 +75,16 @@ impl Method {
         let (takes_caller, args) = arguments(sig, &mut errors);
         let output = types::result(&sig.output, &mut errors);
         if ours.one_way.is_some() && !is_unit(&sig.output) {
-            errors.add(sig.output.span(), "nothing comes back from a one-way method");
+            errors.add(
+                sig.output.span(),
+                "nothing comes back from a one-way method",
+            );
         }
         if let (Some(span), Some(_)) = (ours.idempotent, ours.one_way) {
-            errors.add(span, "a one-way call is never repeated: its loss is not noticed");
+            errors.add(
+                span,
+                "a one-way call is never repeated: its loss is not noticed",
+            );
         }
         errors.finish()?;
         let (code, code_span) = ours.code.unwrap_or((next_code, sig.ident.span()));
@@ -129,7 +135,10 @@ pub(crate) fn desugar(function: &mut TraitItemFn) {
 
 fn check_signature(sig: &Signature, errors: &mut Errors) {
     if !sig.generics.params.is_empty() {
-        errors.add(sig.generics.span(), "a remote method cannot be generic: both ends must know every type");
+        errors.add(
+            sig.generics.span(),
+            "a remote method cannot be generic: both ends must know every type",
+        );
     }
     if let Some(clause) = &sig.generics.where_clause {
         errors.add(clause.span(), "a remote method cannot have a where clause");
@@ -148,7 +157,10 @@ fn check_signature(sig: &Signature, errors: &mut Errors) {
     }
     let name = sig.ident.unraw().to_string();
     if RESERVED.contains(&&*name) {
-        errors.add(sig.ident.span(), format!("every proxy has a `{name}` of its own: choose another name"));
+        errors.add(
+            sig.ident.span(),
+            format!("every proxy has a `{name}` of its own: choose another name"),
+        );
     }
 }
 
@@ -159,7 +171,10 @@ fn arguments(sig: &Signature, errors: &mut Errors) -> (bool, Vec<Argument>) {
             let plain = receiver.colon_token.is_none() && receiver.mutability.is_none();
             let lent = matches!(&receiver.reference, Some((_, None)));
             if !(plain && lent) {
-                errors.add(receiver.span(), "a remote method takes `&self`: many callers share the service");
+                errors.add(
+                    receiver.span(),
+                    "a remote method takes `&self`: many callers share the service",
+                );
             }
         }
         Some(other) => errors.add(other.span(), "a remote method takes `&self` first"),
@@ -168,7 +183,9 @@ fn arguments(sig: &Signature, errors: &mut Errors) -> (bool, Vec<Argument>) {
     let mut takes_caller = false;
     let mut args = Vec::new();
     for (index, input) in inputs.enumerate() {
-        let FnArg::Typed(PatType { attrs, pat, ty, .. }) = input else { continue };
+        let FnArg::Typed(PatType { attrs, pat, ty, .. }) = input else {
+            continue;
+        };
         if let Some(attr) = attrs.first() {
             errors.add(attr.span(), "attributes on arguments have no meaning here");
         }
@@ -181,11 +198,19 @@ fn arguments(sig: &Signature, errors: &mut Errors) -> (bool, Vec<Argument>) {
             continue;
         }
         let Some(ident) = plain_name(pat) else {
-            errors.add(pat.span(), "an argument of a remote method has a plain name");
+            errors.add(
+                pat.span(),
+                "an argument of a remote method has a plain name",
+            );
             continue;
         };
         let (lent, owned) = types::argument(ty, errors);
-        args.push(Argument { ident, ty: (**ty).clone(), lent, owned });
+        args.push(Argument {
+            ident,
+            ty: (**ty).clone(),
+            lent,
+            owned,
+        });
     }
     (takes_caller, args)
 }
@@ -225,7 +250,9 @@ impl Ours {
 
     /// Whether it is one of ours.
     fn read(&mut self, attr: &Attribute) -> syn::Result<bool> {
-        let Some(name) = attr.path().get_ident() else { return Ok(false) };
+        let Some(name) = attr.path().get_ident() else {
+            return Ok(false);
+        };
         let span = attr.path().span();
         let twice = match name.to_string().as_str() {
             "oneway" => {
@@ -264,6 +291,9 @@ fn read_wait(attr: &Attribute) -> syn::Result<Duration> {
     };
     match seconds {
         Some(seconds) if seconds > 0.0 && seconds <= 3000.0 => Ok(Duration::from_secs_f64(seconds)),
-        _ => Err(syn::Error::new(wait.span(), "a wait is a number of seconds, above 0 and at most 3000")),
+        _ => Err(syn::Error::new(
+            wait.span(),
+            "a wait is a number of seconds, above 0 and at most 3000",
+        )),
     }
 }

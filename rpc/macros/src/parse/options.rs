@@ -1,6 +1,9 @@
 //! The arguments of the attribute itself.
 
-use syn::{Ident, LitStr, Path, Token, parse::{Parse, ParseStream}};
+use syn::{
+    Ident, LitStr, Path, Token,
+    parse::{Parse, ParseStream},
+};
 
 /// The longest descriptor that a binding on the wire has.
 const MAX_DESCRIPTOR: usize = 1024;

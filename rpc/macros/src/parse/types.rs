@@ -1,7 +1,8 @@
 //! Which types can be arguments and results, as far as their spelling tells.
 
 use syn::{
-    GenericArgument, PathArguments, ReturnType, Type, TypeReference, spanned::Spanned,
+    GenericArgument, PathArguments, ReturnType, Type, TypeReference,
+    spanned::Spanned,
     visit::{self, Visit},
 };
 
@@ -9,7 +10,14 @@ use super::{Errors, Output, Owned};
 
 /// Whether it is `&Caller`.
 pub(super) fn is_caller(ty: &Type) -> bool {
-    let Type::Reference(TypeReference { elem, mutability: None, .. }) = ty else { return false };
+    let Type::Reference(TypeReference {
+        elem,
+        mutability: None,
+        ..
+    }) = ty
+    else {
+        return false;
+    };
     last_segment(elem).is_some_and(|segment| segment.ident == "Caller")
 }
 
@@ -24,7 +32,10 @@ pub(super) fn argument(ty: &Type, errors: &mut Errors) -> (bool, Owned) {
         errors.add(token.span(), message);
     }
     if let Some(lifetime) = &reference.lifetime {
-        errors.add(lifetime.span(), "an argument is lent for the call only: no named lifetimes");
+        errors.add(
+            lifetime.span(),
+            "an argument is lent for the call only: no named lifetimes",
+        );
     }
     let owned = match &*reference.elem {
         // `Bytes` is on the wire what a `Vec<u8>` is, and is read without a copy.
@@ -44,7 +55,9 @@ pub(super) fn argument(ty: &Type, errors: &mut Errors) -> (bool, Owned) {
 
 /// Checks the type of a result, and finds `T` and `E` in a `Result<T, E>`.
 pub(super) fn result(ty: &ReturnType, errors: &mut Errors) -> Output {
-    let ReturnType::Type(_, ty) = ty else { return Output::Plain(syn::parse_quote!(())) };
+    let ReturnType::Type(_, ty) = ty else {
+        return Output::Plain(syn::parse_quote!(()));
+    };
     check(ty, errors);
     let Some(segment) = last_segment(ty).filter(|segment| segment.ident == "Result") else {
         return Output::Plain((**ty).clone());
@@ -74,15 +87,25 @@ struct Checker<'a> {
 impl Visit<'_> for Checker<'_> {
     fn visit_type(&mut self, ty: &Type) {
         let message = match ty {
-            Type::Reference(_) => "references can be arguments, as `&str`, `&[T]` or `&T`, and nothing else: use an owned type",
+            Type::Reference(_) => {
+                "references can be arguments, as `&str`, `&[T]` or `&T`, and nothing else: use an owned type"
+            }
             Type::ImplTrait(_) => "`impl Trait` cannot be sent: both ends must know the type",
             Type::TraitObject(_) => {
                 "a trait object cannot be sent: pass the `..Proxy` of a remote interface or a `RemoteObject`"
             }
-            Type::BareFn(_) => "a function cannot be sent: pass the `..Proxy` of a remote interface for a callback",
+            Type::BareFn(_) => {
+                "a function cannot be sent: pass the `..Proxy` of a remote interface for a callback"
+            }
             Type::Ptr(_) => "a pointer means nothing to another process",
             Type::Infer(_) => "both ends must know the type",
-            Type::Path(path) if path.path.segments.first().is_some_and(|first| first.ident == "Self") => {
+            Type::Path(path)
+                if path
+                    .path
+                    .segments
+                    .first()
+                    .is_some_and(|first| first.ident == "Self") =>
+            {
                 "`Self` cannot be sent: it is another type on each end"
             }
             _ => return visit::visit_type(self, ty),
@@ -91,7 +114,10 @@ impl Visit<'_> for Checker<'_> {
     }
 
     fn visit_lifetime(&mut self, lifetime: &syn::Lifetime) {
-        self.errors.add(lifetime.span(), "what is sent cannot borrow: use an owned type");
+        self.errors.add(
+            lifetime.span(),
+            "what is sent cannot borrow: use an owned type",
+        );
     }
 }
 
