@@ -94,6 +94,33 @@ impl Identity {
         )?)
     }
 
+    /// Whose identity `directory` keeps, or `None` where there is none yet. Only looks: nothing is made or counted, and
+    /// another process may have the identity open.
+    ///
+    /// # Errors
+    ///
+    /// [`OpenIdentityError`], as [`open`](Self::open) but for the lock.
+    ///
+    /// ```
+    /// use softbus_certs::Identity;
+    ///
+    /// let parent = tempfile::tempdir()?;
+    /// let directory = parent.path().join("softbus");
+    /// assert_eq!(Identity::device_id_of(&directory)?, None);
+    ///
+    /// let identity = Identity::open(&directory)?;
+    /// assert_eq!(Identity::device_id_of(&directory)?, Some(*identity.device_id()));
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub fn device_id_of(
+        directory: impl AsRef<Path>,
+    ) -> Result<Option<DeviceId>, OpenIdentityError> {
+        match PrivateDir::open(directory.as_ref())? {
+            Some(directory) => StoredIdentity { directory }.device_id(),
+            None => Ok(None),
+        }
+    }
+
     fn assemble(
         key: &Key,
         device_id: DeviceId,
@@ -216,26 +243,44 @@ const DROP_CERTIFICATE: &str =
     "delete it to have it made again, which does not change who the device is";
 const DROP_EPOCH: &str = "delete it to count on from the time of day";
 
-/// What lies in the directory. The caller holds its lock.
+/// What lies in the directory. The caller holds its lock, unless it only looks.
 struct StoredIdentity {
     directory: PrivateDir,
 }
 
 impl StoredIdentity {
     fn key_and_certificate(&self) -> Result<(Key, CertificateDer<'static>), OpenIdentityError> {
-        let stored_key = self.directory.read(KEY, MAX_FILE_LEN)?;
-        let stored_certificate = self.directory.read(CERTIFICATE, MAX_FILE_LEN)?;
-        let key = match (stored_key, &stored_certificate) {
-            (Some(content), _) => self.parse_key(&content)?,
-            (None, None) => self.make_key()?,
-            (None, Some(_)) => return Err(self.damaged(KEY, "is missing", RESTORE_KEY)),
+        let (key, certificate) = match self.read()? {
+            Some((key, certificate)) => (key, certificate),
+            None => (self.make_key()?, None),
         };
-        let certificate = match stored_certificate {
-            Some(content) => self.parse_certificate(&content, &key)?,
+        let certificate = match certificate {
+            Some(certificate) => certificate,
             // The first start, or one that was interrupted between the two files: nothing is lost by issuing it.
             None => self.make_certificate(&key)?,
         };
         Ok((key, certificate))
+    }
+
+    fn device_id(&self) -> Result<Option<DeviceId>, OpenIdentityError> {
+        Ok(self.read()?.map(|(key, _)| key.device_id()))
+    }
+
+    /// What is there. The key is made before the certificate, so it is read after it: who looks without the lock sees
+    /// no certificate without its key.
+    #[allow(clippy::type_complexity, reason = "named, it would be no clearer")]
+    fn read(&self) -> Result<Option<(Key, Option<CertificateDer<'static>>)>, OpenIdentityError> {
+        let stored_certificate = self.directory.read(CERTIFICATE, MAX_FILE_LEN)?;
+        let stored_key = self.directory.read(KEY, MAX_FILE_LEN)?;
+        let key = match (stored_key, &stored_certificate) {
+            (Some(content), _) => self.parse_key(&content)?,
+            (None, None) => return Ok(None),
+            (None, Some(_)) => return Err(self.damaged(KEY, "is missing", RESTORE_KEY)),
+        };
+        let certificate = stored_certificate
+            .map(|content| self.parse_certificate(&content, &key))
+            .transpose()?;
+        Ok(Some((key, certificate)))
     }
 
     fn make_key(&self) -> Result<Key, OpenIdentityError> {

@@ -1,7 +1,7 @@
 //! Which devices this one trusts.
 
 use std::fmt;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
@@ -127,6 +127,12 @@ impl TrustStore {
         Self {
             shared: Arc::new(shared),
         }
+    }
+
+    /// The file the store is kept in, whether or not it is there yet; `None` for one in memory. For who wants to
+    /// notice that somebody else replaced it, and then [`reload`](Self::reload)s.
+    pub fn path(&self) -> Option<PathBuf> {
+        self.backing().file.as_ref().map(TrustFile::path)
     }
 
     /// Whether a device may be talked to now: it is in the store and not blocked.

@@ -3,6 +3,7 @@
 mod builder;
 mod discover;
 mod own_thread;
+mod trust_file;
 
 pub use builder::NodeBuilder;
 

@@ -34,6 +34,14 @@ impl PrivateDir {
         })
     }
 
+    /// Opens a directory, or `None` where there is none.
+    pub(crate) fn open(path: &Path) -> Result<Option<Self>, FileError> {
+        if !path.is_symlink() && !path.exists() {
+            return Ok(None);
+        }
+        Self::open_or_create(path).map(Some)
+    }
+
     /// Where a file of this directory is, for messages.
     pub(crate) fn path_of(&self, name: &str) -> PathBuf {
         self.path.join(name)

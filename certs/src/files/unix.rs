@@ -43,9 +43,20 @@ impl PrivateDir {
             Err(error) if error.kind() == std::io::ErrorKind::AlreadyExists => {}
             Err(error) => return Err(FileError::io("create", path)(error)),
         }
+        Self::open_at(path)?
+            .ok_or_else(|| FileError::io("open", path)(std::io::ErrorKind::NotFound.into()))
+    }
+
+    /// Opens a directory, or `None` where there is none.
+    pub(crate) fn open(path: &Path) -> Result<Option<Self>, FileError> {
+        Self::open_at(&path.components().collect::<PathBuf>())
+    }
+
+    fn open_at(path: &Path) -> Result<Option<Self>, FileError> {
         let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
         let fd = match rustix::fs::open(path, flags, Mode::empty()) {
             Ok(fd) => fd,
+            Err(Errno::NOENT) => return Ok(None),
             Err(Errno::LOOP | Errno::NOTDIR) if path.is_symlink() => {
                 return Err(FileError::Symlink {
                     path: path.to_owned(),
@@ -68,7 +79,7 @@ impl PrivateDir {
         let stat = rustix::fs::fstat(&directory.fd)
             .map_err(|e| FileError::io("look at", path)(e.into()))?;
         directory.check(path, &stat, DIRECTORY_MODE)?;
-        Ok(directory)
+        Ok(Some(directory))
     }
 
     /// Where a file of this directory is, for messages.

@@ -1,6 +1,6 @@
 //! The store on disk: TOML that a person can read, and may edit.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use proto::DeviceId;
 use serde::{Deserialize, Serialize};
@@ -51,6 +51,10 @@ impl TrustFile {
         Ok(Self {
             directory: PrivateDir::open_or_create(directory)?,
         })
+    }
+
+    pub(super) fn path(&self) -> PathBuf {
+        self.directory.path_of(FILE)
     }
 
     /// Keeps other processes from changing the file between [`read`](Self::read) and [`write`](Self::write).

@@ -107,6 +107,33 @@ fn one_process_at_a_time() {
 }
 
 #[test]
+fn who_it_is_can_be_asked_while_it_is_in_use() {
+    let stored = Stored::new();
+    let holder = Identity::open(&stored.path).unwrap();
+    let before = snapshot(&stored.path);
+    assert_eq!(
+        Identity::device_id_of(&stored.path).unwrap(),
+        Some(*holder.device_id())
+    );
+    assert_eq!(snapshot(&stored.path), before, "only looks");
+}
+
+#[test]
+fn asking_who_it_is_makes_nothing() {
+    let temp = tempfile::tempdir().unwrap();
+    let path = temp.path().join("none");
+    assert_eq!(Identity::device_id_of(&path).unwrap(), None);
+    assert!(!path.exists());
+
+    let stored = Stored::new();
+    fs::remove_file(stored.file("key.pem")).unwrap();
+    let error = Identity::device_id_of(&stored.path).unwrap_err();
+    assert!(error.to_string().contains("key.pem is missing"), "{error}");
+    fs::remove_file(stored.file("certificate.pem")).unwrap();
+    assert_eq!(Identity::device_id_of(&stored.path).unwrap(), None);
+}
+
+#[test]
 fn a_refused_start_does_not_hold_the_lock_nor_count() {
     let stored = Stored::new();
     let epoch = fs::read(stored.file("epoch")).unwrap();

@@ -211,6 +211,7 @@ fn two_processes_do_not_undo_each_other() {
     let (heard, _subscription) = listen(&node);
     tool.trust(device("a"), "").unwrap();
     assert!(!node.is_trusted(&device("a")));
+    assert!(node.path().is_some_and(|path| path.is_file()));
     node.reload().unwrap();
     assert!(node.is_trusted(&device("a")));
     // Without being told to, each change takes what is there with it.

@@ -15,7 +15,7 @@ use proto::{
 use rpc::{Bus, BusConfig, session::passing_rules::Party};
 use tokio::sync::watch;
 
-use super::{Inner, Node, discover::Discoveries, own_thread};
+use super::{Inner, Node, discover::Discoveries, own_thread, trust_file};
 use crate::{
     error::StartNodeError,
     link::quic::{config, socket},
@@ -58,6 +58,7 @@ impl NodeBuilder {
     }
 
     /// Which devices are trusted. Without this it is the store of [`identity_dir`](Self::identity_dir), or an empty one.
+    /// What another process changes in the file of a store takes effect within about a second.
     #[must_use]
     pub fn trust(mut self, trust: TrustStore) -> Self {
         self.trust = Some(trust);

@@ -43,7 +43,9 @@ async fn reload(trust: &TrustStore, path: &PathBuf) {
     let store = trust.clone();
     match tokio::task::spawn_blocking(move || store.reload()).await {
         Ok(Ok(())) => tracing::debug!(?path, "trust store read"),
-        Ok(Err(error)) => tracing::error!(%error, "trust store not read, the devices stay as they were"),
+        Ok(Err(error)) => {
+            tracing::error!(%error, "trust store not read, the devices stay as they were")
+        }
         Err(error) => tracing::error!(%error, "trust store not read, a listener panicked"),
     }
 }
@@ -86,23 +88,35 @@ mod tests {
         fn new() -> Self {
             let temp = tempfile::tempdir().unwrap();
             let directory = temp.path().join("bus");
-            let (tool, node) =
-                (TrustStore::open(&directory).unwrap(), TrustStore::open(&directory).unwrap());
+            let (tool, node) = (
+                TrustStore::open(&directory).unwrap(),
+                TrustStore::open(&directory).unwrap(),
+            );
             let (sender, changes) = tokio::sync::mpsc::unbounded_channel();
             let subscription = node.subscribe(move |change| {
                 let _ = sender.send(change.withdraws());
             });
             let (stop, _) = watch::channel(false);
-            Self { _temp: temp, tool, node, changes, _subscription: subscription, stop }
+            Self {
+                _temp: temp,
+                tool,
+                node,
+                changes,
+                _subscription: subscription,
+                stop,
+            }
         }
 
         /// The next change the node is told of within two looks.
         async fn change(&mut self) -> Option<bool> {
-            tokio::time::timeout(2 * INTERVAL, self.changes.recv()).await.ok().flatten()
+            tokio::time::timeout(2 * INTERVAL, self.changes.recv())
+                .await
+                .ok()
+                .flatten()
         }
     }
 
-    #[tokio::test]
+    #[tokio::test(start_paused = true)]
     async fn what_another_process_decides_is_noticed() {
         let mut store = Followed::new();
         // Between the opening and the first look.
@@ -119,7 +133,7 @@ mod tests {
         task.await.unwrap();
     }
 
-    #[tokio::test]
+    #[tokio::test(start_paused = true)]
     async fn a_damaged_file_changes_nothing_until_it_is_mended() {
         let mut store = Followed::new();
         store.tool.trust(DEVICE, "").unwrap();
@@ -138,7 +152,7 @@ mod tests {
         task.abort();
     }
 
-    #[tokio::test]
+    #[tokio::test(start_paused = true)]
     async fn a_store_in_memory_is_not_followed() {
         let (_stop, stopped) = watch::channel(false);
         follow(TrustStore::in_memory(), stopped).await;
