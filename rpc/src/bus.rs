@@ -16,7 +16,7 @@ use crate::{
     registry::ServiceRegistry,
     remote::{LocalObject, RemoteObject, StubCell},
     samgr::{LocalAbilityManager, SamgrStub, Watches},
-    session::passing_rules::Party,
+    session::{Usage, passing_rules::Party},
 };
 
 /// What a bus is made with.
@@ -50,6 +50,7 @@ pub struct Bus {
     config: BusConfig,
     pub(crate) registry: Mutex<ServiceRegistry>,
     pub(crate) watches: Watches,
+    /// By a number of our own: the name of a session is the other end's choice.
     sessions: Mutex<HashMap<u64, Weak<PeerShared>>>,
     root: LocalObject,
 }
@@ -109,6 +110,15 @@ impl Bus {
         self.sessions().len()
     }
 
+    /// What each session holds, and of whom.
+    pub fn usage(&self) -> Vec<(Party, Usage)> {
+        let peers: Vec<_> = self.sessions().values().filter_map(Weak::upgrade).collect();
+        peers
+            .into_iter()
+            .map(|peer| (peer.remote(), peer.lock().session.usage()))
+            .collect()
+    }
+
     pub(crate) fn registry(&self) -> MutexGuard<'_, ServiceRegistry> {
         self.registry.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -152,12 +162,13 @@ impl Bus {
         dispatch::next_chain()
     }
 
-    pub(crate) fn add_peer(&self, name: u64, peer: &Peer) {
-        self.sessions().insert(name, Arc::downgrade(&peer.shared));
+    pub(crate) fn add_peer(&self, peer: &Peer) {
+        self.sessions()
+            .insert(peer.shared.number(), Arc::downgrade(&peer.shared));
     }
 
-    pub(crate) fn forget_peer(&self, name: u64) {
-        self.sessions().remove(&name);
+    pub(crate) fn forget_peer(&self, number: u64) {
+        self.sessions().remove(&number);
     }
 }
 

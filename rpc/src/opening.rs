@@ -260,7 +260,7 @@ fn begin(bus: &Arc<Bus>, link: Arc<dyn Link>, remote: Remote, opened: Opened) ->
         name: opened.welcome.session,
     };
     let peer = Peer::new(Arc::clone(bus), link, session, root, info);
-    bus.add_peer(info.name, &peer);
+    bus.add_peer(&peer);
     driver::start(&peer, opened.control, opened.frames, opened.lanes);
     peer
 }

@@ -9,7 +9,7 @@ use std::{
     collections::HashMap,
     sync::{
         Arc, Mutex, MutexGuard, PoisonError, Weak,
-        atomic::{AtomicUsize, Ordering},
+        atomic::{AtomicU64, AtomicUsize, Ordering},
     },
     task::Waker,
     time::Instant,
@@ -64,6 +64,8 @@ pub(crate) struct PeerShared {
     scope: Scope,
     boot: BootId,
     name: u64,
+    /// Ours alone, never used again in this process.
+    number: u64,
     caller: Caller,
     link: Arc<dyn Link>,
     runtime: tokio::runtime::Handle,
@@ -116,6 +118,7 @@ impl Peer {
         root: ImportKey,
         info: PeerInfo,
     ) -> Self {
+        static NUMBERS: AtomicU64 = AtomicU64::new(0);
         let config = session.config();
         let (scope, boot, lanes) = (
             config.scope,
@@ -132,6 +135,7 @@ impl Peer {
             scope,
             boot,
             name: info.name,
+            number: NUMBERS.fetch_add(1, Ordering::Relaxed),
             caller: Caller::remote(info.remote, scope, None, None),
             link,
             runtime: tokio::runtime::Handle::current(),
@@ -173,6 +177,11 @@ impl Peer {
     /// The session's name, random, known to both ends.
     pub fn session_name(&self) -> u64 {
         self.shared.name
+    }
+
+    /// Whether both are the same session.
+    pub fn is_same(&self, other: &Self) -> bool {
+        Arc::ptr_eq(&self.shared, &other.shared)
     }
 
     /// The peer's system ability manager.
@@ -232,6 +241,10 @@ impl std::fmt::Debug for Peer {
 }
 
 impl PeerShared {
+    pub(crate) fn number(&self) -> u64 {
+        self.number
+    }
+
     pub(crate) fn remote(&self) -> Party {
         self.remote
     }
@@ -309,7 +322,7 @@ impl PeerShared {
         if first {
             tracing::debug!(device = ?self.remote.device, ?end, "session ended");
             self.run(|state, _| state.session.close(reason));
-            self.bus.forget_peer(self.name);
+            self.bus.forget_peer(self.number);
         }
     }
 

@@ -93,6 +93,13 @@ impl Node {
         self.inner.peers.bus.revoke(object)
     }
 
+    /// What each session of this node holds: to see that nothing grows.
+    #[doc(hidden)]
+    pub fn usage(&self) -> Vec<(DeviceId, rpc::session::Usage)> {
+        let usage = self.inner.peers.bus.usage().into_iter();
+        usage.map(|(party, usage)| (party.device, usage)).collect()
+    }
+
     /// Takes leave: nothing new is begun, what is under way has up to 100 ms to end, the other devices are told, and
     /// the announcement is withdrawn. Takes up to 0.2 s, and with mDNS up to 2 s more.
     pub async fn shutdown(&self) {

@@ -351,23 +351,20 @@ impl Peers {
 
     /// A session has ended.
     fn ended(&self, device: DeviceId, peer: &Peer, end: &SessionEnd) {
-        let reason = {
+        // The session itself is dropped outside the lock.
+        let (_session, reason) = {
             let mut table = self.lock();
             let Some(entry) = table.entries.get_mut(&device) else {
                 return;
             };
-            let current = entry
-                .session
-                .as_ref()
-                .map(|session| session.peer.session_name());
-            if current != Some(peer.session_name()) {
+            let current = entry.session.as_ref();
+            if !current.is_some_and(|session| session.peer.is_same(peer)) {
                 return;
             }
-            entry.session = None;
             entry.lost_session = peer.session_name();
             let reason = entry.verdict.take().unwrap_or_else(|| offline_reason(end));
             entry.machine.offline(reason.clone());
-            reason
+            (entry.session.take(), reason)
         };
         tracing::info!(?device, %reason, "device offline");
         self.tell();

@@ -9,6 +9,7 @@ use std::{
 };
 
 use proto::{DeviceId, message::DeathReason};
+use rpc::Peer;
 use tokio::{net::UdpSocket, time::Instant};
 
 use super::Peers;
@@ -24,7 +25,7 @@ const BETWEEN: Duration = Duration::from_millis(50);
 
 /// What was last seen of a connection.
 struct Seen {
-    session: u64,
+    peer: Peer,
     datagrams: u64,
     since: Instant,
     probed: Option<Instant>,
@@ -44,14 +45,14 @@ pub(super) async fn watch_all(peers: Weak<Peers>) {
         let now = Instant::now();
         for (device, session) in sessions {
             let datagrams = session.connection.stats().udp_rx.datagrams;
-            let name = session.peer.session_name();
             let fresh = Seen {
-                session: name,
+                peer: session.peer.clone(),
                 datagrams,
                 since: now,
                 probed: None,
             };
-            let Some(known) = seen.get_mut(&device).filter(|known| known.session == name) else {
+            let known = seen.get_mut(&device);
+            let Some(known) = known.filter(|known| known.peer.is_same(&session.peer)) else {
                 seen.insert(device, fresh);
                 continue;
             };
@@ -73,7 +74,7 @@ pub(super) async fn watch_all(peers: Weak<Peers>) {
                     let silent = session.connection.stats().udp_rx.datagrams == datagrams;
                     // Anybody on the way can forge the answer: only a connection that is silent anyway is ended by it.
                     if silent && nobody_listens(address).await {
-                        peers.crashed(device, name);
+                        peers.crashed(device, &session.peer);
                     }
                 });
             }
@@ -129,20 +130,19 @@ impl Peers {
     }
 
     /// The device's process is gone, its host is there.
-    fn crashed(&self, device: DeviceId, session: u64) {
-        let ended = {
+    fn crashed(&self, device: DeviceId, peer: &Peer) {
+        {
             let mut table = self.lock();
             let Some(entry) = table.entries.get_mut(&device) else {
                 return;
             };
-            let current = entry.session.as_ref().map(|session| session.peer.clone());
-            let Some(peer) = current.filter(|peer| peer.session_name() == session) else {
+            let current = entry.session.as_ref();
+            if !current.is_some_and(|session| session.peer.is_same(peer)) {
                 return;
-            };
+            }
             entry.verdict = Some(OfflineReason::Crashed);
-            peer
-        };
-        ended.close(
+        }
+        peer.close(
             DeathReason::ProcessDied,
             CloseCode::Timeout.code(),
             "crashed",
