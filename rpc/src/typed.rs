@@ -139,3 +139,8 @@ impl From<Never> for Infallible {
         match never {}
     }
 }
+
+/// The examples of the macro need this crate, so they are run here.
+#[cfg(doctest)]
+#[doc = include_str!("../macros/remote_interface.md")]
+struct MacroExamples;

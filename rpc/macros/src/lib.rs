@@ -1,6 +1,7 @@
 //! `#[remote_interface]`: a typed client and a service side from a trait.
 
 mod crate_path;
+mod fingerprint;
 mod parse;
 mod proxy;
 mod stub;
@@ -11,7 +12,7 @@ use syn::{ItemTrait, TraitItem, parse_macro_input, parse_quote};
 
 use parse::{Interface, Options};
 
-/// Makes an interface that other devices can call from a trait.
+#[doc = include_str!("../remote_interface.md")]
 #[proc_macro_attribute]
 pub fn remote_interface(
     options: proc_macro::TokenStream,

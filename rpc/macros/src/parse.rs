@@ -7,9 +7,11 @@ mod types;
 pub(crate) use method::{Argument, Method, Output, Owned, desugar};
 pub(crate) use options::Options;
 
+use std::fmt::Display;
+
 use proc_macro2::Span;
-use quote::format_ident;
-use syn::{Ident, ItemTrait, TraitItem, spanned::Spanned};
+use quote::{ToTokens, format_ident};
+use syn::{Ident, ItemTrait, TraitItem};
 
 /// The most methods that one binding on the wire lists.
 const MAX_METHODS: usize = 1024;
@@ -31,23 +33,17 @@ impl Interface {
         let mut errors = Errors::default();
         check_trait(&item, &mut errors);
         let mut methods = Vec::new();
-        for entry in &mut item.items {
+        for (entry, next_code) in item.items.iter_mut().zip(1..) {
             match entry {
                 TraitItem::Fn(function) => {
-                    let next_code = u32::try_from(methods.len()).unwrap_or(u32::MAX) + 1;
-                    errors
-                        .take(Method::new(function, next_code))
-                        .map(|method| methods.push(method));
+                    methods.extend(errors.take(Method::new(function, next_code)));
                 }
-                other => errors.add(other.span(), "an interface has methods only"),
+                other => errors.add(other, "an interface has methods only"),
             }
         }
         check_codes(&methods, &mut errors);
         if methods.len() > MAX_METHODS {
-            errors.add(
-                item.ident.span(),
-                format!("more than {MAX_METHODS} methods"),
-            );
+            errors.add(&item.ident, format!("more than {MAX_METHODS} methods"));
         }
         let descriptor = errors.take(options.descriptor(&item.ident));
         let (proxy, stub) = (
@@ -68,18 +64,18 @@ impl Interface {
 fn check_trait(item: &ItemTrait, errors: &mut Errors) {
     if !item.generics.params.is_empty() {
         errors.add(
-            item.generics.span(),
+            &item.generics,
             "an interface cannot be generic: both ends must know every type",
         );
     }
     if let Some(clause) = &item.generics.where_clause {
-        errors.add(clause.span(), "an interface cannot have a where clause");
+        errors.add(clause, "an interface cannot have a where clause");
     }
     if let Some(token) = &item.unsafety {
-        errors.add(token.span(), "an interface cannot be unsafe");
+        errors.add(token, "an interface cannot be unsafe");
     }
     if let Some(token) = &item.auto_token {
-        errors.add(token.span(), "an interface cannot be an auto trait");
+        errors.add(token, "an interface cannot be an auto trait");
     }
 }
 
@@ -93,7 +89,7 @@ fn check_codes(methods: &[Method], errors: &mut Errors) {
                 "code {} is that of `{}` already",
                 method.code, earlier.ident
             );
-            errors.add(method.code_span, message);
+            errors.at(method.code_span, message);
         }
     }
 }
@@ -103,7 +99,12 @@ fn check_codes(methods: &[Method], errors: &mut Errors) {
 pub(crate) struct Errors(Option<syn::Error>);
 
 impl Errors {
-    pub(crate) fn add(&mut self, span: Span, message: impl std::fmt::Display) {
+    /// All of `what` is underlined.
+    pub(crate) fn add(&mut self, what: impl ToTokens, message: impl Display) {
+        self.push(syn::Error::new_spanned(what, message));
+    }
+
+    pub(crate) fn at(&mut self, span: Span, message: impl Display) {
         self.push(syn::Error::new(span, message));
     }
 

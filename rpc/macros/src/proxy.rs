@@ -5,8 +5,8 @@ use quote::{quote, quote_spanned};
 use syn::spanned::Spanned;
 
 use crate::{
-    allow,
-    parse::{Argument, Interface, Method, Output, Owned},
+    allow, fingerprint,
+    parse::{Argument, Interface, Method, Output},
 };
 
 /// The proxy's type and what it can do. `rt` is where our names are.
@@ -28,7 +28,7 @@ pub(crate) fn expand(interface: &Interface, rt: &TokenStream) -> TokenStream {
     let constants = methods.iter().map(|method| constant(interface, method));
     let basics = basics(interface, rt);
     let traits = traits(interface, rt);
-    let fingerprint = fingerprint(interface, rt);
+    let fingerprint = fingerprint::expand(interface, rt);
     quote! {
         #[doc = #doc]
         #allow
@@ -94,12 +94,12 @@ fn call(interface: &Interface, method: &Method, rt: &TokenStream) -> TokenStream
         |Argument {
              ident, ty, lent, ..
          }| {
-            let value = if *lent {
-                quote!(#ident)
+            // What is wrong with a type is said where the type is.
+            if *lent {
+                quote_spanned!(ty.span()=> .arg(#ident))
             } else {
-                quote!(&#ident)
-            };
-            quote_spanned!(ty.span()=> .arg(#value))
+                quote_spanned!(ty.span()=> .arg(&#ident))
+            }
         },
     );
     let way = if method.one_way {
@@ -135,12 +135,14 @@ fn answer(one_way: bool, output: &Output, rt: &TokenStream) -> (TokenStream, Tok
             quote!(::core::result::Result<#ty, #rt::CallError>),
             quote_spanned!(ty.span()=> request.call::<#ty>().await.map_err(#rt::CallError::Send)),
         ),
-        Output::Result(value, error) => (
-            quote!(::core::result::Result<#value, #rt::CallError<#error>>),
-            quote! {
-                request.call::<::core::result::Result<#value, #error>>().await?.map_err(#rt::CallError::App)
-            },
-        ),
+        Output::Result(types) => {
+            let [value, error] = &**types;
+            let result = quote!(::core::result::Result<#value, #error>);
+            (
+                quote!(::core::result::Result<#value, #rt::CallError<#error>>),
+                quote!(request.call::<#result>().await?.map_err(#rt::CallError::App)),
+            )
+        }
         Output::Alias(ty) => (
             quote_spanned! {ty.span()=>
                 ::core::result::Result<
@@ -185,67 +187,6 @@ fn basics(interface: &Interface, rt: &TokenStream) -> TokenStream {
         #[must_use]
         #vis fn wait(&self, wait: ::core::time::Duration) -> Self {
             self.with_option(self.option.wait(wait))
-        }
-    }
-}
-
-/// `impl Proxy`: descriptor and fingerprint.
-fn fingerprint(interface: &Interface, rt: &TokenStream) -> TokenStream {
-    let Interface {
-        proxy,
-        methods,
-        descriptor,
-        ..
-    } = interface;
-    let allow = allow();
-    let count = methods.len();
-    let hashes = methods.iter().map(|method| {
-        let Method {
-            cfgs,
-            name,
-            args,
-            output,
-            ..
-        } = method;
-        let constant = method.constant();
-        let args = args.iter().map(|arg| {
-            let owned = arg.owned.tokens(rt);
-            quote_spanned!(arg.ty.span()=> <#owned as #rt::Parcelable>::type_name())
-        });
-        let result = match output {
-            Output::Plain(ty) | Output::Alias(ty) => quote!(#ty),
-            Output::Result(value, error) => quote!(::core::result::Result<#value, #error>),
-        };
-        let span = match output {
-            Output::Plain(ty) | Output::Alias(ty) => ty.span(),
-            Output::Result(value, _) => value.span(),
-        };
-        let result = quote_spanned!(span=> <#result as #rt::Parcelable>::type_name());
-        quote! {
-            #(#cfgs)*
-            methods.push(#rt::MethodHash {
-                code: #proxy::#constant,
-                hash: #rt::method_hash(#name, &[#(#args),*], &#result),
-            });
-        }
-    });
-    quote! {
-        #allow
-        impl #rt::Proxy for #proxy {
-            const DESCRIPTOR: &'static str = #descriptor;
-
-            fn interface() -> &'static #rt::Interface {
-                static INTERFACE: #rt::LazyLock<#rt::Interface> = #rt::LazyLock::new(|| {
-                    let mut methods = #rt::Vec::with_capacity(#count);
-                    #(#hashes)*
-                    #rt::Interface::new(#descriptor, methods)
-                });
-                &INTERFACE
-            }
-
-            fn as_object(&self) -> &#rt::RemoteObject {
-                &self.object
-            }
         }
     }
 }
@@ -303,17 +244,6 @@ fn traits(interface: &Interface, rt: &TokenStream) -> TokenStream {
             fn type_name() -> #rt::Cow<'static, str> {
                 #rt::Cow::Borrowed(#type_name)
             }
-        }
-    }
-}
-
-impl Owned {
-    pub(crate) fn tokens(&self, rt: &TokenStream) -> TokenStream {
-        match self {
-            Self::String => quote!(#rt::String),
-            Self::Bytes => quote!(#rt::Bytes),
-            Self::Vec(item) => quote!(#rt::Vec<#item>),
-            Self::Same(ty) => quote!(#ty),
         }
     }
 }

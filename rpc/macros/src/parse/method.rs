@@ -60,7 +60,8 @@ pub(crate) enum Owned {
 /// What comes back.
 pub(crate) enum Output {
     Plain(Type),
-    Result(Type, Type),
+    /// Value and error.
+    Result(Box<[Type; 2]>),
     /// A `Result` of another module, whose arguments the compiler knows.
     Alias(Type),
 }
@@ -75,19 +76,16 @@ impl Method {
         let (takes_caller, args) = arguments(sig, &mut errors);
         let output = types::result(&sig.output, &mut errors);
         if ours.one_way.is_some() && !is_unit(&sig.output) {
-            errors.add(
-                sig.output.span(),
-                "nothing comes back from a one-way method",
-            );
+            errors.add(&sig.output, "nothing comes back from a one-way method");
         }
         if let (Some(span), Some(_)) = (ours.idempotent, ours.one_way) {
-            errors.add(
+            errors.at(
                 span,
                 "a one-way call is never repeated: its loss is not noticed",
             );
         }
         errors.finish()?;
-        let (code, code_span) = ours.code.unwrap_or((next_code, sig.ident.span()));
+        let (code, code_span) = ours.code.unwrap_or_else(|| (next_code, sig.ident.span()));
         let carry = |names: &[&str]| -> Vec<Attribute> {
             let named = |attr: &&Attribute| names.iter().any(|name| attr.path().is_ident(name));
             function.attrs.iter().filter(named).cloned().collect()
@@ -136,29 +134,29 @@ pub(crate) fn desugar(function: &mut TraitItemFn) {
 fn check_signature(sig: &Signature, errors: &mut Errors) {
     if !sig.generics.params.is_empty() {
         errors.add(
-            sig.generics.span(),
+            &sig.generics,
             "a remote method cannot be generic: both ends must know every type",
         );
     }
     if let Some(clause) = &sig.generics.where_clause {
-        errors.add(clause.span(), "a remote method cannot have a where clause");
+        errors.add(clause, "a remote method cannot have a where clause");
     }
     if let Some(token) = &sig.constness {
-        errors.add(token.span(), "a remote method cannot be const");
+        errors.add(token, "a remote method cannot be const");
     }
     if let Some(token) = &sig.unsafety {
-        errors.add(token.span(), "a remote method cannot be unsafe");
+        errors.add(token, "a remote method cannot be unsafe");
     }
     if let Some(abi) = &sig.abi {
-        errors.add(abi.span(), "a remote method has no ABI");
+        errors.add(abi, "a remote method has no ABI");
     }
     if let Some(dots) = &sig.variadic {
-        errors.add(dots.span(), "a remote method cannot be variadic");
+        errors.add(dots, "a remote method cannot be variadic");
     }
     let name = sig.ident.unraw().to_string();
     if RESERVED.contains(&&*name) {
         errors.add(
-            sig.ident.span(),
+            &sig.ident,
             format!("every proxy has a `{name}` of its own: choose another name"),
         );
     }
@@ -172,13 +170,13 @@ fn arguments(sig: &Signature, errors: &mut Errors) -> (bool, Vec<Argument>) {
             let lent = matches!(&receiver.reference, Some((_, None)));
             if !(plain && lent) {
                 errors.add(
-                    receiver.span(),
+                    receiver,
                     "a remote method takes `&self`: many callers share the service",
                 );
             }
         }
-        Some(other) => errors.add(other.span(), "a remote method takes `&self` first"),
-        None => errors.add(sig.paren_token.span.join(), "a remote method takes `&self`"),
+        Some(other) => errors.add(other, "a remote method takes `&self` first"),
+        None => errors.add(&sig.ident, "a remote method takes `&self`"),
     }
     let mut takes_caller = false;
     let mut args = Vec::new();
@@ -187,21 +185,18 @@ fn arguments(sig: &Signature, errors: &mut Errors) -> (bool, Vec<Argument>) {
             continue;
         };
         if let Some(attr) = attrs.first() {
-            errors.add(attr.span(), "attributes on arguments have no meaning here");
+            errors.add(attr, "attributes on arguments have no meaning here");
         }
         if types::is_caller(ty) {
             if index == 0 {
                 takes_caller = true;
             } else {
-                errors.add(ty.span(), "the caller comes right after `&self`");
+                errors.add(ty, "the caller comes right after `&self`");
             }
             continue;
         }
         let Some(ident) = plain_name(pat) else {
-            errors.add(
-                pat.span(),
-                "an argument of a remote method has a plain name",
-            );
+            errors.add(pat, "an argument of a remote method has a plain name");
             continue;
         };
         let (lent, owned) = types::argument(ty, errors);

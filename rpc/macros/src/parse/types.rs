@@ -2,7 +2,6 @@
 
 use syn::{
     GenericArgument, PathArguments, ReturnType, Type, TypeReference,
-    spanned::Spanned,
     visit::{self, Visit},
 };
 
@@ -29,11 +28,11 @@ pub(super) fn argument(ty: &Type, errors: &mut Errors) -> (bool, Owned) {
     };
     if let Some(token) = &reference.mutability {
         let message = "what the callee changes stays with the callee: take the argument by value";
-        errors.add(token.span(), message);
+        errors.add(token, message);
     }
     if let Some(lifetime) = &reference.lifetime {
         errors.add(
-            lifetime.span(),
+            lifetime,
             "an argument is lent for the call only: no named lifetimes",
         );
     }
@@ -70,7 +69,7 @@ pub(super) fn result(ty: &ReturnType, errors: &mut Errors) -> Output {
         }));
     }
     match <[Type; 2]>::try_from(types) {
-        Ok([value, error]) => Output::Result(value, error),
+        Ok(types) => Output::Result(Box::new(types)),
         Err(_) => Output::Alias((**ty).clone()),
     }
 }
@@ -110,14 +109,12 @@ impl Visit<'_> for Checker<'_> {
             }
             _ => return visit::visit_type(self, ty),
         };
-        self.errors.add(ty.span(), message);
+        self.errors.add(ty, message);
     }
 
     fn visit_lifetime(&mut self, lifetime: &syn::Lifetime) {
-        self.errors.add(
-            lifetime.span(),
-            "what is sent cannot borrow: use an owned type",
-        );
+        self.errors
+            .add(lifetime, "what is sent cannot borrow: use an owned type");
     }
 }
 
