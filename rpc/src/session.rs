@@ -28,7 +28,7 @@ use std::{collections::VecDeque, time::Instant};
 use bytes::BytesMut;
 use proto::{
     BootId, CallId, Handle, ObjectId,
-    frame::Frame,
+    frame::{Frame, Release},
     message::{Control, DeathReason, GoAway, Obituary, PeerLimits},
 };
 
@@ -40,6 +40,9 @@ use export_table::ExportTable;
 use import_table::{Dropped, ImportTable};
 use lanes::{Credit, Lane};
 use serving_table::ServingTable;
+
+/// The longest text for people in a control message, in characters.
+const MAX_TEXT: usize = 256;
 
 /// Where the peer is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -90,6 +93,8 @@ pub struct Session {
     serving: ServingTable,
     links: DeathLinks,
     bulk: Bulk,
+    /// Replies that the link has not taken.
+    unsent_replies: u32,
     forged_replies: u32,
     peer_leaving: bool,
     leaving: bool,
@@ -147,6 +152,7 @@ impl Session {
             serving: ServingTable::default(),
             links: DeathLinks::default(),
             bulk: Bulk::default(),
+            unsent_replies: 0,
             forged_replies: 0,
             peer_leaving: false,
             leaving: false,
@@ -251,12 +257,17 @@ impl Session {
         if let Some(Dropped {
             handle,
             received,
+            homes,
             key,
         }) = self.imports.drop_hold(key)
         {
             self.links.take(key);
             if received > 0 {
-                self.send_release(handle, received);
+                self.send_release(Release {
+                    handle,
+                    count: received,
+                    homes,
+                });
             }
         }
     }
@@ -276,10 +287,8 @@ impl Session {
     pub fn go_away(&mut self, code: u32, text: &str) {
         if !self.leaving {
             self.leaving = true;
-            self.send_control(Control::GoAway(GoAway {
-                code,
-                text: text.into(),
-            }));
+            let text = text.chars().take(MAX_TEXT).collect();
+            self.send_control(Control::GoAway(GoAway { code, text }));
         }
     }
 
@@ -299,6 +308,9 @@ impl Session {
                 Pending::Reply { objects, .. } => self.undeliver(objects),
             }
         }
+        for export in self.exports.clear() {
+            self.drop_export(export);
+        }
         let events = &mut self.events;
         self.calls
             .close(|id| events.push_back(Event::CallEnded(id)));
@@ -306,15 +318,13 @@ impl Session {
             let links = self.links.take(key);
             self.events.push_back(Event::Died { key, reason, links });
         }
-        for export in self.exports.clear() {
-            self.drop_export(export);
-        }
         for lane in 1..self.lanes.len() as u16 {
             self.events.push_back(Event::Credit { lane });
         }
         for lane in &mut self.lanes {
             *lane = Lane::default();
         }
+        self.unsent_replies = 0;
         self.dirty = 0;
     }
 
@@ -343,7 +353,7 @@ impl Session {
     /// Swaps what waits on a lane with `into`, which should be empty; leaves `into` empty when nothing waits.
     pub fn poll_transmit(&mut self, lane: u16, into: &mut BytesMut) {
         if let Some(lane) = self.lanes.get_mut(usize::from(lane)) {
-            lane.take(into);
+            self.unsent_replies -= lane.take(into);
         }
     }
 

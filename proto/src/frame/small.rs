@@ -42,6 +42,9 @@ pub struct Release {
     pub handle: Handle,
     /// How many grants.
     pub count: u32,
+    /// How many times the sender has put the object into a parcel for its owner since it last released it. Those
+    /// parcels may be slower than this frame; the owner keeps the object until it has seen that many.
+    pub homes: u32,
 }
 
 impl Release {
@@ -50,8 +53,9 @@ impl Release {
         head(&mut f)?;
         let count = f.u32()?;
         let handle = Handle::from_raw(f.u64()?);
+        let homes = f.u32()?;
         f.end()?;
-        Ok(Self { handle, count })
+        Ok(Self { handle, count, homes })
     }
 
     pub(super) fn encode(&self, out: &mut BytesMut) {
@@ -59,6 +63,7 @@ impl Release {
             out.put_u32_le(RELEASE.into());
             out.put_u32_le(self.count);
             out.put_u64_le(self.handle.raw());
+            out.put_u32_le(self.homes);
         });
     }
 }
@@ -72,13 +77,13 @@ pub struct MethodHash {
     pub hash: u64,
 }
 
-/// What interface the calls speak that name this binding. Sent once, before the first of them, on their lane; the
-/// check costs no round trip and nothing per call.
+/// What interface the calls speak that name this binding, from here on. Sent once, before the first of them, on their
+/// lane; the check costs no round trip and nothing per call.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Bind {
     /// The object.
     pub handle: Handle,
-    /// The caller's number for it, from 1.
+    /// The caller's number for it: 1 to [`MAX_BINDINGS`](Self::MAX_BINDINGS). One that was used before means this now.
     pub binding: u16,
     /// The interface descriptor.
     pub descriptor: Bytes,
@@ -88,6 +93,8 @@ pub struct Bind {
 
 impl Bind {
     const METHOD_LEN: usize = 12;
+    /// The highest number of a binding.
+    pub const MAX_BINDINGS: u16 = 16;
     /// The longest descriptor that can be bound, in bytes.
     pub const MAX_DESCRIPTOR: usize = 1024;
     /// The most methods that can be bound.

@@ -1,19 +1,29 @@
 //! Joins headers, which come on lanes, with bodies, which come on streams of their own, in either order.
 
 use std::{
-    collections::{HashMap, HashSet, VecDeque},
+    collections::{HashMap, HashSet, VecDeque, hash_map::Entry},
     time::{Duration, Instant},
 };
 
 use bytes::Bytes;
-use proto::{CallId, frame::BulkPart};
+use proto::{
+    CallId,
+    frame::{BulkPart, Status},
+};
 
-use super::event::{Delivered, Incoming, OutgoingBulk};
+use super::{
+    event::{Delivered, Incoming, OutgoingBulk},
+    fault::PeerFault,
+};
+use crate::limits;
 
 /// How long a body may be here without its header.
 const ORPHAN_TIME: Duration = Duration::from_secs(5);
-/// How many bodies may be here without their headers, and how many refused ones are remembered.
-const MAX_ORPHANS: usize = 64;
+/// How many streams may wait to be opened.
+const MAX_OUTGOING: usize = 1024;
+/// How many bodies without headers, or headers without use for their bodies, are remembered. A peer that keeps to the
+/// bounds of calls in flight and of waiting streams cannot get here.
+const MAX_UNMATCHED: usize = 8192;
 
 /// A header whose body is still on its way.
 #[derive(Debug)]
@@ -35,62 +45,145 @@ impl Pending {
     }
 }
 
+/// What came before its header.
+#[derive(Debug)]
+enum Early {
+    /// A whole body, and when it is given up.
+    Body(Bytes, Instant),
+    /// A body that was reset, given up or had no room.
+    Lost(Status),
+}
+
+/// A header and what became of its body.
+#[derive(Debug)]
+pub(super) enum Met {
+    Whole(Pending, Bytes),
+    Lost(Pending, Status),
+}
+
 #[derive(Debug, Default)]
 pub(super) struct Bulk {
     pending: HashMap<u64, Pending>,
-    /// Whole bodies whose headers have not come, and when they are given up.
-    orphans: HashMap<u64, (Bytes, Instant)>,
+    early: HashMap<u64, Early>,
+    /// Bytes of the bodies in `early`.
+    early_bytes: usize,
     /// Bodies nobody wants: their headers were refused.
     unwanted: HashSet<u64>,
-    outgoing: VecDeque<OutgoingBulk>,
+    outgoing: VecDeque<(OutgoingBulk, Of)>,
+    /// How many of `outgoing` belong to replies.
+    replies: u32,
     open: u32,
     last_id: u64,
 }
 
+/// What a bulk stream of ours belongs to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Of {
+    Request,
+    Reply,
+}
+
 impl Bulk {
-    /// A header has come. Returns it with its body if that is here already.
-    pub(super) fn header(&mut self, pending: Pending) -> Option<(Pending, Bytes)> {
-        let id = pending.part().id;
-        match self.orphans.remove(&id) {
-            Some((body, _)) => Some((pending, body)),
+    /// A header has come. Returns it when its body, or the news that there is none, was here before.
+    pub(super) fn header(&mut self, pending: Pending) -> Result<Option<Met>, PeerFault> {
+        let part = pending.part();
+        match self.early.remove(&part.id) {
+            Some(Early::Body(body, _)) => {
+                self.early_bytes -= body.len();
+                if !fits(part, &body) {
+                    // Kept for the end of the session, which gives back what it carries.
+                    self.pending.insert(part.id, pending);
+                    return Err(PeerFault::InvalidBulk);
+                }
+                Ok(Some(Met::Whole(pending, body)))
+            }
+            Some(Early::Lost(status)) => Ok(Some(Met::Lost(pending, status))),
             None => {
-                self.pending.insert(id, pending);
-                None
+                self.pending.insert(part.id, pending);
+                Ok(None)
             }
         }
     }
 
     /// A body has come. Returns its header if that is here already.
-    pub(super) fn body(&mut self, now: Instant, id: u64, body: &Bytes) -> Option<Pending> {
+    pub(super) fn body(
+        &mut self,
+        now: Instant,
+        id: u64,
+        body: &Bytes,
+    ) -> Result<Option<Pending>, PeerFault> {
+        if self.unwanted.remove(&id) {
+            return Ok(None);
+        }
+        match self.pending.entry(id) {
+            Entry::Occupied(pending) if fits(pending.get().part(), body) => {
+                Ok(Some(pending.remove()))
+            }
+            Entry::Occupied(_) => Err(PeerFault::InvalidBulk),
+            Entry::Vacant(_) if self.early.contains_key(&id) => Err(PeerFault::InvalidBulk),
+            Entry::Vacant(_) if self.early_bytes + body.len() > limits::BULK_MEMORY_PER_PEER => {
+                self.lose(id, Status::Busy);
+                Ok(None)
+            }
+            Entry::Vacant(_) => {
+                if self.early.len() < MAX_UNMATCHED {
+                    self.early_bytes += body.len();
+                    self.early
+                        .insert(id, Early::Body(body.clone(), now + ORPHAN_TIME));
+                }
+                Ok(None)
+            }
+        }
+    }
+
+    /// A body will never come. Returns its header, if that is here already.
+    pub(super) fn reset(&mut self, id: u64, status: Status) -> Option<Pending> {
         if self.unwanted.remove(&id) {
             return None;
         }
         let pending = self.pending.remove(&id);
-        if pending.is_none() && self.orphans.len() < MAX_ORPHANS {
-            self.orphans.insert(id, (body.clone(), now + ORPHAN_TIME));
+        if pending.is_none() && !self.early.contains_key(&id) {
+            self.lose(id, status);
         }
         pending
     }
 
-    /// A body will never come.
-    pub(super) fn reset(&mut self, id: u64) -> Option<Pending> {
-        self.unwanted.remove(&id);
-        self.pending.remove(&id)
+    /// Remembers what to tell the header of a body that will not come.
+    fn lose(&mut self, id: u64, status: Status) {
+        if self.early.len() < MAX_UNMATCHED {
+            self.early.insert(id, Early::Lost(status));
+        }
     }
 
     /// The header of this body was refused.
     pub(super) fn refuse(&mut self, id: u64) {
-        if self.orphans.remove(&id).is_none() && self.unwanted.len() < MAX_ORPHANS {
-            self.unwanted.insert(id);
+        match self.early.remove(&id) {
+            Some(Early::Body(body, _)) => self.early_bytes -= body.len(),
+            Some(Early::Lost(_)) => {}
+            None if self.unwanted.len() < MAX_UNMATCHED => {
+                self.unwanted.insert(id);
+            }
+            None => {}
         }
     }
 
-    pub(super) fn is_pending(&self, id: u64) -> bool {
-        self.pending.contains_key(&id)
+    /// Whether a header has named this stream already.
+    pub(super) fn is_named(&self, id: u64) -> bool {
+        self.pending.contains_key(&id) || self.unwanted.contains(&id)
+    }
+
+    /// Whether no more streams may wait to be opened.
+    pub(super) fn is_full(&self) -> bool {
+        self.outgoing.len() >= MAX_OUTGOING
+    }
+
+    /// How many replies wait for a stream.
+    pub(super) fn waiting_replies(&self) -> u32 {
+        self.replies
     }
 
     /// A number for a stream of ours.
-    pub(super) fn send(&mut self, body: Bytes, raw: Bytes) -> BulkPart {
+    pub(super) fn send(&mut self, body: Bytes, raw: Bytes, of: Of) -> BulkPart {
         self.last_id += 1;
         let id = self.last_id;
         // Both are far below 4 GiB: the transport limit and the limit of raw data were checked.
@@ -99,16 +192,19 @@ impl Bulk {
             body_len: body.len() as u32,
             raw_len: raw.len() as u32,
         };
-        self.outgoing.push_back(OutgoingBulk { id, body, raw });
+        self.replies += u32::from(of == Of::Reply);
+        self.outgoing
+            .push_back((OutgoingBulk { id, body, raw }, of));
         part
     }
 
     /// The next stream to open, if one more may be open.
     pub(super) fn next(&mut self, limit: u32) -> Option<OutgoingBulk> {
-        if self.open >= limit {
+        if self.open >= limit.max(1) {
             return None;
         }
-        let next = self.outgoing.pop_front()?;
+        let (next, of) = self.outgoing.pop_front()?;
+        self.replies -= u32::from(of == Of::Reply);
         self.open += 1;
         Some(next)
     }
@@ -122,23 +218,39 @@ impl Bulk {
     }
 
     pub(super) fn earliest(&self) -> Option<Instant> {
-        self.orphans.values().map(|(_, deadline)| *deadline).min()
+        let deadline = |early: &Early| match early {
+            Early::Body(_, deadline) => Some(*deadline),
+            Early::Lost(_) => None,
+        };
+        self.early.values().filter_map(deadline).min()
     }
 
+    /// Gives bodies up that nobody has asked for in time.
     pub(super) fn expire(&mut self, now: Instant) {
-        self.orphans.retain(|_, (_, deadline)| *deadline > now);
+        for early in self.early.values_mut() {
+            match early {
+                Early::Body(body, deadline) if *deadline <= now => {
+                    self.early_bytes -= body.len();
+                    *early = Early::Lost(Status::Expired);
+                }
+                Early::Body(..) | Early::Lost(_) => {}
+            }
+        }
     }
 
     /// The session is over.
     pub(super) fn clear(&mut self) -> Vec<Pending> {
-        self.orphans.clear();
-        self.unwanted.clear();
-        self.outgoing.clear();
-        self.pending.drain().map(|(_, pending)| pending).collect()
+        let pending = std::mem::take(&mut self.pending);
+        *self = Self::default();
+        pending.into_values().collect()
     }
 
     /// How many headers and bodies wait for their other half.
     pub(super) fn len(&self) -> usize {
-        self.pending.len() + self.orphans.len()
+        self.pending.len() + self.early.len() + self.unwanted.len()
     }
+}
+
+fn fits(part: BulkPart, stream: &Bytes) -> bool {
+    stream.len() as u64 == u64::from(part.body_len) + u64::from(part.raw_len)
 }

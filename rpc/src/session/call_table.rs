@@ -44,10 +44,8 @@ enum State {
 pub(super) enum Completed {
     /// Somebody waits for the outcome.
     Told,
-    /// The reply came too late; what it carries is to be given back.
+    /// Nobody waits any more; what it carries is to be given back.
     Late(Outcome),
-    /// No such call is open.
-    Unknown,
 }
 
 impl CallTable {
@@ -91,7 +89,7 @@ impl CallTable {
     /// The terminal frame of `id` has come.
     pub(super) fn complete(&mut self, id: CallId, outcome: Outcome) -> Completed {
         let Some(slot) = self.get_mut(id) else {
-            return Completed::Unknown;
+            return Completed::Late(outcome);
         };
         match std::mem::replace(&mut slot.state, State::Free) {
             State::Waiting => {
@@ -111,7 +109,7 @@ impl CallTable {
             }
             other @ (State::Free | State::Ended(_)) => {
                 slot.state = other;
-                Completed::Unknown
+                Completed::Late(outcome)
             }
         }
     }

@@ -5,7 +5,7 @@ use std::time::Instant;
 use bytes::Bytes;
 use proto::{
     CallId, Handle, ObjectId,
-    frame::{Extensions, ObjectKind, Status},
+    frame::{Extensions, MAX_INLINE_BODY, ObjectKind, Status},
     message::DeathReason,
 };
 
@@ -80,6 +80,11 @@ impl Body<'_> {
     /// Bytes of the body, without raw data.
     pub fn len(&self) -> usize {
         self.parts[0].len() + self.parts[1].len()
+    }
+
+    /// Whether some of it travels beside the lane.
+    pub(super) fn is_bulk(&self) -> bool {
+        self.len() > MAX_INLINE_BODY || self.raw.is_some_and(|raw| !raw.is_empty())
     }
 
     /// Bytes of body and raw data together.

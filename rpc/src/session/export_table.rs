@@ -2,15 +2,13 @@
 
 use std::collections::{HashMap, VecDeque};
 
-use proto::{Handle, message::DeathReason};
+use proto::{Handle, frame::Bind, message::DeathReason};
 
 use super::{event::Incoming, fault::PeerFault};
 use crate::remote::{LocalObject, LocalObjectKey};
 
 /// How many wrong tags a peer may send before it is taken for one that guesses.
 const WRONG_TAGS: u32 = 3;
-/// How many interfaces may be bound on one object.
-const MAX_BINDINGS: usize = 16;
 
 /// A stub and what this peer was granted of it.
 #[derive(Debug)]
@@ -22,6 +20,8 @@ pub(super) struct Export {
     /// Grants ever sent, for an obituary.
     pub(super) granted: u64,
     pub(super) dead: Option<DeathReason>,
+    /// How often it came home, as far as no release has said that it knows.
+    pub(super) homes: u64,
     bindings: Vec<Binding>,
     /// What may not be acted on before what came earlier.
     pub(super) held: VecDeque<Held>,
@@ -36,8 +36,8 @@ pub(super) enum Held {
     OneWay(Box<Incoming>),
     /// A call whose body is still on a bulk stream.
     AwaitsBulk(u64),
-    /// Grants given back.
-    Release(u32),
+    /// Grants given back, after this many of it home.
+    Release { homes: u64 },
 }
 
 /// What a caller said it speaks, judged once.
@@ -111,6 +111,7 @@ impl ExportTable {
             outstanding: 0,
             granted: 0,
             dead: None,
+            homes: 0,
             bindings: Vec::new(),
             held: VecDeque::new(),
             one_way_running: false,
@@ -155,28 +156,14 @@ impl ExportTable {
         (export.tag == handle.tag()).then_some(export)
     }
 
-    /// Takes grants back; the export is returned when the last one is.
-    pub(super) fn release(
-        &mut self,
-        handle: Handle,
-        count: u32,
-    ) -> Result<Option<Export>, PeerFault> {
-        let Some(export) = self.find_mut(handle) else {
-            return Ok(None);
-        };
-        let left = export
-            .outstanding
-            .checked_sub(count.into())
-            .ok_or(PeerFault::OverRelease)?;
-        if handle == Handle::SAMGR {
-            return Ok(None);
-        }
-        export.outstanding = left;
-        Ok(if left == 0 {
+    /// Takes out an export of which nothing is granted any more. The peer's way in stays.
+    pub(super) fn remove_unused(&mut self, handle: Handle) -> Option<Export> {
+        let unused = self.find_mut(handle)?.outstanding == 0;
+        if unused {
             self.remove(handle.index())
         } else {
             None
-        })
+        }
     }
 
     fn remove(&mut self, index: u32) -> Option<Export> {
@@ -237,15 +224,24 @@ pub(super) enum Spoken {
 }
 
 impl Export {
-    /// Remembers what interface the caller speaks under `number`.
-    pub(super) fn bind(&mut self, bind: &proto::frame::Bind) -> Result<(), PeerFault> {
-        let known = self
-            .bindings
-            .iter()
-            .any(|binding| binding.number == bind.binding);
-        if known || self.bindings.len() >= MAX_BINDINGS {
+    /// Counts grants that come back.
+    pub(super) fn give_back(&mut self, handle: Handle, count: u32) -> Result<(), PeerFault> {
+        let left = self.outstanding.checked_sub(count.into());
+        let left = left.ok_or(PeerFault::OverRelease)?;
+        if handle != Handle::SAMGR {
+            self.outstanding = left;
+        }
+        Ok(())
+    }
+
+    /// Remembers what interface the caller speaks under a number, from here on.
+    pub(super) fn bind(&mut self, bind: &Bind) -> Result<(), PeerFault> {
+        if bind.binding > Bind::MAX_BINDINGS {
             return Err(PeerFault::InvalidBinding);
         }
+        // An importer that let go of the object and was granted it anew knows nothing of what it said before.
+        self.bindings
+            .retain(|binding| binding.number != bind.binding);
         let methods = self.object.methods();
         let descriptor_differs =
             !methods.is_empty() && self.object.descriptor().as_bytes() != &bind.descriptor[..];

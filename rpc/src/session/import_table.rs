@@ -4,7 +4,7 @@ use std::collections::HashMap;
 
 use proto::{
     Handle, ObjectId,
-    frame::ObjectKind,
+    frame::{Bind, ObjectKind},
     message::{DeathReason, Obituary},
 };
 
@@ -21,10 +21,12 @@ pub(super) struct Import {
     object: ObjectId,
     /// Grants received and not given back: what a release gives back.
     received: u32,
+    /// How often we sent it home: its owner is to have all of them before it takes our release for the last word.
+    homes: u32,
     /// How many of ours use it.
     holds: u32,
     pub(super) dead: Option<DeathReason>,
-    bindings: Vec<&'static Interface>,
+    bindings: Vec<(u16, &'static Interface)>,
 }
 
 /// What the last hold leaves behind.
@@ -32,6 +34,7 @@ pub(super) struct Import {
 pub(super) struct Dropped {
     pub(super) handle: Handle,
     pub(super) received: u32,
+    pub(super) homes: u32,
     pub(super) key: ImportKey,
 }
 
@@ -66,7 +69,7 @@ impl ImportTable {
             None => self.insert(handle, kind, object),
         };
         let import = self.slot_mut(index);
-        import.received += 1;
+        import.received = import.received.saturating_add(1);
         import.holds += 1;
         Delivered::Import {
             key: ImportKey(index),
@@ -95,6 +98,7 @@ impl ImportTable {
             kind,
             object,
             received: 0,
+            homes: 0,
             holds: 0,
             dead: self.obituaries.get(&handle).copied(),
             bindings: Vec::new(),
@@ -116,14 +120,29 @@ impl ImportTable {
         let import = self.slots[key.0 as usize].take()?;
         self.by_handle.remove(&import.handle);
         self.free.push(key.0);
+        let Import {
+            handle,
+            received,
+            homes,
+            ..
+        } = import;
         Some(Dropped {
-            handle: import.handle,
-            received: import.received,
+            handle,
+            received,
+            homes,
             key,
         })
     }
 
-    /// The number of `interface` on this object, and whether the peer has to be told of it first.
+    /// The object goes home in a parcel: how its owner calls it.
+    pub(super) fn send_home(&mut self, key: ImportKey) -> Option<Handle> {
+        let import = self.slots.get_mut(key.0 as usize)?.as_mut()?;
+        import.homes = import.homes.saturating_add(1);
+        Some(import.handle)
+    }
+
+    /// The number of `interface` on this object, and whether the peer has to be told of it first. When all numbers are
+    /// taken they are given anew, the oldest first.
     pub(super) fn bind(
         &mut self,
         key: ImportKey,
@@ -133,12 +152,16 @@ impl ImportTable {
         let known = import
             .bindings
             .iter()
-            .position(|bound| std::ptr::eq(*bound, interface));
-        let (index, new) = known.map_or((import.bindings.len(), true), |index| (index, false));
-        if new {
-            import.bindings.push(interface);
+            .find(|(_, bound)| std::ptr::eq(*bound, interface));
+        if let Some((number, _)) = known {
+            return Some((*number, false));
         }
-        Some((index as u16 + 1, new))
+        let number = match import.bindings.len() as u16 {
+            Bind::MAX_BINDINGS => import.bindings.remove(0).0,
+            taken => taken + 1,
+        };
+        import.bindings.push((number, interface));
+        Some((number, true))
     }
 
     /// Keeps an obituary, and returns the import it is about.

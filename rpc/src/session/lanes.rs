@@ -18,7 +18,11 @@ pub(super) struct Lane {
     acked: Ack,
     arrived: Tally,
     ended: Ack,
+    /// What of `ended` the peer may know.
+    told: Ack,
     ack_due: bool,
+    /// Replies in `out`.
+    pub(super) replies: u32,
 }
 
 #[derive(Clone, Copy, Debug, Default)]
@@ -63,10 +67,11 @@ impl Lane {
         refused
     }
 
-    /// A one-way call has arrived; `false` if the peer had no credit for it.
+    /// A one-way call has arrived; `false` if the peer had no credit for it. Only what was acknowledged gives credit
+    /// back: a peer that does not read cannot make us work.
     pub(super) fn one_way_arrived(&mut self, credit: Credit, bytes: u64) -> bool {
-        let calls = self.arrived.calls - self.ended.calls;
-        let under_way = self.arrived.bytes - self.ended.bytes;
+        let calls = self.arrived.calls - self.told.calls;
+        let under_way = self.arrived.bytes - self.told.bytes;
         self.arrived.calls += 1;
         self.arrived.bytes += bytes;
         calls < credit.calls && (calls == 0 || under_way + bytes <= credit.bytes)
@@ -80,9 +85,11 @@ impl Lane {
         self.ack_due = true;
     }
 
-    /// Takes what is to be written. Acknowledgements ride along, one for however many calls ended since the last.
-    pub(super) fn take(&mut self, into: &mut BytesMut) {
+    /// Takes what is to be written, and says how many replies are among it. Acknowledgements ride along, one for
+    /// however many calls ended since the last.
+    pub(super) fn take(&mut self, into: &mut BytesMut) -> u32 {
         if std::mem::take(&mut self.ack_due) {
+            self.told = self.ended;
             Frame::Ack(self.ended).encode(&mut self.out);
         }
         if into.is_empty() {
@@ -91,6 +98,7 @@ impl Lane {
             into.extend_from_slice(&self.out);
             self.out.clear();
         }
+        std::mem::take(&mut self.replies)
     }
 
     pub(super) fn is_empty(&self) -> bool {

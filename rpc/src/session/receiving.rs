@@ -14,7 +14,7 @@ use proto::{
 
 use super::{
     Scope, Session,
-    bulk::Pending,
+    bulk::{Met, Pending},
     call_table::Completed,
     event::{Arrived, Context, Delivered, Event, Incoming, Outcome},
     export_table::{Held, Lookup, Spoken},
@@ -27,7 +27,7 @@ use crate::{limits, remote::LocalObject};
 /// How many replies to no call a peer may send.
 const FORGED_REPLIES: u32 = 3;
 /// The highest place in a peer's call table that it may name.
-const MAX_CALL_SLOT: u32 = 0xffff;
+pub(super) const MAX_CALL_SLOT: u32 = 0xffff;
 
 impl Session {
     /// A frame has come on a lane.
@@ -60,32 +60,20 @@ impl Session {
         if self.closed.is_some() {
             return Ok(());
         }
-        match self.bulk.body(now, id, &body) {
-            Some(pending) => self.join(pending, body),
-            None => Ok(()),
+        if let Some(pending) = self.bulk.body(now, id, &body)? {
+            self.join(pending, body);
         }
+        Ok(())
     }
 
     /// A bulk stream will not come: the sender gave it up, or we could not take it. `status` is what the caller of a
     /// call it belonged to is told.
     pub fn handle_bulk_reset(&mut self, id: u64, status: Status) {
-        match self.bulk.reset(id) {
-            Some(Pending::Call(incoming, _)) => {
-                let export = self.unhold(incoming.serving, id);
-                self.refuse_incoming(*incoming, status);
-                self.advance(export);
-            }
-            Some(Pending::Reply { call, objects, .. }) => {
-                self.undeliver(objects);
-                self.complete(
-                    call,
-                    Outcome::Failed {
-                        status,
-                        extensions: Extensions::default(),
-                    },
-                );
-            }
-            None => {}
+        if self.closed.is_some() {
+            return;
+        }
+        if let Some(pending) = self.bulk.reset(id, status) {
+            self.give_up(pending, status);
         }
     }
 
@@ -112,15 +100,14 @@ impl Session {
     }
 
     fn on_call(&mut self, now: Instant, lane: u16, call: Call) -> Result<(), PeerFault> {
-        // Before anything may refuse the frame: grants were counted by the sender when it was written.
-        let objects = self.receive_grants(&call.grants);
         if lane != self.lane_of(call.handle) {
             return Err(PeerFault::WrongLane);
         }
-        if let Some(id) = call.id {
-            if id.slot > MAX_CALL_SLOT || self.serving.is_open(id) {
-                return Err(PeerFault::InvalidCallId);
-            }
+        if call.id.is_some_and(|id| !self.may_be_opened(id)) {
+            return Err(PeerFault::InvalidCallId);
+        }
+        if call.bulk.is_some_and(|part| self.bulk.is_named(part.id)) {
+            return Err(PeerFault::InvalidBulk);
         }
         let raw_len = call.bulk.map_or(0, |part| part.raw_len);
         let body_len = call.bulk.map_or(0, |part| part.body_len) as usize + call.body.len();
@@ -128,7 +115,10 @@ impl Session {
         if call.id.is_none() && !self.lanes[usize::from(lane)].one_way_arrived(self.credit, bytes) {
             return Err(PeerFault::CreditExceeded);
         }
-        let target = match self.admit_call(&call)? {
+        let admitted = self.admit_call(&call)?;
+        // Whether the call is refused or not: its grants were counted by the sender when it was written.
+        let objects = self.receive_grants(&call.grants)?;
+        let target = match admitted {
             Ok(target) => target,
             Err((status, extensions)) => {
                 self.undeliver(objects);
@@ -173,13 +163,21 @@ impl Session {
                 if let Some(export) = self.exports.find_mut(call.handle) {
                     export.held.push_back(Held::AwaitsBulk(part.id));
                 }
-                match self.bulk.header(Pending::Call(Box::new(incoming), part)) {
-                    Some((pending, body)) => return self.join(pending, body),
-                    None => {}
-                }
+                let met = self.bulk.header(Pending::Call(Box::new(incoming), part))?;
+                self.meet(met);
             }
         }
         Ok(())
+    }
+
+    /// Whether the peer may use this place of its call table now. What it cannot know to have ended is still open to
+    /// it: a peer that does not read its replies gets no further calls, so that they cannot fill our memory.
+    fn may_be_opened(&self, id: CallId) -> bool {
+        let unread = self.unsent_replies.max(self.bulk.waiting_replies());
+        let open = self.serving.open() + unread;
+        id.slot <= MAX_CALL_SLOT
+            && !self.serving.is_open(id)
+            && open < self.config.limits.calls_in_flight.max(1)
     }
 
     /// What is called, or what the caller is to be told.
@@ -250,7 +248,7 @@ impl Session {
         while let Some(export) = self.exports.find_mut(handle) {
             let ready = match export.held.front() {
                 Some(Held::OneWay(_)) => !export.one_way_running,
-                Some(Held::Release(_)) => true,
+                Some(Held::Release { homes }) => export.homes >= *homes,
                 Some(Held::AwaitsBulk(_)) | None => false,
             };
             if !ready {
@@ -271,9 +269,11 @@ impl Session {
                     }
                     self.dispatch(*incoming);
                 }
-                Some(Held::Release(count)) => {
-                    // Checked when it was held.
-                    let _ = self.release_now(handle, count);
+                Some(Held::Release { homes }) => {
+                    if let Some(export) = self.exports.find_mut(handle) {
+                        export.homes -= homes;
+                    }
+                    self.free_unused(handle);
                 }
                 Some(Held::AwaitsBulk(_)) | None => {}
             }
@@ -322,7 +322,10 @@ impl Session {
     }
 
     fn on_reply(&mut self, lane: u16, reply: Reply) -> Result<(), PeerFault> {
-        let objects = self.receive_grants(&reply.grants);
+        if reply.bulk.is_some_and(|part| self.bulk.is_named(part.id)) {
+            return Err(PeerFault::InvalidBulk);
+        }
+        let objects = self.receive_grants(&reply.grants)?;
         if self.calls.lane_of(reply.id) != Some(lane) {
             self.undeliver(objects);
             if let Some(part) = reply.bulk {
@@ -349,35 +352,57 @@ impl Session {
             self.complete(reply.id, Outcome::Replied(arrived));
             return Ok(());
         };
-        if self.bulk.is_pending(part.id) {
-            return Err(PeerFault::InvalidBulk);
-        }
         let pending = Pending::Reply {
             call: reply.id,
             body: reply.body,
             objects,
             part,
         };
-        match self.bulk.header(pending) {
-            Some((pending, body)) => self.join(pending, body),
-            None => Ok(()),
-        }
+        let met = self.bulk.header(pending)?;
+        self.meet(met);
+        Ok(())
     }
 
     fn complete(&mut self, id: CallId, outcome: Outcome) {
         match self.calls.complete(id, outcome) {
             Completed::Told => self.events.push_back(Event::CallEnded(id)),
             Completed::Late(outcome) => self.give_back(outcome),
-            Completed::Unknown => {}
         }
     }
 
-    /// Header and body are both here.
-    fn join(&mut self, pending: Pending, mut stream: Bytes) -> Result<(), PeerFault> {
-        let part = pending.part();
-        if stream.len() as u64 != u64::from(part.body_len) + u64::from(part.raw_len) {
-            return Err(PeerFault::InvalidBulk);
+    /// A header has come after its body, or after the news that there is none.
+    fn meet(&mut self, met: Option<Met>) {
+        match met {
+            Some(Met::Whole(pending, body)) => self.join(pending, body),
+            Some(Met::Lost(pending, status)) => self.give_up(pending, status),
+            None => {}
         }
+    }
+
+    /// The body of a header will not come.
+    fn give_up(&mut self, pending: Pending, status: Status) {
+        match pending {
+            Pending::Call(incoming, part) => {
+                let export = self.unhold(incoming.serving, part.id);
+                self.refuse_incoming(*incoming, status);
+                self.advance(export);
+            }
+            Pending::Reply { call, objects, .. } => {
+                self.undeliver(objects);
+                self.complete(
+                    call,
+                    Outcome::Failed {
+                        status,
+                        extensions: Extensions::default(),
+                    },
+                );
+            }
+        }
+    }
+
+    /// Header and body are both here, and fit.
+    fn join(&mut self, pending: Pending, mut stream: Bytes) {
+        let part = pending.part();
         let body = stream.split_to(part.body_len as usize);
         let raw = (part.raw_len > 0).then_some(stream);
         match pending {
@@ -399,7 +424,6 @@ impl Session {
                 self.complete(call, Outcome::Replied(Arrived { body, raw, objects }));
             }
         }
-        Ok(())
     }
 
     /// Puts a request that has become whole where its header stood; a two-way call goes on at once.
@@ -421,7 +445,11 @@ impl Session {
             Some(index) if incoming.one_way => export.held[index] = Held::OneWay(incoming),
             Some(index) => {
                 export.held.remove(index);
-                self.dispatch(*incoming);
+                if export.dead.is_some() {
+                    self.refuse_incoming(*incoming, Status::Dead);
+                } else {
+                    self.dispatch(*incoming);
+                }
             }
             None => self.refuse_incoming(*incoming, Status::Dead),
         }
@@ -467,35 +495,30 @@ impl Session {
         if lane != self.lane_of(release.handle) {
             return Err(PeerFault::WrongLane);
         }
-        if !matches!(self.exports.lookup(release.handle)?, Lookup::Found) || release.count == 0 {
+        let Lookup::Found = self.exports.lookup(release.handle)? else {
             return Ok(());
-        }
+        };
         let Some(export) = self.exports.find_mut(release.handle) else {
             return Ok(());
         };
+        export.give_back(release.handle, release.count)?;
+        let homes = u64::from(release.homes);
         match export.held.back_mut() {
-            None => self.release_now(release.handle, release.count),
-            Some(Held::Release(count)) => {
-                *count = count
-                    .checked_add(release.count)
-                    .ok_or(PeerFault::OverRelease)?;
-                Ok(())
-            }
-            Some(_) => {
-                export.held.push_back(Held::Release(release.count));
-                Ok(())
-            }
+            Some(Held::Release { homes: held }) => *held += homes,
+            _ => export.held.push_back(Held::Release { homes }),
         }
+        self.advance(release.handle);
+        Ok(())
     }
 
-    fn release_now(&mut self, handle: Handle, count: u32) -> Result<(), PeerFault> {
-        if let Some(export) = self.exports.release(handle, count)? {
+    /// Frees an export of which every grant has come back.
+    fn free_unused(&mut self, handle: Handle) {
+        if let Some(export) = self.exports.remove_unused(handle) {
             if export.dead.is_some() {
                 self.send_control(Control::ObituaryEnd(handle));
             }
             self.drop_export(export);
         }
-        Ok(())
     }
 
     fn on_bind(&mut self, lane: u16, bind: &Bind) -> Result<(), PeerFault> {
@@ -554,9 +577,9 @@ impl Session {
     }
 
     /// Counts every grant of a header; those we do not take are given back.
-    fn receive_grants(&mut self, grants: &Grants) -> Vec<Delivered> {
+    fn receive_grants(&mut self, grants: &Grants) -> Result<Vec<Delivered>, PeerFault> {
         if grants.is_empty() {
-            return Vec::new();
+            return Ok(Vec::new());
         }
         grants
             .iter()
@@ -564,19 +587,12 @@ impl Session {
             .collect()
     }
 
-    fn receive_grant(&mut self, grant: Grant) -> Delivered {
-        match grant {
+    fn receive_grant(&mut self, grant: Grant) -> Result<Delivered, PeerFault> {
+        Ok(match grant {
             Grant::Null => Delivered::Null,
-            Grant::Home { handle } => {
-                // Between devices this is a proxy on its way back to its origin, which no sender may pass.
-                let export = self.exports.find_mut(handle);
-                match export.filter(|export| export.dead.is_none()) {
-                    Some(export) if self.config.scope == Scope::SameDevice => {
-                        Delivered::Home(export.object.clone())
-                    }
-                    _ => Delivered::Null,
-                }
-            }
+            // Between devices this is a proxy on its way back to its origin, which no sender may pass.
+            Grant::Home { .. } if self.config.scope == Scope::OtherDevice => Delivered::Null,
+            Grant::Home { handle } => self.come_home(handle)?,
             Grant::Granted {
                 handle,
                 kind,
@@ -591,11 +607,28 @@ impl Session {
                     (foreign || reserved || full, &delivered)
                 {
                     self.drop_hold(*key);
-                    return Delivered::Null;
+                    return Ok(Delivered::Null);
                 }
                 delivered
             }
-        }
+        })
+    }
+
+    /// A stub of ours comes home. The release of it may have been quicker, on a lane of its own, and waits.
+    fn come_home(&mut self, handle: Handle) -> Result<Delivered, PeerFault> {
+        let Lookup::Found = self.exports.lookup(handle)? else {
+            return Ok(Delivered::Null);
+        };
+        let Some(export) = self.exports.find_mut(handle) else {
+            return Ok(Delivered::Null);
+        };
+        export.homes += 1;
+        let delivered = match export.dead {
+            None => Delivered::Home(export.object.clone()),
+            Some(_) => Delivered::Null,
+        };
+        self.advance(handle);
+        Ok(delivered)
     }
 }
 

@@ -6,21 +6,23 @@ use bytes::{Bytes, BytesMut};
 use proto::{
     CallId, Handle,
     frame::{
-        Bind, BulkPart, Call, Cancel, Extensions, Frame, Grant, Grants, MAX_INLINE_BODY,
-        ObjectKind, Release, Reply, Status,
+        Bind, BulkPart, Call, Cancel, Extensions, Frame, Grant, Grants, MAX_GRANTS,
+        MAX_INLINE_BODY, ObjectKind, Release, Reply, Status,
     },
     message::{Control, DeathReason},
 };
 
 use super::{
     Session,
-    event::{Answer, Arrived, Body, Context, Delivered, Event, Outcome, Outgoing, ServingId},
+    bulk::Of,
+    event::{
+        Answer, Arrived, Body, Context, Delivered, Event, ImportKey, Outcome, Outgoing, ServingId,
+    },
     export_table::{Export, Held},
     lanes::CONTROL,
+    receiving::MAX_CALL_SLOT,
 };
 use crate::{interface::Interface, limits, remote::LocalObject};
-
-use super::event::ImportKey;
 
 /// A request about to leave. The passing rules and the size limits have been kept to by who makes it.
 #[derive(Clone, Copy, Debug)]
@@ -87,7 +89,7 @@ impl Session {
             .interface
             .map_or(0, |interface| self.bind(request.target, interface));
         let context = request.context;
-        let (bulk, parts) = self.split(&request.body);
+        let (bulk, parts) = self.split(&request.body, Of::Request);
         let id = (!request.one_way).then(|| self.calls.insert(lane, context.deadline));
         let call = Call {
             handle,
@@ -109,6 +111,7 @@ impl Session {
             out.one_way_sent(bytes);
         }
         self.touch(lane);
+        self.bury_granted(request.objects);
         Ok(id)
     }
 
@@ -131,6 +134,7 @@ impl Session {
         match served.call {
             Some(call) if !served.replied => self.reply(served.lane, call, answer),
             Some(_) => {}
+            None if self.closed.is_some() => {}
             None => {
                 self.lanes[usize::from(served.lane)].one_way_ended(served.bytes, false);
                 self.touch(served.lane);
@@ -163,7 +167,8 @@ impl Session {
         } else {
             limit.saturating_sub(limits::NESTED_CALLS_RESERVE).max(1)
         };
-        if !request.one_way && self.calls.open() >= room {
+        let full = self.calls.open() >= room || self.calls.len() > MAX_CALL_SLOT as usize;
+        if !request.one_way && full || request.body.is_bulk() && self.bulk.is_full() {
             return Err(StartCallError::TooManyCalls { limit: room });
         }
         self.check_room(request.objects)?;
@@ -171,20 +176,36 @@ impl Session {
     }
 
     fn check_room(&self, objects: &[Outgoing]) -> Result<(), StartCallError> {
+        let limits = self.config.limits;
+        if objects.len() > MAX_GRANTS.min(limits.objects_per_parcel as usize) {
+            return Err(StartCallError::TooManyObjects {
+                limit: limits.objects_per_parcel,
+            });
+        }
         let new = objects
             .iter()
             .filter(|object| matches!(object, Outgoing::Own(own) if self.exports.is_new(own)))
             .count();
-        let limit = self.config.limits.objects;
-        if new > 0 && (self.exports.len() + new > limit as usize || new > self.tags.len()) {
-            return Err(StartCallError::TooManyObjects { limit });
+        // The peer's way in is not one of the objects it was granted.
+        let after = self.exports.len() - 1 + new;
+        if new > 0 && (after > limits.objects as usize || new > self.tags.len()) {
+            return Err(StartCallError::TooManyObjects {
+                limit: limits.objects,
+            });
         }
         Ok(())
     }
 
     /// Numbers an interface on an object, telling the peer before the first call that names it.
     fn bind(&mut self, target: ImportKey, interface: &'static Interface) -> u16 {
-        let Some((binding, new)) = self.imports.bind(target, interface) else {
+        let fits = interface.descriptor.len() <= Bind::MAX_DESCRIPTOR
+            && interface.methods.len() <= Bind::MAX_METHODS;
+        let bound = if fits {
+            self.imports.bind(target, interface)
+        } else {
+            None
+        };
+        let Some((binding, new)) = bound else {
             return 0;
         };
         let handle = self.imports.get(target).map(|import| import.handle);
@@ -201,17 +222,17 @@ impl Session {
     }
 
     /// Parts a body into what goes in the frame and what goes beside it.
-    fn split<'a>(&mut self, body: &Body<'a>) -> (Option<BulkPart>, [&'a [u8]; 2]) {
+    fn split<'a>(&mut self, body: &Body<'a>, of: Of) -> (Option<BulkPart>, [&'a [u8]; 2]) {
         let raw = body.raw.cloned().unwrap_or_default();
         if body.len() > MAX_INLINE_BODY {
             let mut joined = BytesMut::with_capacity(body.len());
             joined.extend_from_slice(body.parts[0]);
             joined.extend_from_slice(body.parts[1]);
-            (Some(self.bulk.send(joined.freeze(), raw)), [&[], &[]])
+            (Some(self.bulk.send(joined.freeze(), raw, of)), [&[], &[]])
         } else if raw.is_empty() {
             (None, body.parts)
         } else {
-            (Some(self.bulk.send(Bytes::new(), raw)), body.parts)
+            (Some(self.bulk.send(Bytes::new(), raw, of)), body.parts)
         }
     }
 
@@ -239,14 +260,23 @@ impl Session {
                         .map_or(ObjectKind::Anonymous, ObjectKind::Named),
                     object: own.id(config.boot),
                 },
-                Outgoing::Home(key) => match imports.get(*key) {
-                    Some(import) => Grant::Home {
-                        handle: import.handle,
-                    },
-                    None => Grant::Null,
-                },
+                Outgoing::Home(key) => imports
+                    .send_home(*key)
+                    .map_or(Grant::Null, |handle| Grant::Home { handle }),
             })
             .collect()
+    }
+
+    /// Who was granted an object that has died since the rules let it pass is told at once: the round of obituaries may
+    /// have come by before the grant.
+    fn bury_granted(&mut self, objects: &[Outgoing]) {
+        for object in objects {
+            if let Outgoing::Own(own) = object
+                && let Some(reason) = own.death()
+            {
+                self.kill(reason, |granted| granted.key() == own.key());
+            }
+        }
     }
 
     fn reply(&mut self, lane: u16, id: CallId, answer: &Answer<'_>) {
@@ -267,16 +297,24 @@ impl Session {
                 reply.status = *status;
                 reply.extensions = extensions.clone();
             }
-            Answer::Parcel { objects, .. } if self.check_room(objects).is_err() => {
+            Answer::Parcel { body, objects }
+                if self.check_room(objects).is_err() || body.is_bulk() && self.bulk.is_full() =>
+            {
                 reply.status = Status::Busy;
             }
             Answer::Parcel { body, objects } => {
-                (reply.bulk, parts) = self.split(body);
+                (reply.bulk, parts) = self.split(body, Of::Reply);
                 reply.grants = self.grant(objects);
             }
         }
-        reply.encode_with(parts, &mut self.lanes[usize::from(lane)].out);
+        let out = &mut self.lanes[usize::from(lane)];
+        reply.encode_with(parts, &mut out.out);
+        out.replies += 1;
+        self.unsent_replies += 1;
         self.touch(lane);
+        if let Answer::Parcel { objects, .. } = answer {
+            self.bury_granted(objects);
+        }
     }
 
     pub(super) fn reply_error(&mut self, lane: u16, id: CallId, status: Status, ext: Extensions) {
@@ -294,11 +332,8 @@ impl Session {
         self.queue(CONTROL, &Frame::Control(control));
     }
 
-    pub(super) fn send_release(&mut self, handle: Handle, count: u32) {
-        self.queue(
-            self.lane_of(handle),
-            &Frame::Release(Release { handle, count }),
-        );
+    pub(super) fn send_release(&mut self, release: Release) {
+        self.queue(self.lane_of(release.handle), &Frame::Release(release));
     }
 
     /// Objects that arrived and that nobody will be given.

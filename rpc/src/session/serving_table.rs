@@ -32,9 +32,11 @@ pub(super) struct Serving {
 pub(super) struct ServingTable {
     slots: Vec<(u32, Option<Serving>)>,
     free: Vec<u32>,
-    /// Of the peer's call slots: who serves them. At most as long as the agreed number of calls.
+    /// Of the peer's call slots: who serves them.
     by_call: Vec<Option<u32>>,
     two_way: u32,
+    /// How many calls the peer waits for: those in `by_call`.
+    open: u32,
     earliest: Option<Instant>,
 }
 
@@ -42,6 +44,11 @@ impl ServingTable {
     /// How many two-way handlers have not ended.
     pub(super) fn two_way(&self) -> u32 {
         self.two_way
+    }
+
+    /// How many calls have had no terminal frame.
+    pub(super) fn open(&self) -> u32 {
+        self.open
     }
 
     /// Whether the peer already waits for a call in this slot of its table.
@@ -69,6 +76,7 @@ impl ServingTable {
             }
             self.by_call[index] = Some(slot);
             self.two_way += 1;
+            self.open += 1;
         }
         let place = &mut self.slots[slot as usize];
         place.0 = place.0.wrapping_add(1);
@@ -107,6 +115,7 @@ impl ServingTable {
         serving.replied = true;
         if let Some(call) = serving.call {
             self.by_call[call.slot as usize] = None;
+            self.open -= 1;
         }
     }
 
@@ -123,6 +132,7 @@ impl ServingTable {
         }
         if let (Some(call), false) = (serving.call, serving.replied) {
             self.by_call[call.slot as usize] = None;
+            self.open -= 1;
         }
         Some(serving)
     }
@@ -174,6 +184,7 @@ impl ServingTable {
             }
         }
         self.by_call.clear();
+        self.open = 0;
         self.earliest = None;
         running
     }

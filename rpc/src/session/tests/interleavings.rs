@@ -154,6 +154,11 @@ fn script() -> impl Strategy<Value = Script> {
     })
 }
 
+/// 256 cases, or what the environment asks for.
+fn config() -> ProptestConfig {
+    ProptestConfig { failure_persistence: None, max_shrink_iters: 20_000, ..Default::default() }
+}
+
 fn run(scope: Scope, lanes: u16, script: &Script) {
     let mut world = World::new(scope, lanes);
     for op in &script.0 {
@@ -163,7 +168,7 @@ fn run(scope: Scope, lanes: u16, script: &Script) {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 256, failure_persistence: None, max_shrink_iters: 20_000, ..Default::default() })]
+    #![proptest_config(config())]
 
     #[test]
     fn nothing_is_lost_between_devices(lanes in 1..6_u16, script in script()) {

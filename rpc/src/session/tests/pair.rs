@@ -2,7 +2,7 @@
 //! test moves it.
 
 use std::{
-    collections::VecDeque,
+    collections::{HashSet, VecDeque},
     sync::Arc,
     time::{Duration, Instant},
 };
@@ -115,6 +115,8 @@ pub(super) struct End {
     /// Lanes of this end with something to transmit.
     dirty: u128,
     tags: u64,
+    /// What this end was told dead.
+    died: HashSet<Handle>,
     /// What the other end did.
     pub(super) fault: Option<PeerFault>,
 }
@@ -122,6 +124,10 @@ pub(super) struct End {
 impl End {
     fn drain(&mut self) -> Vec<(u64, Bytes)> {
         while let Some(event) = self.session.poll_event() {
+            if let Event::Died { key, .. } = event {
+                let handle = self.session.imports.get(key).unwrap().handle;
+                assert!(self.died.insert(handle), "{handle:?} died twice");
+            }
             self.events.push_back(event);
         }
         self.dirty |= self.session.take_dirty_lanes();
@@ -193,6 +199,7 @@ impl Pair {
                 bulk: Vec::new(),
                 dirty: 0,
                 tags: 1000 * (end as u64 + 1),
+                died: HashSet::new(),
                 fault: None,
             }
         };

@@ -1,7 +1,7 @@
 //! What the two applications believe, and how it is compared with what the sessions say.
 
 use std::{
-    collections::{HashMap, HashSet},
+    collections::HashMap,
     sync::Arc,
     time::Duration,
 };
@@ -60,7 +60,6 @@ struct App {
     holds: Vec<ImportKey>,
     /// Whose each import is.
     owners: HashMap<ImportKey, LocalObject>,
-    died: HashSet<ImportKey>,
     links: Vec<(ImportKey, LinkId)>,
     calls: HashMap<CallId, Told>,
     running: Vec<Running>,
@@ -171,11 +170,7 @@ impl World {
             }
             Op::Unlink { end, index } => {
                 if let Some(index) = pick(&self.apps[end].links, index) {
-                    let (key, link) = self.apps[end].links.remove(index);
-                    let was = self
-                        .pair
-                        .run(end, |session, _| session.unlink_to_death(key, link));
-                    assert!(was, "a link that was not told is still there");
+                    self.unlink(end, index);
                 }
             }
             Op::Kill { end, index } => {
@@ -233,6 +228,8 @@ impl World {
         self.messages.clear();
         for end in [A, B] {
             self.apps[end].owners.clear();
+        }
+        for end in [A, B] {
             self.assert_ended(end);
         }
     }
@@ -445,16 +442,25 @@ impl World {
 
     fn drop_hold(&mut self, end: usize, index: usize) {
         let key = self.apps[end].holds.swap_remove(index);
+        if !self.apps[end].holds.contains(&key) {
+            // A link keeps what it watches, so it is taken back first.
+            while let Some(at) = self.apps[end].links.iter().position(|(linked, _)| *linked == key) {
+                self.unlink(end, at);
+            }
+        }
         self.pair.drop_hold(end, key);
-        let app = &mut self.apps[end];
         // An outcome that nobody has taken yet may hold it too.
         let there = self.pair.ends[end].session.has_import(key);
-        assert!(there || !app.holds.contains(&key), "what is held stays");
+        assert!(there || !self.apps[end].holds.contains(&key), "what is held stays");
         if !there {
-            app.died.remove(&key);
-            app.owners.remove(&key);
-            app.links.retain(|(linked, _)| *linked != key);
+            self.apps[end].owners.remove(&key);
         }
+    }
+
+    fn unlink(&mut self, end: usize, index: usize) {
+        let (key, link) = self.apps[end].links.remove(index);
+        let was = self.pair.run(end, |session, _| session.unlink_to_death(key, link));
+        assert!(was, "a link that was not told is still there");
     }
 
     /// What the sessions have said since the last step.
@@ -490,7 +496,6 @@ impl World {
                 *told = Told::Ended;
             }
             Event::Died { key, links, .. } => {
-                assert!(app.died.insert(key), "each object dies once");
                 for link in links {
                     let index = app.links.iter().position(|known| *known == (key, link));
                     app.links.remove(index.expect("each link is told once"));
