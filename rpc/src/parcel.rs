@@ -64,6 +64,7 @@ mod value;
 mod vector;
 mod wire;
 
+pub use bytes::Bytes;
 pub use error::{MalformedParcel, PassObjectError, ReadParcelError, WriteParcelError};
 pub use header::{Exception, MAX_TOKEN_LEN};
 pub use parcelable::{MAX_DEPTH, Marshal, Parcelable};
@@ -72,8 +73,6 @@ pub use raw::{MAX_INLINE_RAW_DATA, MAX_RAW_DATA};
 pub(crate) use object::PassCheck;
 
 use std::fmt;
-
-use bytes::Bytes;
 
 use crate::RemoteObject;
 use raw::RawData;
