@@ -17,9 +17,7 @@ pub(super) enum Op {
     Call {
         end: usize,
         target: u8,
-        one_way: bool,
-        depth: bool,
-        wait: Option<u16>,
+        how: How,
         parcel: Parcel,
     },
     Deliver {
@@ -76,6 +74,15 @@ pub(super) enum Op {
 }
 
 #[derive(Clone, Debug)]
+pub(super) struct How {
+    pub(super) one_way: bool,
+    pub(super) nested: bool,
+    pub(super) wait_ms: Option<u16>,
+    /// Which interface the caller speaks.
+    pub(super) interface: Option<u8>,
+}
+
+#[derive(Clone, Debug)]
 pub(super) struct Parcel {
     pub(super) objects: Vec<Object>,
     pub(super) raw: bool,
@@ -102,16 +109,20 @@ fn parcel() -> impl Strategy<Value = Parcel> {
     (objects, prop::bool::weighted(0.2)).prop_map(|(objects, raw)| Parcel { objects, raw })
 }
 
+fn how() -> impl Strategy<Value = How> {
+    let wait = prop_oneof![2 => Just(None), 1 => (1..4000_u16).prop_map(Some)];
+    let interface = prop_oneof![2 => Just(None), 1 => any::<u8>().prop_map(Some)];
+    (any::<bool>(), prop::bool::weighted(0.2), wait, interface).prop_map(
+        |(one_way, nested, wait_ms, interface)| How { one_way, nested, wait_ms, interface },
+    )
+}
+
 fn op() -> impl Strategy<Value = Op> {
     let end = || prop_oneof![Just(A), Just(B)];
     let pick = any::<u8>;
-    let wait = prop_oneof![2 => Just(None), 1 => (1..4000_u16).prop_map(Some)];
     prop_oneof![
-        24 => (end(), pick(), any::<bool>(), prop::bool::weighted(0.2), wait, parcel()).prop_map(
-            |(end, target, one_way, depth, wait, parcel)| {
-                Op::Call { end, target, one_way, depth, wait, parcel }
-            }
-        ),
+        24 => (end(), pick(), how(), parcel())
+            .prop_map(|(end, target, how, parcel)| Op::Call { end, target, how, parcel }),
         24 => (end(), pick(), prop_oneof![1..40_u16, 1..400_u16, Just(u16::MAX)])
             .prop_map(|(to, lane, bytes)| Op::Deliver { to, lane, bytes }),
         4 => Just(Op::DeliverLanes),
@@ -154,9 +165,16 @@ fn script() -> impl Strategy<Value = Script> {
     })
 }
 
-/// 256 cases, or what the environment asks for.
+/// 1,500 cases of about 110 steps, or as many as the environment asks for.
 fn config() -> ProptestConfig {
-    ProptestConfig { failure_persistence: None, max_shrink_iters: 20_000, ..Default::default() }
+    let asked = std::env::var_os("PROPTEST_CASES").is_some();
+    let default = ProptestConfig::default();
+    ProptestConfig {
+        cases: if asked { default.cases } else { 1500 },
+        failure_persistence: None,
+        max_shrink_iters: 20_000,
+        ..default
+    }
 }
 
 fn run(scope: Scope, lanes: u16, script: &Script) {

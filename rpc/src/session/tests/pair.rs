@@ -515,6 +515,15 @@ impl Pair {
         self.ends[end].session.imports.get(key).unwrap().handle
     }
 
+    /// What an end calls a stub it exported.
+    pub(super) fn handle_of(&mut self, end: usize, object: &LocalObject) -> Handle {
+        let exports = &mut self.ends[end].session.exports;
+        let handle = exports.handles().into_iter().find(|handle| {
+            exports.find_mut(*handle).is_some_and(|export| same(&export.object, object))
+        });
+        handle.unwrap()
+    }
+
     pub(super) fn lane(&self, end: usize, handle: Handle) -> u16 {
         self.ends[end].session.lane_of(handle)
     }

@@ -10,10 +10,11 @@ use bytes::Bytes;
 use proto::{CallId, Handle, frame::Status, message::DeathReason};
 
 use super::{
-    super::pair::{A, B, FLOOR, Pair, TestCall, named, same, stub},
-    Object, Op, Parcel,
+    super::pair::{A, B, FLOOR, Pair, TestCall, interface, named, same, stub},
+    How, Object, Op, Parcel,
 };
 use crate::{
+    interface::Interface,
     remote::LocalObject,
     session::{
         Answer, Arrived, Body, Delivered, Event, ImportKey, Incoming, LinkId, Outcome, Outgoing,
@@ -70,11 +71,18 @@ struct App {
     one_way_refused: u64,
 }
 
+thread_local! {
+    static INTERFACES: Vec<&'static Interface> =
+        (0..20).map(|_| interface("test.Stub", Vec::new())).collect();
+}
+
 pub(super) struct World {
     pair: Pair,
     scope: Scope,
     lanes: u16,
     apps: [App; 2],
+    /// More than can be bound on one object at a time.
+    interfaces: Vec<&'static Interface>,
     messages: Vec<Message>,
     closed: bool,
 }
@@ -111,6 +119,7 @@ impl World {
             scope,
             lanes,
             apps: [app(0), app(1)],
+            interfaces: INTERFACES.with(Clone::clone),
             messages: Vec::new(),
             closed: false,
         }
@@ -118,16 +127,7 @@ impl World {
 
     pub(super) fn step(&mut self, op: &Op) {
         match *op {
-            Op::Call {
-                end,
-                target,
-                one_way,
-                depth,
-                wait,
-                ref parcel,
-            } => {
-                self.call(end, target, one_way, depth, wait, parcel);
-            }
+            Op::Call { end, target, ref how, ref parcel } => self.call(end, target, how, parcel),
             Op::Deliver { to, lane, bytes } => {
                 let lane = usize::from(lane) % (usize::from(self.lanes) + 1);
                 self.pair.deliver(to, lane, bytes.into());
@@ -290,15 +290,8 @@ impl World {
         }
     }
 
-    fn call(
-        &mut self,
-        end: usize,
-        target: u8,
-        one_way: bool,
-        depth: bool,
-        wait: Option<u16>,
-        parcel: &Parcel,
-    ) {
+    fn call(&mut self, end: usize, target: u8, how: &How, parcel: &Parcel) {
+        let one_way = how.one_way;
         let root = self.pair.ends[end].root;
         let index = usize::from(target) % (self.apps[end].holds.len() + 1);
         let target = self.apps[end].holds.get(index).copied().unwrap_or(root);
@@ -308,8 +301,9 @@ impl World {
             end,
             &TestCall {
                 one_way,
-                depth: depth.into(),
-                wait: wait.map(|ms| Duration::from_millis(ms.into())),
+                depth: how.nested.into(),
+                wait: how.wait_ms.map(|ms| Duration::from_millis(ms.into())),
+                interface: how.interface.map(|n| self.interfaces[usize::from(n) % self.interfaces.len()]),
                 body: &body,
                 raw,
                 objects: &objects,
