@@ -198,7 +198,9 @@ impl ExportTable {
     pub(super) fn handles(&self) -> Vec<Handle> {
         let handle = |(index, export): (usize, &Export)| Handle::new(index as u32, export.tag);
         let taken = self.slots.iter().enumerate();
-        taken.filter_map(|(index, slot)| slot.as_ref().map(|export| handle((index, export)))).collect()
+        taken
+            .filter_map(|(index, slot)| slot.as_ref().map(|export| handle((index, export))))
+            .collect()
     }
 
     /// Everything goes: the lease of a session that has ended.

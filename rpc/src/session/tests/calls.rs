@@ -44,7 +44,10 @@ fn two_way_call_ends_once() {
     pair.answer(B, request.serving, &[]);
     pair.answer(B, request.serving, &[]);
     pair.drive();
-    assert_eq!(pair.count(A, |event| matches!(event, Event::CallEnded(_))), 1);
+    assert_eq!(
+        pair.count(A, |event| matches!(event, Event::CallEnded(_))),
+        1
+    );
     assert_eq!(pair.status(A, id), Status::Ok);
     assert!(pair.outcome(A, id).is_none());
     drop(request);
@@ -72,7 +75,10 @@ fn late_reply_is_dropped_and_its_grants_given_back() {
     // The cancel crosses the reply.
     pair.run(A, |session, _| session.abandon(id));
     pair.drive();
-    assert_eq!(pair.count(A, |event| matches!(event, Event::CallEnded(_))), 0);
+    assert_eq!(
+        pair.count(A, |event| matches!(event, Event::CallEnded(_))),
+        0
+    );
     assert_eq!(pair.count(B, is_cancel), 0);
     drop(request);
     pair.assert_floor();
@@ -125,14 +131,29 @@ fn cancel_of_a_running_handler_leads_to_one_terminal_frame() {
     pair.pass(10 * SECOND);
     assert!(pair.intercept(B).is_empty());
     pair.fail(B, request.serving, Status::Cancelled);
-    assert_eq!(pair.intercept(B).iter().filter(|frame| is_reply(frame)).count(), 1);
+    assert_eq!(
+        pair.intercept(B)
+            .iter()
+            .filter(|frame| is_reply(frame))
+            .count(),
+        1
+    );
 }
 
 #[test]
 fn cancel_before_the_body_is_answered_at_once() {
     let mut pair = pair();
     let root = pair.ends[A].root;
-    let id = pair.call(A, &TestCall { raw: raw(8), ..TestCall::new(root) }).unwrap().unwrap();
+    let id = pair
+        .call(
+            A,
+            &TestCall {
+                raw: raw(8),
+                ..TestCall::new(root)
+            },
+        )
+        .unwrap()
+        .unwrap();
     pair.drive_lanes();
     pair.run(A, |session, _| session.abandon(id));
     pair.drive_lanes();
@@ -145,7 +166,10 @@ fn cancel_before_the_body_is_answered_at_once() {
 #[test]
 fn deadline_ends_a_call_at_both_ends() {
     let mut pair = pair();
-    let call = TestCall { wait: Some(8 * SECOND), ..TestCall::new(pair.ends[A].root) };
+    let call = TestCall {
+        wait: Some(8 * SECOND),
+        ..TestCall::new(pair.ends[A].root)
+    };
     let id = pair.call(A, &call).unwrap().unwrap();
     pair.drive();
     let request = pair.request(B).unwrap();
@@ -166,7 +190,10 @@ fn deadline_ends_a_call_at_both_ends() {
 #[test]
 fn callee_that_expires_first_tells_the_caller() {
     let mut pair = pair();
-    let call = TestCall { wait: Some(8 * SECOND), ..TestCall::new(pair.ends[A].root) };
+    let call = TestCall {
+        wait: Some(8 * SECOND),
+        ..TestCall::new(pair.ends[A].root)
+    };
     let id = pair.call(A, &call).unwrap().unwrap();
     pair.drive();
     pair.now += 8 * SECOND;
@@ -179,10 +206,15 @@ fn callee_that_expires_first_tells_the_caller() {
 #[test]
 fn remaining_time_is_what_is_left_when_the_header_is_made() {
     let mut pair = pair();
-    let call = TestCall { wait: Some(Duration::ZERO), ..TestCall::new(pair.ends[A].root) };
+    let call = TestCall {
+        wait: Some(Duration::ZERO),
+        ..TestCall::new(pair.ends[A].root)
+    };
     pair.call(A, &call).unwrap();
     let frames = pair.intercept(A);
-    let Frame::Call(call) = &frames[0].1 else { panic!("{frames:?}") };
+    let Frame::Call(call) = &frames[0].1 else {
+        panic!("{frames:?}")
+    };
     assert_eq!(call.deadline_us, 1, "0 would be no deadline at all");
 }
 
@@ -191,7 +223,15 @@ fn one_way_call_that_expires_in_the_queue_never_runs() {
     let mut pair = pair();
     let root = pair.ends[A].root;
     pair.one_way(A, root, &[1]);
-    pair.call(A, &TestCall { one_way: true, wait: Some(SECOND), ..TestCall::new(root) }).unwrap();
+    pair.call(
+        A,
+        &TestCall {
+            one_way: true,
+            wait: Some(SECOND),
+            ..TestCall::new(root)
+        },
+    )
+    .unwrap();
     pair.one_way(A, root, &[3]);
     pair.drive();
     let first = pair.request(B).unwrap();
@@ -201,7 +241,13 @@ fn one_way_call_that_expires_in_the_queue_never_runs() {
     assert_eq!(third.parcel.body[..], [3]);
     pair.answer(B, third.serving, &[]);
     pair.drive();
-    assert_eq!(pair.count(A, |event| matches!(event, Event::OneWayRefused { count: 1 })), 1);
+    assert_eq!(
+        pair.count(A, |event| matches!(
+            event,
+            Event::OneWayRefused { count: 1 }
+        )),
+        1
+    );
     drop((first, third));
     pair.assert_floor();
 }
@@ -253,14 +299,27 @@ fn one_way_credit_counts_calls_of_a_lane() {
     for _ in 0..small_limits().one_way_calls {
         pair.one_way(A, root, &[]);
     }
-    let more = TestCall { one_way: true, ..TestCall::new(root) };
+    let more = TestCall {
+        one_way: true,
+        ..TestCall::new(root)
+    };
     assert_eq!(pair.call(A, &more), Err(StartCallError::NoCredit { lane }));
     pair.drive();
-    assert_eq!(pair.call(A, &more), Err(StartCallError::NoCredit { lane }), "running is not ended");
+    assert_eq!(
+        pair.call(A, &more),
+        Err(StartCallError::NoCredit { lane }),
+        "running is not ended"
+    );
     let request = pair.request(B).unwrap();
     pair.answer(B, request.serving, &[]);
     pair.drive();
-    assert_eq!(pair.count(A, |event| matches!(event, Event::Credit { lane: l } if *l == lane)), 1);
+    assert_eq!(
+        pair.count(
+            A,
+            |event| matches!(event, Event::Credit { lane: l } if *l == lane)
+        ),
+        1
+    );
     assert_eq!(pair.call(A, &more), Ok(None));
     assert!(pair.call(A, &more).is_err());
 }
@@ -270,12 +329,43 @@ fn one_way_credit_counts_bytes_raw_data_included() {
     let mut pair = pair();
     let root = pair.ends[A].root;
     let half = vec![0; small_limits().one_way_bytes as usize / 2];
-    let one_way = TestCall { one_way: true, ..TestCall::new(root) };
-    pair.call(A, &TestCall { body: &half, ..one_way.clone() }).unwrap();
-    let rest = TestCall { raw: raw(half.len()), ..one_way.clone() };
-    assert!(pair.call(A, &TestCall { body: &[1], ..rest.clone() }).is_err());
+    let one_way = TestCall {
+        one_way: true,
+        ..TestCall::new(root)
+    };
+    pair.call(
+        A,
+        &TestCall {
+            body: &half,
+            ..one_way.clone()
+        },
+    )
+    .unwrap();
+    let rest = TestCall {
+        raw: raw(half.len()),
+        ..one_way.clone()
+    };
+    assert!(
+        pair.call(
+            A,
+            &TestCall {
+                body: &[1],
+                ..rest.clone()
+            }
+        )
+        .is_err()
+    );
     pair.call(A, &rest).unwrap();
-    assert!(pair.call(A, &TestCall { body: &[1], ..one_way.clone() }).is_err());
+    assert!(
+        pair.call(
+            A,
+            &TestCall {
+                body: &[1],
+                ..one_way.clone()
+            }
+        )
+        .is_err()
+    );
     pair.call(A, &one_way).expect("an empty one costs no bytes");
 }
 
@@ -284,7 +374,11 @@ fn one_way_call_larger_than_the_credit_goes_when_nothing_else_is_under_way() {
     let mut pair = pair();
     let root = pair.ends[A].root;
     let large = vec![0; small_limits().one_way_bytes as usize + 1];
-    let large = TestCall { one_way: true, body: &large, ..TestCall::new(root) };
+    let large = TestCall {
+        one_way: true,
+        body: &large,
+        ..TestCall::new(root)
+    };
     pair.call(A, &large).unwrap();
     assert!(pair.call(A, &large).is_err());
     pair.drive();
@@ -307,7 +401,9 @@ fn one_acknowledgement_for_many_calls() {
         pair.answer(B, request.serving, &[]);
     }
     let frames = pair.intercept(B);
-    let [(_, Frame::Ack(ack))] = frames[..] else { panic!("{frames:?}") };
+    let [(_, Frame::Ack(ack))] = frames[..] else {
+        panic!("{frames:?}")
+    };
     assert_eq!((ack.calls, ack.bytes, ack.refused), (3, 3, 0));
 }
 
@@ -316,7 +412,11 @@ fn bulk_body_may_come_before_and_after_its_header() {
     for body_first in [false, true] {
         let mut pair = pair();
         let body = vec![5; 40_000];
-        let call = TestCall { body: &body, raw: raw(3), ..TestCall::new(pair.ends[A].root) };
+        let call = TestCall {
+            body: &body,
+            raw: raw(3),
+            ..TestCall::new(pair.ends[A].root)
+        };
         pair.call(A, &call).unwrap();
         if body_first {
             pair.deliver_bulk(B, 0);
@@ -326,9 +426,18 @@ fn bulk_body_may_come_before_and_after_its_header() {
         let request = pair.request(B).unwrap();
         assert_eq!(request.parcel.body[..], body);
         assert_eq!(request.parcel.raw, raw(3));
-        let reply = Body { parts: [&body, &[1, 2, 3, 4]], raw: None };
+        let reply = Body {
+            parts: [&body, &[1, 2, 3, 4]],
+            raw: None,
+        };
         pair.run(B, |session, _| {
-            session.finish(request.serving, &Answer::Parcel { body: reply, objects: &[] });
+            session.finish(
+                request.serving,
+                &Answer::Parcel {
+                    body: reply,
+                    objects: &[],
+                },
+            );
         });
         if body_first {
             pair.deliver_bulk(A, 0);
@@ -342,7 +451,11 @@ fn bulk_body_may_come_before_and_after_its_header() {
 #[test]
 fn inline_body_stays_in_the_frame_when_raw_data_goes_beside_it() {
     let mut pair = pair();
-    let call = TestCall { body: &[1, 2, 3, 4], raw: raw(1), ..TestCall::new(pair.ends[A].root) };
+    let call = TestCall {
+        body: &[1, 2, 3, 4],
+        raw: raw(1),
+        ..TestCall::new(pair.ends[A].root)
+    };
     pair.call(A, &call).unwrap();
     pair.drive();
     let request = pair.request(B).unwrap();
@@ -356,9 +469,20 @@ fn bulk_body_that_is_reset_ends_its_call_before_and_after_the_header() {
         let mut pair = pair();
         let root = pair.ends[A].root;
         let objects = [Outgoing::Own(stub())];
-        let call = TestCall { raw: raw(9), objects: &objects, ..TestCall::new(root) };
+        let call = TestCall {
+            raw: raw(9),
+            objects: &objects,
+            ..TestCall::new(root)
+        };
         let two_way = pair.call(A, &call).unwrap().unwrap();
-        pair.call(A, &TestCall { one_way: true, ..call }).unwrap();
+        pair.call(
+            A,
+            &TestCall {
+                one_way: true,
+                ..call
+            },
+        )
+        .unwrap();
         if !reset_first {
             pair.drive_lanes();
         }
@@ -380,10 +504,19 @@ fn reply_whose_body_is_reset_ends_its_call_before_and_after_the_header() {
         pair.drive();
         let request = pair.request(B).unwrap();
         let raw = raw(9);
-        let body = Body { parts: [&[], &[]], raw: raw.as_ref() };
+        let body = Body {
+            parts: [&[], &[]],
+            raw: raw.as_ref(),
+        };
         let objects = [Outgoing::Own(stub())];
         pair.run(B, |session, _| {
-            session.finish(request.serving, &Answer::Parcel { body, objects: &objects });
+            session.finish(
+                request.serving,
+                &Answer::Parcel {
+                    body,
+                    objects: &objects,
+                },
+            );
         });
         if !reset_first {
             pair.drive_lanes();
@@ -399,10 +532,16 @@ fn reply_whose_body_is_reset_ends_its_call_before_and_after_the_header() {
 #[test]
 fn body_without_header_is_given_up_after_five_seconds() {
     let mut pair = pair();
-    let call = TestCall { raw: raw(9), ..TestCall::new(pair.ends[A].root) };
+    let call = TestCall {
+        raw: raw(9),
+        ..TestCall::new(pair.ends[A].root)
+    };
     let id = pair.call(A, &call).unwrap().unwrap();
     pair.deliver_bulk(B, 0);
-    assert_eq!(pair.ends[B].session.poll_timeout(), Some(pair.now + 5 * SECOND));
+    assert_eq!(
+        pair.ends[B].session.poll_timeout(),
+        Some(pair.now + 5 * SECOND)
+    );
     pair.pass(5 * SECOND);
     assert_eq!(pair.ends[B].session.poll_timeout(), None);
     // The header was slower still: its call ends all the same.
@@ -417,7 +556,11 @@ fn body_of_a_refused_call_is_taken_for_nothing_before_and_after_the_header() {
     for body_first in [false, true] {
         let mut pair = pair();
         let root = pair.ends[A].root;
-        let call = TestCall { code: 0, raw: raw(9), ..TestCall::new(root) };
+        let call = TestCall {
+            code: 0,
+            raw: raw(9),
+            ..TestCall::new(root)
+        };
         let id = pair.call(A, &call).unwrap().unwrap();
         if body_first {
             pair.deliver_bulk(B, 0);
@@ -433,7 +576,10 @@ fn later_one_way_calls_wait_for_a_body_and_nothing_else_does() {
     let mut pair = pair();
     let target = pair.grant(B, &stub());
     let other = pair.grant(B, &stub());
-    let bulk = TestCall { raw: raw(9), ..TestCall::new(target) };
+    let bulk = TestCall {
+        raw: raw(9),
+        ..TestCall::new(target)
+    };
     pair.call(A, &bulk).unwrap();
     pair.one_way(A, target, &[1]);
     pair.two_way(A, target);
@@ -442,7 +588,11 @@ fn later_one_way_calls_wait_for_a_body_and_nothing_else_does() {
     let mut arrived: Vec<_> = (0..2).map(|_| pair.request(B).unwrap()).collect();
     arrived.sort_by_key(|request| request.one_way);
     assert!(!arrived[0].one_way, "the two-way call of the same object");
-    assert_eq!(arrived[1].parcel.body[..], [2], "the one-way call of another object");
+    assert_eq!(
+        arrived[1].parcel.body[..],
+        [2],
+        "the one-way call of another object"
+    );
     assert!(pair.request(B).is_none());
 
     pair.drive();
@@ -454,7 +604,11 @@ fn later_one_way_calls_wait_for_a_body_and_nothing_else_does() {
 fn release_waits_for_a_body_and_for_held_one_way_calls() {
     let mut pair = pair();
     let target = pair.grant(B, &stub());
-    let bulk = TestCall { raw: raw(9), one_way: true, ..TestCall::new(target) };
+    let bulk = TestCall {
+        raw: raw(9),
+        one_way: true,
+        ..TestCall::new(target)
+    };
     pair.call(A, &bulk).unwrap();
     pair.one_way(A, target, &[1]);
     pair.drop_hold(A, target);
@@ -483,13 +637,20 @@ fn sixteen_calls_are_kept_for_handlers() {
     }
     let full = |limit| Err(StartCallError::TooManyCalls { limit });
     assert_eq!(pair.call(A, &TestCall::new(root)), full(room));
-    let nested = TestCall { depth: 1, ..TestCall::new(root) };
+    let nested = TestCall {
+        depth: 1,
+        ..TestCall::new(root)
+    };
     for _ in 0..limits::NESTED_CALLS_RESERVE {
         pair.call(A, &nested).unwrap();
     }
     assert_eq!(pair.call(A, &nested), full(limit));
     pair.drive();
-    assert_eq!(pair.count(B, is_request), limit as usize, "the callee takes all of them");
+    assert_eq!(
+        pair.count(B, is_request),
+        limit as usize,
+        "the callee takes all of them"
+    );
     assert_eq!(pair.ends[B].fault, None);
 }
 
@@ -498,7 +659,11 @@ fn handlers_that_do_not_end_keep_their_places() {
     let mut pair = pair();
     let root = pair.ends[A].root;
     let limit = small_limits().calls_in_flight;
-    let nested = TestCall { depth: 1, wait: Some(SECOND), ..TestCall::new(root) };
+    let nested = TestCall {
+        depth: 1,
+        wait: Some(SECOND),
+        ..TestCall::new(root)
+    };
     for _ in 0..limit {
         pair.call(A, &nested).unwrap();
     }
@@ -527,7 +692,16 @@ fn codes_outside_the_range_are_unknown_methods() {
         (0x0100_0000, Some(Status::UnknownMethod)),
         (u32::MAX, Some(Status::UnknownMethod)),
     ] {
-        let id = pair.call(A, &TestCall { code, ..TestCall::new(root) }).unwrap().unwrap();
+        let id = pair
+            .call(
+                A,
+                &TestCall {
+                    code,
+                    ..TestCall::new(root)
+                },
+            )
+            .unwrap()
+            .unwrap();
         pair.drive();
         match status {
             Some(status) => assert_eq!(pair.status(A, id), status, "{code:#x}"),
@@ -540,10 +714,26 @@ fn codes_outside_the_range_are_unknown_methods() {
 fn chain_of_calls_deeper_than_sixteen_is_refused() {
     let mut pair = pair();
     let root = pair.ends[A].root;
-    pair.call(A, &TestCall { depth: 16, ..TestCall::new(root) }).unwrap();
+    pair.call(
+        A,
+        &TestCall {
+            depth: 16,
+            ..TestCall::new(root)
+        },
+    )
+    .unwrap();
     pair.drive();
     assert_eq!(pair.request(B).unwrap().context.depth, 16);
-    let id = pair.call(A, &TestCall { depth: 17, ..TestCall::new(root) }).unwrap().unwrap();
+    let id = pair
+        .call(
+            A,
+            &TestCall {
+                depth: 17,
+                ..TestCall::new(root)
+            },
+        )
+        .unwrap()
+        .unwrap();
     pair.drive();
     assert_eq!(pair.status(A, id), Status::TooDeep);
 }
@@ -559,7 +749,10 @@ fn who_leaves_refuses_new_calls_and_ends_the_running_ones() {
     pair.run(B, |session, _| session.go_away(1, &"é".repeat(100_000)));
     pair.drive();
     assert_eq!(pair.status(A, crossing), Status::ShuttingDown);
-    assert_eq!(pair.call(A, &TestCall::new(root)), Err(StartCallError::PeerLeaving));
+    assert_eq!(
+        pair.call(A, &TestCall::new(root)),
+        Err(StartCallError::PeerLeaving)
+    );
     pair.answer(B, request.serving, &[]);
     pair.drive();
     assert_eq!(pair.status(A, running), Status::Ok);
@@ -570,14 +763,38 @@ fn end_of_the_session_ends_every_call() {
     let mut pair = pair();
     let root = pair.ends[A].root;
     let waiting = pair.two_way(A, root);
-    let overdue = pair.call(A, &TestCall { wait: Some(SECOND), ..TestCall::new(root) });
-    let bulk = pair.call(A, &TestCall { raw: raw(9), ..TestCall::new(root) }).unwrap().unwrap();
+    let overdue = pair.call(
+        A,
+        &TestCall {
+            wait: Some(SECOND),
+            ..TestCall::new(root)
+        },
+    );
+    let bulk = pair
+        .call(
+            A,
+            &TestCall {
+                raw: raw(9),
+                ..TestCall::new(root)
+            },
+        )
+        .unwrap()
+        .unwrap();
     pair.drive_lanes();
     pair.pass(SECOND);
     pair.disconnect();
-    assert!(matches!(pair.outcome(A, waiting), Some(Outcome::Indeterminate)));
-    assert!(matches!(pair.outcome(A, overdue.unwrap().unwrap()), Some(Outcome::TimedOut)));
-    assert!(matches!(pair.outcome(A, bulk), Some(Outcome::Indeterminate)));
+    assert!(matches!(
+        pair.outcome(A, waiting),
+        Some(Outcome::Indeterminate)
+    ));
+    assert!(matches!(
+        pair.outcome(A, overdue.unwrap().unwrap()),
+        Some(Outcome::TimedOut)
+    ));
+    assert!(matches!(
+        pair.outcome(A, bulk),
+        Some(Outcome::Indeterminate)
+    ));
     assert_eq!(pair.usage(A).calls, 0);
     // Handlers are told to stop, and their answers go nowhere.
     assert_eq!(pair.count(B, is_cancel), 2);
@@ -586,11 +803,17 @@ fn end_of_the_session_ends_every_call() {
     }
     assert_eq!(pair.usage(B).serving, 0);
     assert!(pair.ends[B].session.is_idle());
-    assert!(matches!(pair.call(A, &TestCall::new(root)), Err(StartCallError::Dead(_))));
+    assert!(matches!(
+        pair.call(A, &TestCall::new(root)),
+        Err(StartCallError::Dead(_))
+    ));
 }
 
 fn methods(methods: &[(u32, u64)]) -> Vec<MethodHash> {
-    methods.iter().map(|&(code, hash)| MethodHash { code, hash }).collect()
+    methods
+        .iter()
+        .map(|&(code, hash)| MethodHash { code, hash })
+        .collect()
 }
 
 #[test]
@@ -607,7 +830,11 @@ fn binding_is_checked_for_each_method() {
         (other, 1, Status::InterfaceMismatch),
     ];
     for (interface, code, status) in cases {
-        let call = TestCall { interface: Some(interface), code, ..TestCall::new(target) };
+        let call = TestCall {
+            interface: Some(interface),
+            code,
+            ..TestCall::new(target)
+        };
         let id = pair.call(A, &call).unwrap().unwrap();
         pair.drive();
         if status == Status::Ok {
@@ -615,10 +842,23 @@ fn binding_is_checked_for_each_method() {
             pair.answer(B, request.serving, &[]);
             pair.drive();
         }
-        assert_eq!(pair.status(A, id), status, "{} {code}", interface.descriptor);
+        assert_eq!(
+            pair.status(A, id),
+            status,
+            "{} {code}",
+            interface.descriptor
+        );
     }
     // A caller that names no interface is not checked.
-    let id = pair.call(A, &TestCall { code: 3, ..TestCall::new(target) }).unwrap();
+    let id = pair
+        .call(
+            A,
+            &TestCall {
+                code: 3,
+                ..TestCall::new(target)
+            },
+        )
+        .unwrap();
     pair.drive();
     assert_eq!(pair.request(B).unwrap().code, 3);
     assert!(pair.outcome(A, id.unwrap()).is_none());
@@ -629,7 +869,14 @@ fn stub_without_a_list_of_methods_is_not_checked() {
     let mut pair = pair();
     let target = pair.grant(B, &stub());
     let other = interface("test.Other", methods(&[(1, 10)]));
-    pair.call(A, &TestCall { interface: Some(other), ..TestCall::new(target) }).unwrap();
+    pair.call(
+        A,
+        &TestCall {
+            interface: Some(other),
+            ..TestCall::new(target)
+        },
+    )
+    .unwrap();
     pair.drive();
     assert!(pair.request(B).is_some());
 }
@@ -639,11 +886,20 @@ fn interface_is_bound_once() {
     let mut pair = pair();
     let target = pair.grant(B, &stub());
     let same = interface("test.Stub", Vec::new());
-    let call = TestCall { interface: Some(same), ..TestCall::new(target) };
+    let call = TestCall {
+        interface: Some(same),
+        ..TestCall::new(target)
+    };
     pair.call(A, &call).unwrap();
     pair.call(A, &call).unwrap();
     let frames = pair.intercept(A);
-    assert_eq!(frames.iter().filter(|(_, frame)| matches!(frame, Frame::Bind(_))).count(), 1);
+    assert_eq!(
+        frames
+            .iter()
+            .filter(|(_, frame)| matches!(frame, Frame::Bind(_)))
+            .count(),
+        1
+    );
 }
 
 #[test]
@@ -652,15 +908,27 @@ fn more_interfaces_than_numbers_take_turns() {
     let ours = typed(methods(&[(1, 10)]));
     let target = pair.grant(B, &ours);
     let right = interface("test.Stub", methods(&[(1, 10)]));
-    let wrong: Vec<_> = (0..20).map(|_| interface("test.Other", methods(&[(1, 10)]))).collect();
+    let wrong: Vec<_> = (0..20)
+        .map(|_| interface("test.Other", methods(&[(1, 10)])))
+        .collect();
     for _ in 0..2 {
         for wrong in &wrong {
-            let call = TestCall { interface: Some(wrong), ..TestCall::new(target) };
+            let call = TestCall {
+                interface: Some(wrong),
+                ..TestCall::new(target)
+            };
             let id = pair.call(A, &call).unwrap().unwrap();
             pair.drive();
             assert_eq!(pair.status(A, id), Status::InterfaceMismatch);
         }
-        pair.call(A, &TestCall { interface: Some(right), ..TestCall::new(target) }).unwrap();
+        pair.call(
+            A,
+            &TestCall {
+                interface: Some(right),
+                ..TestCall::new(target)
+            },
+        )
+        .unwrap();
         pair.drive();
         let request = pair.request(B).unwrap();
         pair.answer(B, request.serving, &[]);
@@ -673,7 +941,14 @@ fn interface_too_large_to_bind_is_not_checked() {
     let target = pair.grant(B, &stub());
     let huge = methods(&vec![(1, 10); 2000]);
     let huge = interface("test.Stub", huge);
-    pair.call(A, &TestCall { interface: Some(huge), ..TestCall::new(target) }).unwrap();
+    pair.call(
+        A,
+        &TestCall {
+            interface: Some(huge),
+            ..TestCall::new(target)
+        },
+    )
+    .unwrap();
     pair.drive();
     assert!(pair.request(B).is_some());
 }
@@ -681,11 +956,17 @@ fn interface_too_large_to_bind_is_not_checked() {
 #[test]
 fn streams_beyond_the_agreed_number_wait() {
     let mut pair = pair();
-    let call = TestCall { raw: raw(9), ..TestCall::new(pair.ends[A].root) };
+    let call = TestCall {
+        raw: raw(9),
+        ..TestCall::new(pair.ends[A].root)
+    };
     for _ in 0..5 {
         pair.call(A, &call).unwrap();
     }
-    assert_eq!(pair.ends[B].bulk.len(), small_limits().bulk_streams as usize);
+    assert_eq!(
+        pair.ends[B].bulk.len(),
+        small_limits().bulk_streams as usize
+    );
     pair.drive();
     assert_eq!(pair.count(B, is_request), 5);
 }

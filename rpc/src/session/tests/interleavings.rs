@@ -113,7 +113,12 @@ fn how() -> impl Strategy<Value = How> {
     let wait = prop_oneof![2 => Just(None), 1 => (1..4000_u16).prop_map(Some)];
     let interface = prop_oneof![2 => Just(None), 1 => any::<u8>().prop_map(Some)];
     (any::<bool>(), prop::bool::weighted(0.2), wait, interface).prop_map(
-        |(one_way, nested, wait_ms, interface)| How { one_way, nested, wait_ms, interface },
+        |(one_way, nested, wait_ms, interface)| How {
+            one_way,
+            nested,
+            wait_ms,
+            interface,
+        },
     )
 }
 
@@ -166,7 +171,7 @@ fn script() -> impl Strategy<Value = Script> {
 }
 
 /// 1,500 cases of about 110 steps, or as many as the environment asks for.
-fn config() -> ProptestConfig {
+pub(super) fn config() -> ProptestConfig {
     let asked = std::env::var_os("PROPTEST_CASES").is_some();
     let default = ProptestConfig::default();
     ProptestConfig {

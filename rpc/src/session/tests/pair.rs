@@ -519,7 +519,9 @@ impl Pair {
     pub(super) fn handle_of(&mut self, end: usize, object: &LocalObject) -> Handle {
         let exports = &mut self.ends[end].session.exports;
         let handle = exports.handles().into_iter().find(|handle| {
-            exports.find_mut(*handle).is_some_and(|export| same(&export.object, object))
+            exports
+                .find_mut(*handle)
+                .is_some_and(|export| same(&export.object, object))
         });
         handle.unwrap()
     }

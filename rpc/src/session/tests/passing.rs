@@ -21,7 +21,10 @@ fn stub_passed_many_times_is_one_import() {
     let object = stub();
     let first = pair.grant(A, &object);
     let objects = [own(&object), own(&object), Outgoing::Null, own(&object)];
-    let call = TestCall { objects: &objects, ..TestCall::new(pair.ends[A].root) };
+    let call = TestCall {
+        objects: &objects,
+        ..TestCall::new(pair.ends[A].root)
+    };
     pair.call(A, &call).unwrap();
     pair.drive();
     let request = pair.request(B).unwrap();
@@ -39,7 +42,10 @@ fn stub_passed_many_times_is_one_import() {
     pair.drop_hold(B, first);
     pair.drive();
     assert_eq!(pair.usage(A).exports, 1);
-    assert_eq!(pair.count(A, |event| matches!(event, Event::Released(_))), 1);
+    assert_eq!(
+        pair.count(A, |event| matches!(event, Event::Released(_))),
+        1
+    );
 }
 
 #[test]
@@ -61,12 +67,21 @@ fn sixty_four_objects_fit_and_one_more_does_not() {
     let mut pair = Pair::new(Scope::OtherDevice);
     let root = pair.ends[A].root;
     let objects: Vec<_> = (0..65).map(|_| Outgoing::Own(stub())).collect();
-    let call = TestCall { objects: &objects[..64], ..TestCall::new(root) };
+    let call = TestCall {
+        objects: &objects[..64],
+        ..TestCall::new(root)
+    };
     pair.call(A, &call).unwrap();
     pair.drive();
     assert_eq!(pair.request(B).unwrap().parcel.objects.len(), 64);
-    let call = TestCall { objects: &objects, ..TestCall::new(root) };
-    assert_eq!(pair.call(A, &call), Err(StartCallError::TooManyObjects { limit: 64 }));
+    let call = TestCall {
+        objects: &objects,
+        ..TestCall::new(root)
+    };
+    assert_eq!(
+        pair.call(A, &call),
+        Err(StartCallError::TooManyObjects { limit: 64 })
+    );
 }
 
 #[test]
@@ -76,15 +91,38 @@ fn agreed_number_of_objects_is_kept_to() {
     let limit = small_limits().objects;
     let objects: Vec<_> = (0..limit).map(|_| Outgoing::Own(stub())).collect();
     for objects in objects.chunks(50) {
-        pair.call(A, &TestCall { objects, ..TestCall::new(root) }).unwrap();
+        pair.call(
+            A,
+            &TestCall {
+                objects,
+                ..TestCall::new(root)
+            },
+        )
+        .unwrap();
     }
     let one = [Outgoing::Own(stub())];
-    let more = TestCall { objects: &one, ..TestCall::new(root) };
-    assert_eq!(pair.call(A, &more), Err(StartCallError::TooManyObjects { limit }));
-    pair.call(A, &TestCall { objects: &objects[..1], ..TestCall::new(root) })
-        .expect("what the peer has already is not one more");
+    let more = TestCall {
+        objects: &one,
+        ..TestCall::new(root)
+    };
+    assert_eq!(
+        pair.call(A, &more),
+        Err(StartCallError::TooManyObjects { limit })
+    );
+    pair.call(
+        A,
+        &TestCall {
+            objects: &objects[..1],
+            ..TestCall::new(root)
+        },
+    )
+    .expect("what the peer has already is not one more");
     pair.drive();
-    assert_eq!(pair.usage(B).imports, limit as usize + 1, "the receiver takes all of them");
+    assert_eq!(
+        pair.usage(B).imports,
+        limit as usize + 1,
+        "the receiver takes all of them"
+    );
 
     // The same for a reply, which then carries none.
     let id = pair.two_way(B, pair.ends[B].root);
@@ -99,15 +137,27 @@ fn agreed_number_of_objects_is_kept_to() {
 fn everything_may_be_granted_and_die_at_once() {
     let mut pair = Pair::new(Scope::OtherDevice);
     let root = pair.ends[A].root;
-    let objects: Vec<_> = (0..small_limits().objects).map(|_| Outgoing::Own(stub())).collect();
+    let objects: Vec<_> = (0..small_limits().objects)
+        .map(|_| Outgoing::Own(stub()))
+        .collect();
     for objects in objects.chunks(50) {
-        pair.call(A, &TestCall { objects, ..TestCall::new(root) }).unwrap();
+        pair.call(
+            A,
+            &TestCall {
+                objects,
+                ..TestCall::new(root)
+            },
+        )
+        .unwrap();
     }
     pair.drive();
     pair.run(A, |session, _| session.kill(DeathReason::Revoked, |_| true));
     pair.drive();
     assert_eq!(pair.ends[B].fault, None);
-    assert_eq!(pair.count(B, |event| matches!(event, Event::Died { .. })), objects.len());
+    assert_eq!(
+        pair.count(B, |event| matches!(event, Event::Died { .. })),
+        objects.len()
+    );
 }
 
 #[test]
@@ -118,7 +168,14 @@ fn release_that_crosses_a_send_is_harmless() {
     let handle = pair.handle(B, first);
     // The second grant leaves before the release of the first arrives.
     let objects = [own(&object)];
-    pair.call(A, &TestCall { objects: &objects, ..TestCall::new(pair.ends[A].root) }).unwrap();
+    pair.call(
+        A,
+        &TestCall {
+            objects: &objects,
+            ..TestCall::new(pair.ends[A].root)
+        },
+    )
+    .unwrap();
     pair.drop_hold(B, first);
     pair.drive();
     assert_eq!(pair.usage(A).exports, 2);
@@ -136,14 +193,35 @@ fn object_granted_anew_can_be_bound_anew() {
     let object = stub();
     let spoken = interface("test.Stub", Vec::new());
     let first = pair.grant(A, &object);
-    pair.call(B, &TestCall { interface: Some(spoken), ..TestCall::new(first) }).unwrap();
+    pair.call(
+        B,
+        &TestCall {
+            interface: Some(spoken),
+            ..TestCall::new(first)
+        },
+    )
+    .unwrap();
     let objects = [own(&object)];
-    pair.call(A, &TestCall { objects: &objects, ..TestCall::new(pair.ends[A].root) }).unwrap();
+    pair.call(
+        A,
+        &TestCall {
+            objects: &objects,
+            ..TestCall::new(pair.ends[A].root)
+        },
+    )
+    .unwrap();
     pair.drop_hold(B, first);
     pair.drive();
     let request = pair.request(B).unwrap();
     let second = key(&request.parcel.objects[0]);
-    pair.call(B, &TestCall { interface: Some(spoken), ..TestCall::new(second) }).unwrap();
+    pair.call(
+        B,
+        &TestCall {
+            interface: Some(spoken),
+            ..TestCall::new(second)
+        },
+    )
+    .unwrap();
     pair.drive();
     assert_eq!(pair.ends[A].fault, None);
     assert_eq!(pair.count(A, |event| matches!(event, Event::Request(_))), 2);
@@ -177,12 +255,24 @@ fn release_that_overtakes_its_object_on_the_way_home_waits_for_it() {
     };
     let exports = pair.usage(A).exports;
     let objects = [Outgoing::Home(proxy)];
-    pair.call(B, &TestCall { one_way: true, objects: &objects, ..TestCall::new(root) }).unwrap();
+    pair.call(
+        B,
+        &TestCall {
+            one_way: true,
+            objects: &objects,
+            ..TestCall::new(root)
+        },
+    )
+    .unwrap();
     pair.drop_hold(B, proxy);
     let handle = pair.handle_of(A, &object);
     let lane = pair.lane(A, handle);
     pair.deliver(A, lane.into(), usize::MAX);
-    assert_eq!(pair.usage(A).exports, exports, "it is not on its way home yet");
+    assert_eq!(
+        pair.usage(A).exports,
+        exports,
+        "it is not on its way home yet"
+    );
     pair.drive();
     let request = pair.request(A).unwrap();
     match &request.parcel.objects[..] {
@@ -197,10 +287,20 @@ fn dead_stub_comes_home_as_nothing() {
     let mut pair = Pair::new(Scope::SameDevice);
     let proxy = pair.grant(A, &stub());
     let objects = [Outgoing::Home(proxy)];
-    pair.call(B, &TestCall { objects: &objects, ..TestCall::new(pair.ends[B].root) }).unwrap();
+    pair.call(
+        B,
+        &TestCall {
+            objects: &objects,
+            ..TestCall::new(pair.ends[B].root)
+        },
+    )
+    .unwrap();
     pair.run(A, |session, _| session.kill(DeathReason::Revoked, |_| true));
     pair.drive();
-    assert!(matches!(pair.request(A).unwrap().parcel.objects[..], [Delivered::Null]));
+    assert!(matches!(
+        pair.request(A).unwrap().parcel.objects[..],
+        [Delivered::Null]
+    ));
 }
 
 #[test]
@@ -209,7 +309,12 @@ fn grants_of_a_refused_call_are_given_back() {
     let objects = [Outgoing::Own(stub()), Outgoing::Own(named(3, 1))];
     let root = pair.ends[A].root;
     for one_way in [false, true] {
-        let call = TestCall { code: 0, one_way, objects: &objects, ..TestCall::new(root) };
+        let call = TestCall {
+            code: 0,
+            one_way,
+            objects: &objects,
+            ..TestCall::new(root)
+        };
         let id = pair.call(A, &call).unwrap();
         pair.drive();
         if let Some(id) = id {
@@ -244,9 +349,18 @@ fn stub_that_died_between_the_rules_and_the_grant_is_told_dead() {
     let object = named(3, 1);
     // The round of obituaries came by before the grant.
     object.registration.as_ref().unwrap().remove();
-    pair.run(A, |session, _| session.kill(DeathReason::ServiceRemoved, |other| same(other, &object)));
+    pair.run(A, |session, _| {
+        session.kill(DeathReason::ServiceRemoved, |other| same(other, &object))
+    });
     let call = [own(&object)];
-    pair.call(A, &TestCall { objects: &call, ..TestCall::new(pair.ends[A].root) }).unwrap();
+    pair.call(
+        A,
+        &TestCall {
+            objects: &call,
+            ..TestCall::new(pair.ends[A].root)
+        },
+    )
+    .unwrap();
     let id = pair.two_way(B, pair.ends[B].root);
     pair.drive();
     let request = pair.request(A).unwrap();
@@ -270,13 +384,27 @@ fn every_frame_of_an_object_uses_its_lane() {
         let proxy = pair.grant(A, &object);
         let lane = pair.lane(B, pair.handle(B, proxy));
         assert_eq!(lane, 1 + (pair.handle(B, proxy).index() % 4) as u16);
-        let call = TestCall { interface: Some(spoken), ..TestCall::new(proxy) };
+        let call = TestCall {
+            interface: Some(spoken),
+            ..TestCall::new(proxy)
+        };
         let id = pair.call(B, &call).unwrap().unwrap();
-        pair.call(B, &TestCall { one_way: true, ..call }).unwrap();
+        pair.call(
+            B,
+            &TestCall {
+                one_way: true,
+                ..call
+            },
+        )
+        .unwrap();
         pair.run(B, |session, _| session.abandon(id));
         pair.drop_hold(B, proxy);
         let frames = pair.intercept(B);
-        assert_eq!(frames.len(), 5, "bind, call, one-way call, cancel, release: {frames:?}");
+        assert_eq!(
+            frames.len(),
+            5,
+            "bind, call, one-way call, cancel, release: {frames:?}"
+        );
         assert!(matches!(frames[4].1, Frame::Release(_)));
         assert!(frames.iter().all(|(used, _)| *used == lane));
     }

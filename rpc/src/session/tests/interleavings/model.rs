@@ -1,10 +1,6 @@
 //! What the two applications believe, and how it is compared with what the sessions say.
 
-use std::{
-    collections::HashMap,
-    sync::Arc,
-    time::Duration,
-};
+use std::{collections::HashMap, sync::Arc, time::Duration};
 
 use bytes::Bytes;
 use proto::{CallId, Handle, frame::Status, message::DeathReason};
@@ -127,7 +123,12 @@ impl World {
 
     pub(super) fn step(&mut self, op: &Op) {
         match *op {
-            Op::Call { end, target, ref how, ref parcel } => self.call(end, target, how, parcel),
+            Op::Call {
+                end,
+                target,
+                ref how,
+                ref parcel,
+            } => self.call(end, target, how, parcel),
             Op::Deliver { to, lane, bytes } => {
                 let lane = usize::from(lane) % (usize::from(self.lanes) + 1);
                 self.pair.deliver(to, lane, bytes.into());
@@ -303,7 +304,9 @@ impl World {
                 one_way,
                 depth: how.nested.into(),
                 wait: how.wait_ms.map(|ms| Duration::from_millis(ms.into())),
-                interface: how.interface.map(|n| self.interfaces[usize::from(n) % self.interfaces.len()]),
+                interface: how
+                    .interface
+                    .map(|n| self.interfaces[usize::from(n) % self.interfaces.len()]),
                 body: &body,
                 raw,
                 objects: &objects,
@@ -438,14 +441,21 @@ impl World {
         let key = self.apps[end].holds.swap_remove(index);
         if !self.apps[end].holds.contains(&key) {
             // A link keeps what it watches, so it is taken back first.
-            while let Some(at) = self.apps[end].links.iter().position(|(linked, _)| *linked == key) {
+            while let Some(at) = self.apps[end]
+                .links
+                .iter()
+                .position(|(linked, _)| *linked == key)
+            {
                 self.unlink(end, at);
             }
         }
         self.pair.drop_hold(end, key);
         // An outcome that nobody has taken yet may hold it too.
         let there = self.pair.ends[end].session.has_import(key);
-        assert!(there || !self.apps[end].holds.contains(&key), "what is held stays");
+        assert!(
+            there || !self.apps[end].holds.contains(&key),
+            "what is held stays"
+        );
         if !there {
             self.apps[end].owners.remove(&key);
         }
@@ -453,7 +463,9 @@ impl World {
 
     fn unlink(&mut self, end: usize, index: usize) {
         let (key, link) = self.apps[end].links.remove(index);
-        let was = self.pair.run(end, |session, _| session.unlink_to_death(key, link));
+        let was = self
+            .pair
+            .run(end, |session, _| session.unlink_to_death(key, link));
         assert!(was, "a link that was not told is still there");
     }
 
