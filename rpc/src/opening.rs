@@ -277,8 +277,16 @@ async fn settle<T>(
             Err(error)
         }
         Ok(Err(None)) => {
-            link.close(close_code::PROTOCOL, "protocol");
-            Err(OpenSessionError::Closed(link.closed().await))
+            // Where the other side has closed it, closing it here too would hide why.
+            let end = tokio::select! {
+                biased;
+                end = link.closed() => end,
+                () = std::future::ready(()) => {
+                    link.close(close_code::PROTOCOL, "protocol");
+                    link.closed().await
+                }
+            };
+            Err(OpenSessionError::Closed(end))
         }
         Err(_) => {
             link.close(close_code::TIMEOUT, "opening timed out");
