@@ -77,7 +77,12 @@ async fn drive_lane(peer: Arc<PeerShared>, number: u16, mut lane: Lane, mut fram
         }
         Poll::Pending
     });
-    if let Err(fault) = lane_end.await {
+    let end = lane_end.await;
+    if last != Last::Written {
+        // The peer ends its half when it has seen the end of ours, and then has everything too.
+        peer.lane_finished();
+    }
+    if let Err(fault) = end {
         peer.fault(fault);
     }
 }
