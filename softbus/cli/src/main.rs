@@ -1,2 +1,54 @@
-//! The softbus command.
-fn main() {}
+//! The `softbus` command: run a node, look around, call a service.
+
+mod args;
+mod command;
+mod device_name;
+mod directory;
+mod events;
+mod failure;
+mod logging;
+mod node;
+mod output;
+mod signal;
+
+use std::process::ExitCode;
+
+use clap::Parser;
+
+use args::{Arguments, Command, Identity};
+use command::Context;
+use failure::Failure;
+
+fn main() -> ExitCode {
+    let arguments = Arguments::parse();
+    let output = output::Output::new(arguments.options.json);
+    match run(arguments, &output) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(failure) => output.failure(&failure),
+    }
+}
+
+fn run(arguments: Arguments, output: &output::Output) -> Result<(), Failure> {
+    logging::start(&arguments.options.log)?;
+    let context = Context::new(arguments.options, output)?;
+    match arguments.command {
+        Command::Run(options) => on_runtime(command::run::run(&context, options)),
+        Command::Identity {
+            action: Identity::Show,
+        } => command::identity::show(&context),
+        Command::Trust { action } => command::trust::run(&context, action),
+        Command::Devices(options) => on_runtime(command::devices::run(&context, options)),
+        Command::Services(options) => on_runtime(command::services::run(&context, options)),
+        Command::Call(options) => on_runtime(command::call::run(&context, options)),
+        Command::Watch => on_runtime(command::watch::run(&context)),
+    }
+}
+
+/// A node is fastest on a runtime of one thread.
+fn on_runtime(command: impl Future<Output = Result<(), Failure>>) -> Result<(), Failure> {
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build();
+    let runtime = runtime.map_err(|error| Failure::failed(format!("cannot start: {error}")))?;
+    runtime.block_on(command)
+}

@@ -1,0 +1,320 @@
+//! What can be said on the command line.
+
+mod call;
+mod value;
+
+pub(crate) use call::{Argument, CallArguments, ReplyType};
+pub(crate) use value::{ListenAddress, StaticPeer};
+
+use std::{path::PathBuf, time::Duration};
+
+use clap::{Args, Parser, Subcommand};
+use softbus::ServiceId;
+
+const AFTER_HELP: &str = "\
+Devices are given by their full id, by the beginning of the id of a trusted device, or by the name
+under which `softbus trust add --name` put it into this device's trust store. What a device calls
+itself is never used.
+
+Exit codes:
+    0  done
+    1  failed
+    2  the command line is wrong
+    3  not found, or unreachable
+    4  refused: not trusted here or there, or not allowed
+    5  timed out
+  130  stopped by Ctrl-C or SIGTERM before it was done
+
+With --json every line of the standard output is a JSON object; `softbus COMMAND --help` says which
+fields it has. An error is one on the standard error: error, kind (failed, usage, not_found, refused,
+timed_out, interrupted), exit_code, and hint (what to do next, or null). Only what is wrong with the
+form of the command line is said in words.
+
+One process at a time uses an identity. While `softbus run` runs, other commands that start a node
+need a directory of their own (--dir), and the devices they talk to have to trust that one's id.";
+
+/// Run a node of the soft-bus, look around, call services.
+#[derive(Debug, Parser)]
+#[command(name = "softbus", version, after_help = AFTER_HELP, arg_required_else_help = true)]
+pub(crate) struct Arguments {
+    #[command(flatten)]
+    pub(crate) options: Options,
+    #[command(subcommand)]
+    pub(crate) command: Command,
+}
+
+/// What holds for all commands.
+#[derive(Debug, Args)]
+pub(crate) struct Options {
+    /// Print JSON objects, one a line, for other programs
+    #[arg(long, global = true)]
+    pub(crate) json: bool,
+
+    /// Where identity and trust store are kept [default: $SOFTBUS_DIR, else softbus in the XDG data directory]
+    #[arg(long, global = true, value_name = "DIR")]
+    pub(crate) dir: Option<PathBuf>,
+
+    /// What to log on the standard error, as `debug` or `softbus=debug,quinn=info`
+    #[arg(long, global = true, value_name = "FILTER", default_value = "warn")]
+    pub(crate) log: String,
+
+    #[command(flatten)]
+    pub(crate) network: Network,
+}
+
+/// What holds for all commands that start a node.
+#[derive(Debug, Args)]
+#[command(next_help_heading = "Network (of commands that start a node)")]
+pub(crate) struct Network {
+    /// Listen at this address only, as `192.168.1.5`, `127.0.0.1:4000` or `[::1]:4000` [default: all addresses]
+    #[arg(long, global = true, value_name = "ADDR")]
+    pub(crate) listen: Option<ListenAddress>,
+
+    /// Listen at this UDP port [default: any free one]
+    #[arg(long, global = true, value_name = "PORT")]
+    pub(crate) port: Option<u16>,
+
+    /// Find devices by mDNS on this interface only, as `eth0`; `loopback` is this machine; may be repeated [default: all]
+    #[arg(
+        long = "interface",
+        global = true,
+        value_name = "NAME",
+        conflicts_with = "no_mdns"
+    )]
+    pub(crate) interfaces: Vec<String>,
+
+    /// Do not find devices by mDNS: only those given by --peer, and those that find this one
+    #[arg(long, global = true)]
+    pub(crate) no_mdns: bool,
+
+    /// A device and where it is, as `4OYMIQU-...@192.168.1.5:4000`; may be repeated
+    #[arg(long = "peer", global = true, value_name = "DEVICE@ADDR")]
+    pub(crate) peers: Vec<StaticPeer>,
+}
+
+/// What to do.
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {
+    /// Run a node until Ctrl-C or SIGTERM, and print its id, its address and what happens to devices
+    #[command(after_help = "\
+JSON: one object for each event, with the field event:
+  started    device, address (where it listens), directory, epoch (counts the starts), services (ids)
+  online     device, name (from the trust store or null), addresses, time_ms (since 1970)
+  offline    device, name, reason (left, crashed, timed_out, restarted, access_revoked, failed,
+             other), detail (text or null), time_ms
+  trusted, renamed, forgotten, blocked
+             device, name, time_ms: the trust store has changed, for example by `softbus trust`
+  stopped    nothing more: it has taken leave of the other devices")]
+    Run(Run),
+
+    /// Show who this device is to others
+    Identity {
+        /// What to do with it.
+        #[command(subcommand)]
+        action: Identity,
+    },
+
+    /// Say which devices may talk to this one, and which it talks to
+    ///
+    /// A running node in the same directory notices within a second. Both devices have to trust each other.
+    Trust {
+        /// What to do with it.
+        #[command(subcommand)]
+        action: Trust,
+    },
+
+    /// Look around for devices
+    #[command(after_help = "\
+In the table a name in quotes is what a device says of itself, which proves nothing; one without is
+from the trust store.
+
+JSON: one object for each device: device, name (from the trust store or null), claimed_name (what it
+says of itself, escaped, or null), presence (candidate, connecting, online, suspect, offline, other),
+trusted, addresses (list of IP:PORT)")]
+    Devices(Devices),
+
+    /// List the services of a device, or of all trusted devices that are online
+    ///
+    /// Only what this device may call is listed. The services of this device itself belong to the programs that run a
+    /// node here; ask for them from another device.
+    #[command(after_help = "\
+JSON: one object for each service: device, name (from the trust store or null), service")]
+    Services(Services),
+
+    /// Call a method of a service and print the reply
+    ///
+    /// Arguments are written in the order in which they are given. Nothing in a reply says what it holds: --reply names
+    /// the values in it; without, its bytes are shown in hexadecimal.
+    #[command(after_help = "\
+Example, for a device that runs `softbus run --echo 7`:
+  softbus call kitchen 7 2 --i32 40 --i32 2 --reply i32
+
+JSON: one object: device, service, code, one_way, reply (list of {type, value}), unread_bytes (left of
+the reply), elapsed_ms")]
+    Call(Call),
+
+    /// Print devices coming online and going offline, until Ctrl-C
+    #[command(after_help = "\
+JSON: one object for each event, with the field event: started, online, offline and stopped, as
+`softbus run` has them")]
+    Watch,
+}
+
+/// `softbus run`
+#[derive(Debug, Args)]
+pub(crate) struct Run {
+    /// Offer a service to try things with, to trusted devices, under this id
+    ///
+    /// Its methods: 1 answers with the string it is sent, 2 with the sum of two i32, 3 (ReverseInt) with an i32 whose
+    /// decimal digits are those of the argument backwards.
+    #[arg(long, value_name = "SERVICE_ID", value_parser = value::service)]
+    pub(crate) echo: Option<ServiceId>,
+}
+
+/// `softbus identity`
+#[derive(Clone, Copy, Debug, Subcommand)]
+pub(crate) enum Identity {
+    /// Show the id of this device; the identity is made where there is none yet
+    #[command(
+        after_help = "JSON: one object: device, directory, created (whether it was made just now)"
+    )]
+    Show,
+}
+
+/// `softbus trust`
+#[derive(Debug, Subcommand)]
+pub(crate) enum Trust {
+    /// Trust a device from now on; one that is trusted already is renamed
+    #[command(
+        after_help = "JSON: one object: device, name, added (whether it was not trusted before)"
+    )]
+    Add {
+        /// Its full id, as `softbus identity show` prints it there
+        id: String,
+        /// What to call it here, up to 64 characters
+        #[arg(long)]
+        name: Option<String>,
+    },
+    /// List the devices of the trust store
+    #[command(after_help = "\
+JSON: one object for each device: device, name, trusted, blocked, added_at (seconds since 1970),
+added_via (manual, import)")]
+    List {
+        /// Show full ids
+        #[arg(long)]
+        long: bool,
+    },
+    /// Trust a device no longer; a running node ends its connection
+    #[command(after_help = "JSON: one object: device, name, removed")]
+    Remove {
+        /// Its id, the beginning of its id, or its name here
+        device: String,
+    },
+}
+
+/// `softbus devices`
+#[derive(Debug, Args)]
+pub(crate) struct Devices {
+    #[command(flatten)]
+    pub(crate) look: Look,
+    /// Show full ids
+    #[arg(long)]
+    pub(crate) long: bool,
+}
+
+/// How long to look around.
+#[derive(Debug, Args)]
+pub(crate) struct Look {
+    /// How long to look around
+    #[arg(long = "for", value_name = "SECONDS", default_value = "2", value_parser = value::seconds)]
+    pub(crate) time: Duration,
+}
+
+/// `softbus services`
+#[derive(Debug, Args)]
+pub(crate) struct Services {
+    /// Whose: an id, the beginning of a trusted device's id, or its name here
+    pub(crate) device: Option<String>,
+    #[command(flatten)]
+    pub(crate) look: Look,
+}
+
+/// `softbus call`
+#[derive(Debug, Args)]
+pub(crate) struct Call {
+    /// Whose: an id, the beginning of a trusted device's id, or its name here
+    pub(crate) device: String,
+    /// Which service, 1..=0xffffff
+    #[arg(value_parser = value::service)]
+    pub(crate) service: ServiceId,
+    /// Which method, 1..=0xffffff
+    #[arg(value_parser = value::code)]
+    pub(crate) code: u32,
+    #[command(flatten)]
+    pub(crate) arguments: CallArguments,
+    /// Do not wait for a reply: whether the call succeeded is not known
+    #[arg(long, conflicts_with = "reply")]
+    pub(crate) oneway: bool,
+    /// How long finding the device, getting the service and calling it may take together
+    #[arg(long, value_name = "SECONDS", default_value = "8", value_parser = value::seconds)]
+    pub(crate) wait: Duration,
+    /// What the reply holds, in order; may be repeated. `hex` is all the rest
+    #[arg(long, value_name = "TYPE", value_delimiter = ',')]
+    pub(crate) reply: Vec<ReplyType>,
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory;
+
+    use super::*;
+
+    #[test]
+    fn the_definition_is_sound() {
+        Arguments::command().debug_assert();
+    }
+
+    fn call(line: &str) -> Call {
+        let words = ["softbus", "call", "kitchen", "7", "0x10"];
+        let arguments =
+            Arguments::try_parse_from(words.into_iter().chain(line.split(' '))).unwrap();
+        let Command::Call(call) = arguments.command else {
+            panic!("a call")
+        };
+        call
+    }
+
+    #[test]
+    fn arguments_keep_their_order() {
+        use Argument::{Bool, I32, I64, Text};
+        let call = call("--i32 -1 --string a --i64 -5 --i32 2 --bool true --string -b");
+        let texts = ["a", "-b"].map(|text| Text(text.to_owned()));
+        let [a, b] = texts;
+        assert_eq!(
+            call.arguments.0,
+            [I32(-1), a, I64(-5), I32(2), Bool(true), b]
+        );
+        assert_eq!((call.service.get(), call.code), (7, 16));
+    }
+
+    #[test]
+    fn reply_types_by_repetition_and_by_comma() {
+        use ReplyType::{Bool, I32, Text};
+        assert_eq!(
+            call("--reply i32 --reply string,bool").reply,
+            [I32, Text, Bool]
+        );
+    }
+
+    #[test]
+    fn options_before_and_behind_the_command() {
+        for line in [
+            "--no-mdns --dir d watch --json",
+            "watch --no-mdns --dir d --json",
+        ] {
+            let words = ["softbus"].into_iter().chain(line.split(' '));
+            let options = Arguments::try_parse_from(words).unwrap().options;
+            assert!(options.network.no_mdns && options.json && options.dir.is_some());
+        }
+    }
+}

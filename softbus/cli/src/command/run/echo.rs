@@ -1,0 +1,68 @@
+//! A service to try things with.
+
+use softbus::{Caller, HandlerError, Parcel, RemoteStub, async_trait};
+
+/// 1 answers with the string it is sent, 2 with the sum of two numbers, 3 with the digits of a number backwards.
+#[derive(Debug)]
+pub(super) struct Echo;
+
+#[async_trait]
+impl RemoteStub for Echo {
+    fn descriptor(&self) -> &str {
+        "softbus.cli.Echo"
+    }
+
+    async fn on_remote_request(
+        &self,
+        _caller: &Caller,
+        code: u32,
+        data: &mut Parcel,
+        reply: &mut Parcel,
+    ) -> Result<(), HandlerError> {
+        match code {
+            1 => {
+                let text = data.read_string()?;
+                reply.raise_to_transport_limit();
+                reply.write_string(&text)?;
+            }
+            2 => {
+                let sum = data.read_i32()?.checked_add(data.read_i32()?);
+                reply.write_i32(sum.ok_or_else(too_large)?)?;
+            }
+            3 => {
+                let reversed = reverse(data.read_i32()?);
+                reply.write_i32(reversed.ok_or_else(too_large)?)?;
+            }
+            _ => return Err(HandlerError::UnknownMethod),
+        }
+        Ok(())
+    }
+}
+
+fn too_large() -> HandlerError {
+    HandlerError::Failed("result does not fit 32 bits".to_owned())
+}
+
+/// The decimal digits backwards, with the same sign.
+fn reverse(number: i32) -> Option<i32> {
+    let mut left = number;
+    let mut reversed = 0i32;
+    while left != 0 {
+        reversed = reversed.checked_mul(10)?.checked_add(left % 10)?;
+        left /= 10;
+    }
+    Some(reversed)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn digits_backwards() {
+        assert_eq!(reverse(2019), Some(9102));
+        assert_eq!(reverse(-120), Some(-21));
+        assert_eq!(reverse(0), Some(0));
+        assert_eq!(reverse(i32::MIN), None);
+    }
+}

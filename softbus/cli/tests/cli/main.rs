@@ -1,0 +1,11 @@
+//! The real command, run as a user runs it. Nothing here speaks mDNS: every command gets `--no-mdns`.
+
+#![cfg(unix)]
+#![expect(clippy::unwrap_used, reason = "helpers of tests")]
+
+mod basics;
+mod calls;
+mod harness;
+mod identity;
+mod presence;
+mod trust;
