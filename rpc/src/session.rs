@@ -11,6 +11,7 @@ mod import_table;
 mod lanes;
 pub mod passing_rules;
 mod receiving;
+mod requests;
 mod sending;
 mod serving_table;
 #[cfg(test)]

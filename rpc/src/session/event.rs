@@ -77,6 +77,11 @@ pub struct Body<'a> {
 }
 
 impl Body<'_> {
+    /// Whether there is nothing to send.
+    pub fn is_empty(&self) -> bool {
+        self.total_len() == 0
+    }
+
     /// Bytes of the body, without raw data.
     pub fn len(&self) -> usize {
         self.parts[0].len() + self.parts[1].len()

@@ -1,14 +1,11 @@
 //! What arrives: frames, bulk bodies, and the passing of time.
 
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use bytes::Bytes;
 use proto::{
     CallId, Handle,
-    frame::{
-        Ack, Bind, Call, Cancel, ExtensionKind, Extensions, Frame, Grant, Grants, Release, Reply,
-        Status,
-    },
+    frame::{Ack, Cancel, Extensions, Frame, Grant, Grants, Reply, Status},
     message::{Control, Obituary},
 };
 
@@ -16,18 +13,14 @@ use super::{
     Scope, Session,
     bulk::{Met, Pending},
     call_table::Completed,
-    event::{Arrived, Context, Delivered, Event, Incoming, Outcome},
-    export_table::{Held, Lookup, Spoken},
+    event::{Arrived, Delivered, Event, Outcome},
+    export_table::Lookup,
     fault::PeerFault,
     lanes::CONTROL,
-    serving_table::Serving,
 };
-use crate::{limits, remote::LocalObject};
 
 /// How many replies to no call a peer may send.
 const FORGED_REPLIES: u32 = 3;
-/// The highest place in a peer's call table that it may name.
-pub(super) const MAX_CALL_SLOT: u32 = 0xffff;
 
 impl Session {
     /// A frame has come on a lane.
@@ -99,228 +92,6 @@ impl Session {
         self.bulk.expire(now);
     }
 
-    fn on_call(&mut self, now: Instant, lane: u16, call: Call) -> Result<(), PeerFault> {
-        if lane != self.lane_of(call.handle) {
-            return Err(PeerFault::WrongLane);
-        }
-        if call.id.is_some_and(|id| !self.may_be_opened(id)) {
-            return Err(PeerFault::InvalidCallId);
-        }
-        if call.bulk.is_some_and(|part| self.bulk.is_named(part.id)) {
-            return Err(PeerFault::InvalidBulk);
-        }
-        let raw_len = call.bulk.map_or(0, |part| part.raw_len);
-        let body_len = call.bulk.map_or(0, |part| part.body_len) as usize + call.body.len();
-        let bytes = body_len as u64 + u64::from(raw_len);
-        if call.id.is_none() && !self.lanes[usize::from(lane)].one_way_arrived(self.credit, bytes) {
-            return Err(PeerFault::CreditExceeded);
-        }
-        let admitted = self.admit_call(&call)?;
-        // Whether the call is refused or not: its grants were counted by the sender when it was written.
-        let objects = self.receive_grants(&call.grants)?;
-        let target = match admitted {
-            Ok(target) => target,
-            Err((status, extensions)) => {
-                self.undeliver(objects);
-                if let Some(part) = call.bulk {
-                    self.bulk.refuse(part.id);
-                }
-                self.refuse(lane, call.id, bytes, status, extensions);
-                return Ok(());
-            }
-        };
-        let deadline =
-            (call.deadline_us > 0).then(|| now + Duration::from_micros(call.deadline_us.into()));
-        let serving = self.serving.insert(Serving {
-            call: call.id,
-            lane,
-            export: call.handle,
-            deadline,
-            replied: false,
-            stopped: false,
-            dispatched: false,
-            bytes,
-        });
-        let incoming = Incoming {
-            serving,
-            target,
-            code: call.code,
-            one_way: call.id.is_none(),
-            context: Context {
-                deadline,
-                chain: call.chain,
-                depth: call.depth,
-            },
-            parcel: Arrived {
-                body: call.body,
-                raw: None,
-                objects,
-            },
-        };
-        match call.bulk {
-            None => self.arrived(call.handle, incoming),
-            Some(part) => {
-                if let Some(export) = self.exports.find_mut(call.handle) {
-                    export.held.push_back(Held::AwaitsBulk(part.id));
-                }
-                let met = self.bulk.header(Pending::Call(Box::new(incoming), part))?;
-                self.meet(met);
-            }
-        }
-        Ok(())
-    }
-
-    /// Whether the peer may use this place of its call table now. What it cannot know to have ended is still open to
-    /// it: a peer that does not read its replies gets no further calls, so that they cannot fill our memory.
-    fn may_be_opened(&self, id: CallId) -> bool {
-        let unread = self.unsent_replies.max(self.bulk.waiting_replies());
-        let open = self.serving.open() + unread;
-        id.slot <= MAX_CALL_SLOT
-            && !self.serving.is_open(id)
-            && open < self.config.limits.calls_in_flight.max(1)
-    }
-
-    /// What is called, or what the caller is to be told.
-    fn admit_call(
-        &mut self,
-        call: &Call,
-    ) -> Result<Result<LocalObject, (Status, Extensions)>, PeerFault> {
-        let plain = |status| Ok(Err((status, Extensions::default())));
-        let found = matches!(self.exports.lookup(call.handle)?, Lookup::Found);
-        let Some(export) = self.exports.find_mut(call.handle).filter(|_| found) else {
-            return plain(Status::BadObject);
-        };
-        if export.dead.is_some() {
-            return plain(Status::Dead);
-        }
-        if !crate::call::is_code(call.code) {
-            return plain(Status::UnknownMethod);
-        }
-        match export.check(call.binding, call.code)? {
-            Spoken::Same => {}
-            Spoken::Differs => return plain(Status::InterfaceMismatch),
-            Spoken::Missing => return plain(Status::UnknownMethod),
-        }
-        let target = export.object.clone();
-        if self.leaving {
-            return plain(Status::ShuttingDown);
-        }
-        if call.depth > limits::MAX_CALL_DEPTH {
-            return plain(Status::TooDeep);
-        }
-        let limit = self.config.limits.calls_in_flight;
-        if call.id.is_some() && self.serving.two_way() >= limit {
-            return Ok(Err((
-                Status::Busy,
-                limit_reached(limit, self.serving.two_way()),
-            )));
-        }
-        Ok(Ok(target))
-    }
-
-    /// A request is whole.
-    fn arrived(&mut self, handle: Handle, incoming: Incoming) {
-        if !incoming.one_way {
-            self.dispatch(incoming);
-            return;
-        }
-        if let Some(export) = self.exports.find_mut(handle) {
-            export.held.push_back(Held::OneWay(Box::new(incoming)));
-            self.advance(handle);
-        } else {
-            self.discard(incoming);
-        }
-    }
-
-    fn dispatch(&mut self, incoming: Incoming) {
-        match self.serving.get_mut(incoming.serving) {
-            Some(served) if !served.stopped => {
-                served.dispatched = true;
-                self.events.push_back(Event::Request(incoming));
-            }
-            // Cancelled or expired before its turn: the caller has been told.
-            _ => self.discard(incoming),
-        }
-    }
-
-    /// Acts on the held frames of an object as far as their order lets it.
-    pub(super) fn advance(&mut self, handle: Handle) {
-        while let Some(export) = self.exports.find_mut(handle) {
-            let ready = match export.held.front() {
-                Some(Held::OneWay(_)) => !export.one_way_running,
-                Some(Held::Release { homes }) => export.homes >= *homes,
-                Some(Held::AwaitsBulk(_)) | None => false,
-            };
-            if !ready {
-                return;
-            }
-            let dead = export.dead.is_some();
-            match export.held.pop_front() {
-                Some(Held::OneWay(incoming)) if dead => {
-                    self.refuse_incoming(*incoming, Status::Dead)
-                }
-                Some(Held::OneWay(incoming)) => {
-                    let stopped = self
-                        .serving
-                        .get_mut(incoming.serving)
-                        .is_none_or(|served| served.stopped);
-                    if let Some(export) = self.exports.find_mut(handle) {
-                        export.one_way_running = !stopped;
-                    }
-                    self.dispatch(*incoming);
-                }
-                Some(Held::Release { homes }) => {
-                    if let Some(export) = self.exports.find_mut(handle) {
-                        export.homes -= homes;
-                    }
-                    self.free_unused(handle);
-                }
-                Some(Held::AwaitsBulk(_)) | None => {}
-            }
-        }
-    }
-
-    /// A request that will not be run, after its caller has been told or when nobody waits.
-    pub(super) fn discard(&mut self, incoming: Incoming) {
-        self.undeliver(incoming.parcel.objects);
-        if let Some(served) = self.serving.remove(incoming.serving) {
-            if served.call.is_none() {
-                self.lanes[usize::from(served.lane)].one_way_ended(served.bytes, true);
-                self.touch(served.lane);
-            }
-        }
-        self.release_own(incoming.target);
-    }
-
-    fn refuse_incoming(&mut self, incoming: Incoming, status: Status) {
-        if let Some(served) = self.serving.get_mut(incoming.serving) {
-            let (lane, call, replied) = (served.lane, served.call, served.replied);
-            if let (Some(call), false) = (call, replied) {
-                self.serving.mark_replied(incoming.serving);
-                self.reply_error(lane, call, status, Extensions::default());
-            }
-        }
-        self.discard(incoming);
-    }
-
-    /// Answers a call that never came into the serving table.
-    fn refuse(
-        &mut self,
-        lane: u16,
-        id: Option<CallId>,
-        bytes: u64,
-        status: Status,
-        ext: Extensions,
-    ) {
-        match id {
-            Some(id) => self.reply_error(lane, id, status, ext),
-            None => {
-                self.lanes[usize::from(lane)].one_way_ended(bytes, true);
-                self.touch(lane);
-            }
-        }
-    }
-
     fn on_reply(&mut self, lane: u16, reply: Reply) -> Result<(), PeerFault> {
         if reply.bulk.is_some_and(|part| self.bulk.is_named(part.id)) {
             return Err(PeerFault::InvalidBulk);
@@ -371,7 +142,7 @@ impl Session {
     }
 
     /// A header has come after its body, or after the news that there is none.
-    fn meet(&mut self, met: Option<Met>) {
+    pub(super) fn meet(&mut self, met: Option<Met>) {
         match met {
             Some(Met::Whole(pending, body)) => self.join(pending, body),
             Some(Met::Lost(pending, status)) => self.give_up(pending, status),
@@ -426,114 +197,6 @@ impl Session {
         }
     }
 
-    /// Puts a request that has become whole where its header stood; a two-way call goes on at once.
-    fn unhold_into(&mut self, incoming: Box<Incoming>, bulk: u64) -> Handle {
-        let Some(served) = self.serving.get_mut(incoming.serving) else {
-            self.discard(*incoming);
-            return Handle::SAMGR;
-        };
-        let handle = served.export;
-        let Some(export) = self.exports.find_mut(handle) else {
-            self.refuse_incoming(*incoming, Status::Dead);
-            return handle;
-        };
-        let place = export
-            .held
-            .iter()
-            .position(|held| matches!(held, Held::AwaitsBulk(id) if *id == bulk));
-        match place {
-            Some(index) if incoming.one_way => export.held[index] = Held::OneWay(incoming),
-            Some(index) => {
-                export.held.remove(index);
-                if export.dead.is_some() {
-                    self.refuse_incoming(*incoming, Status::Dead);
-                } else {
-                    self.dispatch(*incoming);
-                }
-            }
-            None => self.refuse_incoming(*incoming, Status::Dead),
-        }
-        handle
-    }
-
-    /// Takes the place of a request whose body will not come out of its object's queue.
-    fn unhold(&mut self, serving: super::ServingId, bulk: u64) -> Handle {
-        let handle = self
-            .serving
-            .get_mut(serving)
-            .map_or(Handle::SAMGR, |served| served.export);
-        if let Some(export) = self.exports.find_mut(handle) {
-            export
-                .held
-                .retain(|held| !matches!(held, Held::AwaitsBulk(id) if *id == bulk));
-        }
-        handle
-    }
-
-    fn on_cancel(&mut self, cancel: Cancel) -> Result<(), PeerFault> {
-        // The reply may have crossed it.
-        let Some(serving) = self.serving.find(cancel.id) else {
-            return Ok(());
-        };
-        let Some(served) = self.serving.get_mut(serving) else {
-            return Ok(());
-        };
-        if std::mem::replace(&mut served.stopped, true) {
-            return Ok(());
-        }
-        let (lane, dispatched) = (served.lane, served.dispatched);
-        if dispatched {
-            self.stop(serving);
-        } else {
-            self.serving.mark_replied(serving);
-            self.reply_error(lane, cancel.id, Status::Cancelled, Extensions::default());
-        }
-        Ok(())
-    }
-
-    fn on_release(&mut self, lane: u16, release: Release) -> Result<(), PeerFault> {
-        if lane != self.lane_of(release.handle) {
-            return Err(PeerFault::WrongLane);
-        }
-        let Lookup::Found = self.exports.lookup(release.handle)? else {
-            return Ok(());
-        };
-        let Some(export) = self.exports.find_mut(release.handle) else {
-            return Ok(());
-        };
-        export.give_back(release.handle, release.count)?;
-        let homes = u64::from(release.homes);
-        match export.held.back_mut() {
-            Some(Held::Release { homes: held }) => *held += homes,
-            _ => export.held.push_back(Held::Release { homes }),
-        }
-        self.advance(release.handle);
-        Ok(())
-    }
-
-    /// Frees an export of which every grant has come back.
-    fn free_unused(&mut self, handle: Handle) {
-        if let Some(export) = self.exports.remove_unused(handle) {
-            if export.dead.is_some() {
-                self.send_control(Control::ObituaryEnd(handle));
-            }
-            self.drop_export(export);
-        }
-    }
-
-    fn on_bind(&mut self, lane: u16, bind: &Bind) -> Result<(), PeerFault> {
-        if lane != self.lane_of(bind.handle) {
-            return Err(PeerFault::WrongLane);
-        }
-        match self.exports.lookup(bind.handle)? {
-            Lookup::Found => self
-                .exports
-                .find_mut(bind.handle)
-                .map_or(Ok(()), |export| export.bind(bind)),
-            Lookup::Freed | Lookup::Unknown => Ok(()),
-        }
-    }
-
     fn on_ack(&mut self, lane: u16, ack: Ack) -> Result<(), PeerFault> {
         let refused = self.lanes[usize::from(lane)]
             .acknowledged(ack)
@@ -577,7 +240,7 @@ impl Session {
     }
 
     /// Counts every grant of a header; those we do not take are given back.
-    fn receive_grants(&mut self, grants: &Grants) -> Result<Vec<Delivered>, PeerFault> {
+    pub(super) fn receive_grants(&mut self, grants: &Grants) -> Result<Vec<Delivered>, PeerFault> {
         if grants.is_empty() {
             return Ok(Vec::new());
         }
@@ -630,11 +293,4 @@ impl Session {
         self.advance(handle);
         Ok(delivered)
     }
-}
-
-fn limit_reached(limit: u32, value: u32) -> Extensions {
-    let mut bytes = [0; 16];
-    bytes[..8].copy_from_slice(&u64::from(limit).to_le_bytes());
-    bytes[8..].copy_from_slice(&u64::from(value).to_le_bytes());
-    Extensions::default().with(ExtensionKind::Limit, &bytes)
 }

@@ -20,7 +20,7 @@ use super::{
     },
     export_table::{Export, Held},
     lanes::CONTROL,
-    receiving::MAX_CALL_SLOT,
+    requests::MAX_CALL_SLOT,
 };
 use crate::{interface::Interface, limits, remote::LocalObject};
 

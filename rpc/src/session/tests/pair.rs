@@ -24,7 +24,6 @@ use crate::{
     call::Caller,
     error::HandlerError,
     interface::{Interface, MethodHash},
-    limits,
     remote::{LocalObject, Registration, RemoteObject, RemoteStub, StubCell},
 };
 
@@ -631,5 +630,3 @@ pub(super) fn replied(outcome: Option<Outcome>) -> Arrived {
         other => panic!("{other:?} is no reply"),
     }
 }
-
-pub(super) const SHORT: Duration = limits::DRAIN_TIME;

@@ -47,7 +47,6 @@ struct Message {
 enum Told {
     Waiting,
     Ended,
-    Taken,
 }
 
 #[derive(Default)]
