@@ -77,10 +77,9 @@ impl DeviceEvents {
             }
             if told.is_some() {
                 self.told.remove(&id);
-                let reason = match machine.presence() {
-                    Presence::Offline(reason) => reason.clone(),
-                    _ => OfflineReason::Restarted,
-                };
+                // Not what it is now: it may be dialled again already, or be back.
+                let reason = machine.last_offline().cloned();
+                let reason = reason.unwrap_or(OfflineReason::Restarted);
                 return Some(DeviceEvent::Offline(id, reason));
             }
             if let Some(times) = now {

@@ -101,6 +101,7 @@ pub(crate) struct Machine {
     /// How often it came online; tells a device that went and came again from one that never left.
     pub(crate) times_online: u64,
     pub(crate) boot: Option<BootId>,
+    last_offline: Option<OfflineReason>,
 }
 
 impl Machine {
@@ -109,11 +110,17 @@ impl Machine {
             presence: Presence::Candidate,
             times_online: 0,
             boot: None,
+            last_offline: None,
         }
     }
 
     pub(crate) fn presence(&self) -> &Presence {
         &self.presence
+    }
+
+    /// Why it went offline last, whatever has been tried since.
+    pub(crate) fn last_offline(&self) -> Option<&OfflineReason> {
+        self.last_offline.as_ref()
     }
 
     pub(crate) fn is_online(&self) -> bool {
@@ -158,6 +165,7 @@ impl Machine {
     pub(crate) fn offline(&mut self, reason: OfflineReason) -> bool {
         let was_online = self.is_online();
         if was_online {
+            self.last_offline = Some(reason.clone());
             self.presence = Presence::Offline(reason);
         }
         was_online
@@ -196,6 +204,16 @@ mod tests {
         assert!(machine.is_online(), "a quiet device is not gone");
         machine.heard();
         assert_eq!(machine.presence(), &Presence::Online);
+    }
+
+    #[test]
+    fn why_it_went_offline_outlives_the_next_dial() {
+        let mut machine = Machine::new();
+        machine.online(BOOT);
+        machine.offline(OfflineReason::Crashed);
+        machine.dialling();
+        assert_eq!(machine.presence(), &Presence::Connecting);
+        assert_eq!(machine.last_offline(), Some(&OfflineReason::Crashed));
     }
 
     #[test]
