@@ -58,7 +58,7 @@ struct Entry {
     session: Option<Session>,
     /// A dial is open.
     dialling: bool,
-    /// Told when a dial ends, and when something new is known of the device.
+    /// Told when something new is known of the device.
     news: Arc<Notify>,
     /// Dials that failed since something worked or something new was heard.
     failures: u32,
@@ -93,6 +93,16 @@ impl Entry {
             verdict: None,
             lost_session: 0,
         }
+    }
+
+    /// The addresses to dial that were not tried yet, the one that worked last first.
+    fn addrs_to_try(&self, tried: &[SocketAddr]) -> Vec<SocketAddr> {
+        let mut addrs = self.addrs.clone();
+        addrs.retain(|addr| !tried.contains(addr));
+        if let Some(index) = addrs.iter().position(|addr| Some(*addr) == self.worked) {
+            addrs[..=index].rotate_right(1);
+        }
+        addrs
     }
 }
 

@@ -1,8 +1,11 @@
 //! Being dialled: handshake, admission, Hello, and which of two connections stays.
 
-use std::sync::{
-    Arc,
-    atomic::{AtomicUsize, Ordering},
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering},
+    },
+    time::Duration,
 };
 
 use certs::{CloseCode, admit};
@@ -17,6 +20,9 @@ use rustls::pki_types::CertificateDer;
 
 use super::{Peers, Session, dial::DIAL_TIME};
 use crate::link::quic::{QuicLink, config};
+
+/// How long the smaller id withholds Welcome. Less than a dial takes: who dialled us is to hear it before giving up.
+const WITHHELD: Duration = DIAL_TIME.saturating_sub(Duration::from_secs(1));
 
 /// Handshakes at one time; more are refused.
 const MAX_HANDSHAKES: usize = 128;
@@ -176,7 +182,7 @@ async fn own_dial_failed(
         }
     };
     tokio::select! {
-        failed = tokio::time::timeout(DIAL_TIME, dial_ends) => failed.unwrap_or(true),
+        failed = tokio::time::timeout(WITHHELD, dial_ends) => failed.unwrap_or(true),
         _ = gone => false,
     }
 }

@@ -43,7 +43,7 @@ pub(crate) enum DialError {
 pub(super) async fn dial_until_online(peers: Arc<Peers>, device: DeviceId) {
     loop {
         let result = dial_once(&peers, device).await;
-        let (pause, news) = {
+        let (pause, heard) = {
             let mut table = peers.lock();
             let closing = table.closing;
             let trusted = peers.trust.is_trusted(&device);
@@ -59,19 +59,19 @@ pub(super) async fn dial_until_online(peers: Arc<Peers>, device: DeviceId) {
             if online || closing || !trusted || entry.addrs.is_empty() {
                 entry.dialling = false;
                 entry.machine.dial_failed();
-                let news = Arc::clone(&entry.news);
                 drop(table);
-                news.notify_waiters();
                 peers.tell();
                 return;
             }
             // Between two rounds no dial is open, and a connection of the peer's is welcome.
             entry.dialling = false;
             entry.failures += 1;
-            (backoff(entry.failures), Arc::clone(&entry.news))
+            // Under the lock, so that nothing is heard between the look and the wait.
+            (
+                backoff(entry.failures),
+                Arc::clone(&entry.news).notified_owned(),
+            )
         };
-        let heard = news.notified();
-        news.notify_waiters();
         peers.tell();
         let _ = tokio::time::timeout(pause, heard).await;
         let mut table = peers.lock();
@@ -95,38 +95,41 @@ fn backoff(failures: u32) -> Duration {
     (pause + Duration::from_millis(jitter)).min(LAST_BACKOFF)
 }
 
-/// One round over all addresses; the first session counts.
+/// One round over all addresses, those that become known meanwhile too; the first session counts.
 async fn dial_once(peers: &Arc<Peers>, device: DeviceId) -> Result<(), DialError> {
-    let (addrs, replaces) = {
-        let table = peers.lock();
-        let entry = table.entries.get(&device).ok_or(DialError::NoAnswer)?;
-        let mut addrs = entry.addrs.clone();
-        if let Some(index) = addrs.iter().position(|addr| Some(*addr) == entry.worked) {
-            addrs[..=index].rotate_right(1);
-        }
-        (addrs, entry.lost_session)
-    };
     let mut attempts = JoinSet::new();
-    for (index, addr) in addrs.into_iter().enumerate() {
-        let peers = Arc::clone(peers);
-        attempts.spawn(async move {
-            tokio::time::sleep(STAGGER * index as u32).await;
-            connect(&peers, device, addr, replaces).await
-        });
-    }
+    let mut tried = Vec::new();
     let round = async {
         let mut last = DialError::NoAnswer;
-        while let Some(attempt) = attempts.join_next().await {
+        loop {
+            let (addrs, replaces, heard) = {
+                let table = peers.lock();
+                let entry = table.entries.get(&device).ok_or(DialError::NoAnswer)?;
+                let heard = Arc::clone(&entry.news).notified_owned();
+                (entry.addrs_to_try(&tried), entry.lost_session, heard)
+            };
+            for (index, addr) in addrs.into_iter().enumerate() {
+                tried.push(addr);
+                let peers = Arc::clone(peers);
+                attempts.spawn(async move {
+                    tokio::time::sleep(STAGGER * index as u32).await;
+                    connect(&peers, device, addr, replaces).await
+                });
+            }
+            let attempt = tokio::select! {
+                attempt = attempts.join_next() => attempt,
+                () = heard => continue,
+            };
             match attempt {
-                Ok(Ok(session)) => {
+                Some(Ok(Ok(session))) => {
                     peers.install(device, session);
                     return Ok(());
                 }
-                Ok(Err(error)) => last = worse(last, error),
-                Err(_) => {}
+                Some(Ok(Err(error))) => last = worse(last, error),
+                Some(Err(_)) => {}
+                None => return Err(last),
             }
         }
-        Err(last)
     };
     tokio::time::timeout(DIAL_TIME, round)
         .await
