@@ -1,6 +1,8 @@
 //! What can be said on the command line.
 
 mod call;
+#[cfg(test)]
+mod tests;
 mod value;
 
 pub(crate) use call::{Argument, CallArguments, ReplyType};
@@ -74,7 +76,8 @@ pub(crate) struct Network {
     #[arg(long, global = true, value_name = "PORT")]
     pub(crate) port: Option<u16>,
 
-    /// Find devices by mDNS on this interface only, as `eth0`; `loopback` is this machine; may be repeated [default: all]
+    /// Find devices by mDNS on this interface only, as `eth0`; `loopback` is this machine; may be
+    /// repeated, all of them on one side of the command [default: all]
     #[arg(
         long = "interface",
         global = true,
@@ -87,7 +90,8 @@ pub(crate) struct Network {
     #[arg(long, global = true)]
     pub(crate) no_mdns: bool,
 
-    /// A device and where it is, as `4OYMIQU-...@192.168.1.5:4000`; may be repeated
+    /// A device and where it is, as `4OYMIQU-...@192.168.1.5:4000`; may be repeated, all of
+    /// them on one side of the command
     #[arg(long = "peer", global = true, value_name = "DEVICE@ADDR")]
     pub(crate) peers: Vec<StaticPeer>,
 }
@@ -261,60 +265,4 @@ pub(crate) struct Call {
     /// What the reply holds, in order; may be repeated. `hex` is all the rest
     #[arg(long, value_name = "TYPE", value_delimiter = ',')]
     pub(crate) reply: Vec<ReplyType>,
-}
-
-#[cfg(test)]
-mod tests {
-    use clap::CommandFactory;
-
-    use super::*;
-
-    #[test]
-    fn the_definition_is_sound() {
-        Arguments::command().debug_assert();
-    }
-
-    fn call(line: &str) -> Call {
-        let words = ["softbus", "call", "kitchen", "7", "0x10"];
-        let arguments =
-            Arguments::try_parse_from(words.into_iter().chain(line.split(' '))).unwrap();
-        let Command::Call(call) = arguments.command else {
-            panic!("a call")
-        };
-        call
-    }
-
-    #[test]
-    fn arguments_keep_their_order() {
-        use Argument::{Bool, I32, I64, Text};
-        let call = call("--i32 -1 --string a --i64 -5 --i32 2 --bool true --string -b");
-        let texts = ["a", "-b"].map(|text| Text(text.to_owned()));
-        let [a, b] = texts;
-        assert_eq!(
-            call.arguments.0,
-            [I32(-1), a, I64(-5), I32(2), Bool(true), b]
-        );
-        assert_eq!((call.service.get(), call.code), (7, 16));
-    }
-
-    #[test]
-    fn reply_types_by_repetition_and_by_comma() {
-        use ReplyType::{Bool, I32, Text};
-        assert_eq!(
-            call("--reply i32 --reply string,bool").reply,
-            [I32, Text, Bool]
-        );
-    }
-
-    #[test]
-    fn options_before_and_behind_the_command() {
-        for line in [
-            "--no-mdns --dir d watch --json",
-            "watch --no-mdns --dir d --json",
-        ] {
-            let words = ["softbus"].into_iter().chain(line.split(' '));
-            let options = Arguments::try_parse_from(words).unwrap().options;
-            assert!(options.network.no_mdns && options.json && options.dir.is_some());
-        }
-    }
 }

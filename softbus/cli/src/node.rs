@@ -87,6 +87,13 @@ fn network(
         Some(listen) => builder.listen(SocketAddr::new(listen.ip, port)),
         None => builder.port(port),
     };
+    // clap does not notice when one stands before the command and the other behind it.
+    if network.no_mdns && !network.interfaces.is_empty() {
+        return Err(
+            Failure::new(Kind::Usage, "--no-mdns and --interface exclude each other")
+                .hint("leave one of them out"),
+        );
+    }
     if !network.no_mdns {
         builder = builder.mdns(interfaces(&network.interfaces));
     }

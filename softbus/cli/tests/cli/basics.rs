@@ -66,7 +66,6 @@ fn a_wrong_command_line() {
         "call kitchen 7 1 --oneway --reply i32",
         "call kitchen 7 1 --wait 0",
         "devices --for x",
-        "watch --interface loopback",
         "watch --peer kitchen",
         "watch --listen localhost",
     ] {
@@ -82,6 +81,8 @@ fn what_does_not_fit_together_is_a_usage_error_too() {
     wrong.assert_failed(2, &["--listen says port 1"]);
     let wrong = device.run(["watch", "--log", "softbus=shout"]);
     wrong.assert_failed(2, &["--log"]);
+    let wrong = device.run(["watch", "--interface", "loopback"]);
+    wrong.assert_failed(2, &["--no-mdns and --interface"]);
 }
 
 #[test]
