@@ -46,11 +46,11 @@ pub(crate) async fn with_node(
 }
 
 async fn start(context: &Context<'_>) -> Result<Node, Failure> {
-    let identity =
-        Identity::open(&context.directory).map_err(|error| identity_failure(context, &error))?;
     let trust = context.trust()?;
-    let builder = Node::builder().identity(identity);
-    let builder = network(builder, &context.network, &trust)?.trust(trust);
+    let builder = network(Node::builder(), &context.network, &trust)?.trust(trust);
+    // Last, because it counts as a start.
+    let identity = Identity::open(&context.directory);
+    let builder = builder.identity(identity.map_err(|error| identity_failure(context, &error))?);
     builder.start().await.map_err(|error| {
         let hint = match &error {
             StartNodeError::Bind { .. } => {
