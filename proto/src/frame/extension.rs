@@ -1,6 +1,6 @@
 use bytes::{BufMut, Bytes, BytesMut};
 
-use super::IGNORABLE;
+use super::{Fields, IGNORABLE};
 use crate::DecodeError;
 
 /// What an extension of a header says. Those with the top bit set may be skipped by who does not know them.
@@ -95,12 +95,13 @@ impl Extensions {
 
 /// Kind, value and what follows the first extension of `bytes`.
 fn split(bytes: &[u8]) -> Result<(u8, &[u8], &[u8]), DecodeError> {
-    let ([kind, _, low, high], rest) = bytes
-        .split_first_chunk::<4>()
-        .ok_or(DecodeError::Truncated("extension"))?;
-    let len = u16::from_le_bytes([*low, *high]).into();
-    let (value, rest) = rest
+    let mut f = Fields::new(bytes, "extension");
+    let kind = f.u8()?;
+    f.reserved()?;
+    let len = f.u16()?.into();
+    let (value, rest) = f
+        .bytes
         .split_at_checked(len)
         .ok_or(DecodeError::Truncated("extension"))?;
-    Ok((*kind, value, rest))
+    Ok((kind, value, rest))
 }

@@ -55,7 +55,11 @@ impl Release {
         let handle = Handle::from_raw(f.u64()?);
         let homes = f.u32()?;
         f.end()?;
-        Ok(Self { handle, count, homes })
+        Ok(Self {
+            handle,
+            count,
+            homes,
+        })
     }
 
     pub(super) fn encode(&self, out: &mut BytesMut) {
