@@ -58,6 +58,8 @@ struct Entry {
     session: Option<Session>,
     /// A dial is open.
     dialling: bool,
+    /// Connections of the device that are being welcomed.
+    welcoming: u32,
     /// Told when something new is known of the device.
     news: Arc<Notify>,
     /// Dials that failed since something worked or something new was heard.
@@ -86,6 +88,7 @@ impl Entry {
             worked: None,
             session: None,
             dialling: false,
+            welcoming: 0,
             news: Arc::new(Notify::new()),
             failures: 0,
             last_error: None,
@@ -93,6 +96,11 @@ impl Entry {
             verdict: None,
             lost_session: 0,
         }
+    }
+
+    /// Whether a dial would bring a session that there is not, and that is not about to be.
+    fn may_dial(&self) -> bool {
+        !self.dialling && self.welcoming == 0 && self.session.is_none()
     }
 
     /// The addresses to dial that were not tried yet, the one that worked last first.
@@ -310,7 +318,7 @@ impl Peers {
         let Some(entry) = table.entries.get_mut(&device) else {
             return;
         };
-        if entry.dialling || entry.session.is_some() || entry.addrs.is_empty() {
+        if !entry.may_dial() || entry.addrs.is_empty() {
             return;
         }
         entry.dialling = true;

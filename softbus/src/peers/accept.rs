@@ -9,7 +9,7 @@ use std::{
 };
 
 use certs::{CloseCode, admit};
-use proto::DeviceId;
+use proto::{BootId, DeviceId};
 use quinn::VarInt;
 use rpc::{
     link::LinkClosed,
@@ -18,7 +18,7 @@ use rpc::{
 };
 use rustls::pki_types::CertificateDer;
 
-use super::{Peers, Session, dial::DIAL_TIME};
+use super::{Entry, Peers, Session, Table, dial::DIAL_TIME};
 use crate::link::quic::{QuicLink, config};
 
 /// How long the smaller id withholds Welcome. Less than a dial takes: who dialled us is to hear it before giving up.
@@ -120,10 +120,15 @@ async fn open_session(
         incoming.refuse(refusal.code(), "boot id");
         return;
     }
-    if peers.me() < device && !own_dial_failed(peers, device, incoming.closed()).await {
+    let hello = Hello {
+        boot: incoming.boot(),
+        replaces: incoming.replaces(),
+    };
+    let due = Welcoming::when_due(peers, device, hello, incoming.closed());
+    let Some(_welcoming) = due.await else {
         incoming.refuse(CloseCode::Duplicate.code(), "another connection was kept");
         return;
-    }
+    };
     match incoming.welcome(&peers.bus).await {
         Ok(peer) => peers.install(device, Session { peer, connection }),
         Err(error) => tracing::info!(?device, %error, "no session"),
@@ -146,43 +151,93 @@ fn judge_boot(peers: &Peers, device: DeviceId, incoming: &Incoming) -> Option<Cl
     None
 }
 
-/// While our own dial is open, the smaller id withholds Welcome: of two connections that cross, both ends keep the one
-/// that the smaller id dialled. Whether there is no other to keep.
-async fn own_dial_failed(
-    peers: &Peers,
+/// What a peer said when it dialled.
+#[derive(Clone, Copy)]
+struct Hello {
+    boot: BootId,
+    /// The session it had and lost.
+    replaces: u64,
+}
+
+/// A connection is being welcomed: meanwhile no dial of our own is begun, whose session would replace this one.
+struct Welcoming<'a> {
+    peers: &'a Peers,
     device: DeviceId,
-    gone: impl Future<Output = LinkClosed>,
-) -> bool {
-    let sessions_before = {
-        let table = peers.lock();
-        match table.entries.get(&device) {
-            Some(entry) if entry.dialling => entry.machine.times_online,
-            _ => return true,
-        }
-    };
-    let dial_ends = async {
-        let mut changed = peers.changed();
-        loop {
-            changed.mark_unchanged();
-            {
-                let table = peers.lock();
-                let Some(entry) = table.entries.get(&device) else {
-                    return true;
-                };
-                if entry.machine.times_online > sessions_before {
-                    return false;
+}
+
+impl<'a> Welcoming<'a> {
+    /// While our own dial is open, the smaller id withholds Welcome: of two connections that cross, both ends keep the
+    /// one that the smaller id dialled. `None` if that is another one.
+    async fn when_due(
+        peers: &'a Peers,
+        device: DeviceId,
+        hello: Hello,
+        gone: impl Future<Output = LinkClosed>,
+    ) -> Option<Self> {
+        if peers.me() < device {
+            let mut changed = peers.changed();
+            let due = async {
+                loop {
+                    changed.mark_unchanged();
+                    match Self::judge(peers, device, hello) {
+                        Due::Now(welcoming) => return Some(welcoming),
+                        Due::Never => return None,
+                        Due::WhenDialEnds => {}
+                    }
+                    if changed.changed().await.is_err() {
+                        return None;
+                    }
                 }
-                if !entry.dialling {
-                    return true;
-                }
-            }
-            if changed.changed().await.is_err() {
-                return false;
+            };
+            tokio::select! {
+                due = tokio::time::timeout(WITHHELD, due) => if let Ok(due) = due {
+                    return due;
+                },
+                _ = gone => return None,
             }
         }
-    };
-    tokio::select! {
-        failed = tokio::time::timeout(WITHHELD, dial_ends) => failed.unwrap_or(true),
-        _ = gone => false,
+        Some(Self::begin(peers, &mut peers.lock(), device))
     }
+
+    /// The smaller id's decision, in one look.
+    fn judge(peers: &'a Peers, device: DeviceId, hello: Hello) -> Due<'a> {
+        let mut table = peers.lock();
+        if let Some(entry) = table.entries.get(&device) {
+            let current = entry.session.as_ref().map(|session| &session.peer);
+            // Its Hello crossed our Welcome or ours its: it would have named a session that it knew and lost.
+            if current.is_some_and(|peer| {
+                peer.boot() == hello.boot && peer.session_name() != hello.replaces
+            }) {
+                return Due::Never;
+            }
+            if entry.dialling {
+                return Due::WhenDialEnds;
+            }
+        }
+        Due::Now(Self::begin(peers, &mut table, device))
+    }
+
+    fn begin(peers: &'a Peers, table: &mut Table, device: DeviceId) -> Self {
+        let entry = table.entries.entry(device).or_insert_with(Entry::new);
+        entry.welcoming += 1;
+        Self { peers, device }
+    }
+}
+
+impl Drop for Welcoming<'_> {
+    fn drop(&mut self) {
+        if let Some(entry) = self.peers.lock().entries.get_mut(&self.device) {
+            entry.welcoming -= 1;
+        }
+        self.peers.dial_if_useful(self.device);
+    }
+}
+
+/// Whether the smaller id says Welcome.
+enum Due<'a> {
+    Now(Welcoming<'a>),
+    /// When our own dial has not brought a session.
+    WhenDialEnds,
+    /// There is a session that both ends keep.
+    Never,
 }

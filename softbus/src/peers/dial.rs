@@ -78,7 +78,7 @@ pub(super) async fn dial_until_online(peers: Arc<Peers>, device: DeviceId) {
         let Some(entry) = table.entries.get_mut(&device) else {
             return;
         };
-        if entry.session.is_some() || entry.dialling {
+        if !entry.may_dial() {
             return;
         }
         entry.dialling = true;
