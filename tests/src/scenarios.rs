@@ -1,0 +1,197 @@
+//! What the soft-bus has to do, written once: each function is a scenario for any [`World`].
+//!
+//! The numbers in their documentation are the rows of the acceptance table, OpenHarmony's contracts.
+//! [`scenarios!`](crate::scenarios) lists those that run everywhere.
+
+#![expect(clippy::unwrap_used, reason = "a scenario fails its test")]
+
+pub mod calls;
+pub mod chains;
+pub mod deaths;
+pub mod objects;
+pub mod presence;
+pub mod services;
+pub mod sizes;
+pub mod waits;
+pub mod workbench;
+
+use std::{sync::Arc, time::Duration};
+
+use softbus::{DeathReason, DeviceEvent, RemoteObject};
+use tokio::sync::{mpsc, watch};
+
+use crate::world::{Device, World};
+use workbench::{Bench, workbench};
+pub use workbench::{SERVICE, for_all};
+
+/// Longer than anything here takes that is not about time.
+pub const SOON: Duration = Duration::from_secs(20);
+
+/// Two devices, of which the second has a workbench that the first has a proxy of.
+#[derive(Debug)]
+pub struct Pair {
+    /// The one that calls.
+    pub a: Arc<dyn Device>,
+    /// The one that is called.
+    pub b: Arc<dyn Device>,
+    /// The stub, on `b`.
+    pub stub: RemoteObject,
+    /// What happens to it.
+    pub bench: Arc<Bench>,
+    /// The proxy, on `a`.
+    pub proxy: RemoteObject,
+}
+
+/// Two devices with an ordinary workbench.
+pub async fn pair(world: &mut dyn World) -> Pair {
+    pair_with(world, workbench()).await
+}
+
+/// Two devices with this workbench.
+pub async fn pair_with(world: &mut dyn World, (stub, bench): (RemoteObject, Arc<Bench>)) -> Pair {
+    let (a, b) = (world.device().await, world.device().await);
+    b.add(SERVICE, &stub, for_all()).unwrap();
+    let proxy = a.get(SERVICE, &b.id()).await.unwrap();
+    Pair {
+        a,
+        b,
+        stub,
+        bench,
+        proxy,
+    }
+}
+
+/// Waits until a count is reached.
+pub async fn reached(count: &watch::Sender<u64>, wanted: u64) {
+    let mut count = count.subscribe();
+    let reached = tokio::time::timeout(SOON, count.wait_for(|count| *count >= wanted)).await;
+    assert!(reached.is_ok(), "waited for {wanted}");
+}
+
+/// Waits for a message.
+pub async fn next<T>(receiver: &mut mpsc::UnboundedReceiver<T>) -> T {
+    let next = tokio::time::timeout(SOON, receiver.recv()).await;
+    next.expect("it is told in time").expect("somebody tells")
+}
+
+/// A death recipient that tells, and what it tells.
+pub fn obituaries() -> (
+    impl Fn(DeathReason) + Send + Sync + 'static,
+    mpsc::UnboundedReceiver<DeathReason>,
+) {
+    let (sender, receiver) = mpsc::unbounded_channel();
+    let tell = move |reason| {
+        let _ = sender.send(reason);
+    };
+    (tell, receiver)
+}
+
+/// The next event of a device, by when something would have happened.
+pub async fn next_event(events: &mut softbus::DeviceEvents) -> DeviceEvent {
+    let next = tokio::time::timeout(SOON, events.next()).await;
+    next.expect("an event comes in time")
+}
+
+/// What a device holds of another: one session, or all zero where there is none.
+pub fn usage_of(device: &dyn Device, other: &dyn Device) -> softbus::rpc::session::Usage {
+    let mut usage = device
+        .usage()
+        .into_iter()
+        .filter(|(id, _)| *id == other.id());
+    let found = usage.next().map(|(_, usage)| usage).unwrap_or_default();
+    assert!(usage.next().is_none(), "there is one session with a device");
+    found
+}
+
+/// Waits until nothing is under way and a device holds of another what it held before.
+pub async fn settled(
+    device: &dyn Device,
+    other: &dyn Device,
+    before: softbus::rpc::session::Usage,
+) {
+    let settled = crate::wait::wait_until_async(SOON, async || usage_of(device, other) == before);
+    assert!(
+        settled.await,
+        "{:?} and not {before:?}",
+        usage_of(device, other)
+    );
+}
+
+/// Prints a figure as a line of JSON, past the test harness's capture, so that it can be collected.
+pub fn measured(what: &str, time: Duration) {
+    use std::io::Write;
+    let line = serde_json::json!({ "measured": what, "ms": time.as_secs_f64() * 1000.0 });
+    let _ = writeln!(std::io::stderr(), "{line}");
+}
+
+/// Calls a macro with the path of each scenario that every world has to pass.
+#[macro_export]
+macro_rules! scenarios {
+    ($callback:ident) => {
+        $callback! {
+            calls::reverse_int,
+            calls::flags_choose_between_waiting_and_not,
+            calls::a_call_lasts_as_long_as_its_handler,
+            calls::one_way_calls_bring_nothing_back,
+            calls::one_way_calls_run_in_order,
+            calls::codes_outside_the_range_are_refused,
+            calls::every_stub_answers_a_ping,
+            calls::every_stub_says_its_descriptor,
+            calls::an_unknown_code_is_an_error,
+            calls::the_status_arrives_and_no_reply_with_an_error,
+            calls::a_panic_is_an_error_of_one_call,
+            calls::a_full_queue_says_busy,
+            calls::a_one_way_call_waits_for_room_or_says_busy,
+            calls::a_handler_knows_who_calls,
+            waits::a_call_times_out_and_the_proxy_is_usable,
+            waits::a_handler_is_dropped_when_its_deadline_passes,
+            waits::a_handler_is_dropped_when_its_caller_gives_up,
+            waits::a_nested_call_inherits_the_deadline,
+            chains::a_handler_calls_back_into_the_caller,
+            chains::a_serial_service_is_called_back_in_its_own_chain,
+            chains::a_chain_of_calls_ends_at_its_limit,
+            sizes::payloads_up_to_one_mebibyte,
+            sizes::a_reply_that_is_too_large_is_an_error,
+            sizes::raw_data_in_both_directions,
+            sizes::a_thousand_calls_leave_nothing_behind,
+            sizes::a_thousand_objects_leave_nothing_behind,
+            objects::one_stub_is_one_proxy,
+            objects::an_own_service_is_the_stub_itself,
+            objects::many_who_ask_at_once_get_one_proxy,
+            objects::a_stub_lives_while_a_proxy_lives,
+            objects::a_vanished_holder_releases_what_it_held,
+            objects::callbacks_work_in_both_directions,
+            objects::a_proxy_does_not_go_back_to_its_origin,
+            objects::a_proxy_does_not_go_to_a_third_device,
+            objects::a_proxy_cannot_be_registered,
+            objects::a_dead_proxy_is_not_passed,
+            deaths::only_proxies_have_recipients,
+            deaths::each_recipient_is_told_once,
+            deaths::a_removed_recipient_is_not_told,
+            deaths::a_dead_object_is_a_result_and_stays_dead,
+            deaths::a_service_that_comes_back_is_a_new_proxy,
+            deaths::a_recipient_is_dropped_once_with_what_it_holds,
+            deaths::a_panicking_recipient_harms_nobody,
+            deaths::an_anonymous_stub_of_another_device_cannot_be_watched,
+            deaths::a_revoked_stub_dies_everywhere,
+            deaths::a_device_that_leaves_takes_its_proxies_along,
+            deaths::a_device_that_vanishes_takes_its_proxies_along,
+            deaths::a_call_under_way_is_indeterminate_when_its_device_vanishes,
+            services::an_absent_service_is_not_found_at_once,
+            services::a_service_that_is_not_distributed_says_so,
+            services::bad_ids_are_no_ids,
+            services::ten_proxies_share_a_session,
+            services::concurrent_gets_share_a_session,
+            services::a_registration_is_distributed_only_when_told,
+            services::a_thousand_services_and_no_more,
+            services::registering_again_replaces,
+            services::an_owner_that_dies_is_unregistered,
+            services::removing_what_is_absent_is_an_error,
+            services::a_watch_begins_with_what_is_there,
+            services::all_ids_are_listed,
+            services::others_see_only_what_they_may_call,
+            services::after_the_end_of_a_session_the_next_get_makes_another,
+            services::refusals_are_told_apart,
+        }
+    };
+}

@@ -1,0 +1,209 @@
+//! Calls and what becomes of them.
+
+use std::time::Duration;
+
+use softbus::{CallOption, Parcel, SendRequestError, rpc::StubOptions};
+use tokio::time::Instant;
+
+use super::{
+    SOON, pair, pair_with, reached, settled, usage_of,
+    workbench::{DESCRIPTOR, OWN_CODE, call, code, parcel, reverse, workbench_with},
+};
+use crate::world::World;
+
+/// Row 94: a service is got by (service id, device id), and `ReverseInt(2019)` is 9102.
+pub async fn reverse_int(world: &mut dyn World) {
+    let pair = pair(world).await;
+    assert_eq!(reverse(&pair.proxy, 2019).await, Ok(9102));
+    assert_eq!(pair.proxy.device(), Some(pair.b.id()));
+}
+
+/// Row 54: of OpenHarmony's flags only `TF_ASYNC` changes what a call brings.
+pub async fn flags_choose_between_waiting_and_not(world: &mut dyn World) {
+    let pair = pair(world).await;
+    let data = parcel(|data| data.write_i32(2019));
+    for flags in [0, 0x01, 0x08, 0x10, 0x40, 0x10_0000, 0x20_0000] {
+        let option = CallOption::from_flags(flags, 0);
+        assert_eq!(option.is_one_way(), flags == 0x01);
+        let reply = pair.proxy.send_request(code::REVERSE, &data, option).await;
+        let mut reply = reply.unwrap();
+        if flags == 0x01 {
+            assert_eq!(reply.data_size(), 0);
+        } else {
+            assert_eq!(reply.read_i32(), Ok(9102), "flags {flags:#x}");
+        }
+    }
+}
+
+/// Row 59.
+pub async fn a_call_lasts_as_long_as_its_handler(world: &mut dyn World) {
+    let pair = pair(world).await;
+    let data = parcel(|data| data.write_u32(300));
+    let begun = Instant::now();
+    call(&pair.proxy, code::TAKE_TIME, &data).await.unwrap();
+    assert!(begun.elapsed() >= Duration::from_millis(300));
+}
+
+/// Rows 9 and 60: a one-way call returns while its handler runs; neither result nor status reaches its caller.
+pub async fn one_way_calls_bring_nothing_back(world: &mut dyn World) {
+    let pair = pair(world).await;
+    let one_way = CallOption::one_way();
+    let number = parcel(|data| data.write_i32(OWN_CODE));
+    for code in [
+        code::REVERSE,
+        code::FAIL,
+        code::PANIC,
+        code::UNKNOWN,
+        code::HOLD,
+    ] {
+        let reply = pair.proxy.send_request(code, &number, one_way).await;
+        assert_eq!(reply.unwrap().data_size(), 0);
+    }
+    reached(&pair.bench.entered, 5).await;
+    reached(&pair.bench.left, 4).await;
+    assert_eq!(*pair.bench.left.borrow(), 4, "the last one still runs");
+    pair.bench.release();
+    reached(&pair.bench.left, 5).await;
+}
+
+/// Row 61, as decided here: one-way calls of one proxy run in order, one at a time.
+pub async fn one_way_calls_run_in_order(world: &mut dyn World) {
+    const CALLS: i32 = 500;
+    let pair = pair(world).await;
+    for note in 0..CALLS {
+        let note = parcel(|data| data.write_i32(note));
+        let sent = pair
+            .proxy
+            .send_request(code::NOTE, &note, CallOption::one_way());
+        sent.await.unwrap();
+    }
+    let mut notes = pair.bench.notes.subscribe();
+    let all = notes.wait_for(|notes| notes.len() == CALLS as usize);
+    let all = tokio::time::timeout(SOON, all)
+        .await
+        .unwrap()
+        .unwrap()
+        .clone();
+    assert!(all.is_sorted(), "{all:?}");
+    assert_eq!(*pair.bench.most.borrow(), 1);
+}
+
+/// Rows 6 and 64.
+pub async fn codes_outside_the_range_are_refused(world: &mut dyn World) {
+    let pair = pair(world).await;
+    for code in [0, 0x0100_0000, u32::MAX] {
+        let refused = call(&pair.proxy, code, &Parcel::new()).await;
+        assert_eq!(refused.unwrap_err(), SendRequestError::InvalidCode { code });
+    }
+    assert_eq!(*pair.bench.entered.borrow(), 0, "nothing was sent");
+    assert_eq!(reverse(&pair.proxy, 12).await, Ok(21), "code 1");
+    call(&pair.proxy, code::LAST, &Parcel::new()).await.unwrap();
+}
+
+/// Row 65.
+pub async fn every_stub_answers_a_ping(world: &mut dyn World) {
+    let pair = pair(world).await;
+    assert_eq!(pair.proxy.ping(CallOption::two_way()).await, Ok(()));
+    assert_eq!(*pair.bench.entered.borrow(), 0, "without the stub's doing");
+}
+
+/// Row 66.
+pub async fn every_stub_says_its_descriptor(world: &mut dyn World) {
+    let pair = pair(world).await;
+    assert_eq!(pair.proxy.descriptor().await.unwrap(), DESCRIPTOR);
+}
+
+/// Row 67.
+pub async fn an_unknown_code_is_an_error(world: &mut dyn World) {
+    let pair = pair(world).await;
+    let code = code::UNKNOWN;
+    let refused = call(&pair.proxy, code, &Parcel::new()).await;
+    assert_eq!(
+        refused.unwrap_err(),
+        SendRequestError::UnknownMethod { code }
+    );
+    assert_eq!(reverse(&pair.proxy, 12).await, Ok(21));
+}
+
+/// Rows 11 and 75, as decided here: the status always arrives, unchanged, and with an error nothing of the reply.
+pub async fn the_status_arrives_and_no_reply_with_an_error(world: &mut dyn World) {
+    let pair = pair(world).await;
+    for own in [OWN_CODE, 1, -1, i32::MIN, i32::MAX] {
+        let data = parcel(|data| data.write_i32(own));
+        let failed = call(&pair.proxy, code::FAIL, &data).await;
+        assert_eq!(failed.unwrap_err(), SendRequestError::Service(own));
+    }
+}
+
+/// Row 83, the half about handlers.
+pub async fn a_panic_is_an_error_of_one_call(world: &mut dyn World) {
+    let pair = pair(world).await;
+    let before = usage_of(&*pair.b, &*pair.a);
+    let failed = call(&pair.proxy, code::PANIC, &Parcel::new()).await;
+    assert_eq!(failed.unwrap_err(), SendRequestError::Panicked);
+    assert_eq!(reverse(&pair.proxy, 2019).await, Ok(9102));
+    settled(&*pair.b, &*pair.a, before).await;
+}
+
+/// A service takes as many requests as it says; more are told `Busy`.
+pub async fn a_full_queue_says_busy(world: &mut dyn World) {
+    let pair = pair_with(world, workbench_with(StubOptions::default().queue(1))).await;
+    let proxy = pair.proxy.clone();
+    let first = tokio::spawn(async move { call(&proxy, code::HOLD, &Parcel::new()).await });
+    reached(&pair.bench.entered, 1).await;
+    let busy = reverse(&pair.proxy, 2019).await.unwrap_err();
+    assert!(
+        matches!(busy, SendRequestError::Busy { limit: Some(1), .. }),
+        "{busy:?}"
+    );
+    pair.bench.release();
+    first.await.unwrap().unwrap();
+    assert_eq!(reverse(&pair.proxy, 2019).await, Ok(9102));
+}
+
+/// A thousand one-way calls may be under way; then the sender waits within its deadline, or hears `Busy` at once.
+pub async fn a_one_way_call_waits_for_room_or_says_busy(world: &mut dyn World) {
+    let pair = pair(world).await;
+    let now = CallOption::one_way().no_wait();
+    let note = parcel(|data| data.write_i32(1));
+    pair.proxy
+        .send_request(code::HOLD, &note, now)
+        .await
+        .unwrap();
+    reached(&pair.bench.entered, 1).await;
+    for _ in 1..1000 {
+        pair.proxy
+            .send_request(code::NOTE, &note, now)
+            .await
+            .unwrap();
+    }
+    let busy = pair.proxy.send_request(code::NOTE, &note, now).await;
+    assert!(
+        matches!(busy, Err(SendRequestError::Busy { .. })),
+        "{busy:?}"
+    );
+
+    let after = Duration::from_millis(200);
+    let patient = CallOption::one_way().wait(after);
+    let late = pair.proxy.send_request(code::NOTE, &note, patient).await;
+    assert_eq!(late.unwrap_err(), SendRequestError::TimedOut { after });
+
+    pair.bench.release();
+    let sent = pair
+        .proxy
+        .send_request(code::NOTE, &note, CallOption::one_way());
+    sent.await.unwrap();
+    let mut notes = pair.bench.notes.subscribe();
+    let all = notes.wait_for(|notes| notes.len() == 1000);
+    tokio::time::timeout(SOON, all).await.unwrap().unwrap();
+}
+
+/// The handler learns who calls from the connection, and whether it is its own device.
+pub async fn a_handler_knows_who_calls(world: &mut dyn World) {
+    let pair = pair(world).await;
+    reverse(&pair.proxy, 1).await.unwrap();
+    let own = pair.b.check(super::SERVICE).unwrap();
+    reverse(&own, 1).await.unwrap();
+    let callers = [(pair.a.id(), false), (pair.b.id(), true)];
+    assert_eq!(pair.bench.callers(), callers);
+}

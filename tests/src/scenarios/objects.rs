@@ -1,0 +1,179 @@
+//! Objects in parcels: what they are at the other side, how long they live, and where they may not go.
+
+use softbus::{
+    Parcel, RemoteObject, SendRequestError,
+    rpc::{AddServiceError, parcel::PassObjectError},
+};
+
+use super::{
+    Pair, SERVICE, for_all, pair, reached, settled, usage_of,
+    workbench::{anonymous, call, code, delegate, keep, reverse, workbench},
+};
+use crate::world::World;
+
+/// Row 69: a stub sent twice, in one parcel or in two, is one proxy.
+pub async fn one_stub_is_one_proxy(world: &mut dyn World) {
+    let pair = pair(world).await;
+    let before = usage_of(&*pair.a, &*pair.b);
+    let (stub, _) = workbench();
+    keep(&pair.proxy, &[&stub, &stub]).await.unwrap();
+    keep(&pair.proxy, &[&stub]).await.unwrap();
+    let kept = pair.bench.kept().clone();
+    assert_eq!(kept.len(), 3);
+    assert!(kept.iter().all(|object| *object == kept[0]));
+    assert_eq!(usage_of(&*pair.a, &*pair.b).exports, before.exports + 1);
+    let (other, _) = workbench();
+    keep(&pair.proxy, &[&other]).await.unwrap();
+    assert_ne!(pair.bench.kept()[3], kept[0]);
+
+    drop(kept);
+    pair.bench.kept().clear();
+    settled(&*pair.a, &*pair.b, before).await;
+}
+
+/// Row 70: whoever gets a stub of his own has the stub, and calls it without a transport.
+pub async fn an_own_service_is_the_stub_itself(world: &mut dyn World) {
+    let device = world.device().await;
+    let (stub, bench) = workbench();
+    device.add(SERVICE, &stub, for_all()).unwrap();
+    let own = device.get(SERVICE, &device.id()).await.unwrap();
+    assert_eq!((own.device(), &own), (None, &stub));
+    assert_eq!(reverse(&own, 2019).await, Ok(9102));
+    assert_eq!(bench.callers(), [(device.id(), true)]);
+    keep(&own, &[&own]).await.unwrap();
+    assert_eq!(bench.kept().pop(), Some(stub));
+}
+
+/// Row 71.
+pub async fn many_who_ask_at_once_get_one_proxy(world: &mut dyn World) {
+    let pair = pair(world).await;
+    let before = usage_of(&*pair.a, &*pair.b);
+    let (stub, _) = workbench();
+    let service = softbus::ServiceId::new(7).unwrap();
+    pair.b.add(service, &stub, for_all()).unwrap();
+    let gets: Vec<_> = (0..16)
+        .map(|_| {
+            let (a, b) = (pair.a.clone(), pair.b.id());
+            tokio::spawn(async move { a.get(service, &b).await })
+        })
+        .collect();
+    let mut proxies = Vec::new();
+    for get in gets {
+        proxies.push(get.await.unwrap().unwrap());
+    }
+    assert!(proxies.iter().all(|proxy| *proxy == proxies[0]));
+    let imports = usage_of(&*pair.a, &*pair.b).imports;
+    assert_eq!(imports, before.imports + 1);
+    assert_eq!(reverse(&proxies[15], 2019).await, Ok(9102));
+    drop(proxies);
+    settled(&*pair.a, &*pair.b, before).await;
+}
+
+/// Rows 3 and 72: a stub lives while anybody has a proxy of it, and is destroyed once.
+pub async fn a_stub_lives_while_a_proxy_lives(world: &mut dyn World) {
+    let pair = pair(world).await;
+    let (stub, bench) = workbench();
+    keep(&pair.proxy, &[&stub]).await.unwrap();
+    keep(&pair.proxy, &[&stub]).await.unwrap();
+    drop(stub);
+    let kept = pair.bench.kept()[0].clone();
+    pair.bench.kept().clear();
+    assert_eq!(reverse(&kept, 2019).await, Ok(9102));
+    assert_eq!(*bench.destroyed.borrow(), 0);
+    drop(kept);
+    reached(&bench.destroyed, 1).await;
+    assert_eq!(*bench.destroyed.borrow(), 1);
+}
+
+/// Rows 72 and 110: a device that is gone holds nothing any more.
+pub async fn a_vanished_holder_releases_what_it_held(world: &mut dyn World) {
+    let pair = pair(world).await;
+    let (stub, bench) = workbench();
+    keep(&pair.proxy, &[&stub]).await.unwrap();
+    drop(stub);
+    pair.b.vanish().await;
+    reached(&bench.destroyed, 1).await;
+    assert_eq!(*bench.destroyed.borrow(), 1);
+}
+
+/// Row 104.
+pub async fn callbacks_work_in_both_directions(world: &mut dyn World) {
+    let pair = pair(world).await;
+    let (service, _) = workbench();
+    pair.a.add(SERVICE, &service, for_all()).unwrap();
+    let other_way = pair.b.get(SERVICE, &pair.a.id()).await.unwrap();
+    for (proxy, home) in [(&pair.proxy, &pair.a), (&other_way, &pair.b)] {
+        let (callback, bench) = workbench();
+        assert_eq!(delegate(proxy, &callback, 2019).await, Ok(9102));
+        let (caller, local) = bench.callers()[0];
+        assert!(caller != home.id() && !local);
+    }
+    // A stub that comes in a reply is called like one that comes in a request.
+    let anonymous = anonymous(&pair.proxy).await.unwrap();
+    assert_eq!(reverse(&anonymous, 2019).await, Ok(9102));
+}
+
+/// Row 105: a proxy is not passed back to the device of its stub, and that is said before anything is sent.
+pub async fn a_proxy_does_not_go_back_to_its_origin(world: &mut dyn World) {
+    let pair = pair(world).await;
+    let anonymous = anonymous(&pair.proxy).await.unwrap();
+    let entered = *pair.bench.entered.borrow();
+    for proxy in [&anonymous, &pair.proxy] {
+        let (own, _) = workbench();
+        let refused = keep(&pair.proxy, &[&own, proxy]).await;
+        let reason = PassObjectError::BackToOrigin;
+        assert_eq!(refused, Err(SendRequestError::Pass { index: 1, reason }));
+    }
+    assert_eq!(*pair.bench.entered.borrow(), entered, "nothing was sent");
+    refused_in_a_reply(&pair, &anonymous).await;
+    // The proxy is as good as before.
+    assert_eq!(reverse(&anonymous, 2019).await, Ok(9102));
+}
+
+/// A reply may not carry what a request may not carry: its caller is told.
+async fn refused_in_a_reply(pair: &Pair, object: &RemoteObject) {
+    let (service, bench) = workbench();
+    pair.a.add(SERVICE, &service, for_all()).unwrap();
+    bench.kept().push(object.clone());
+    let other_way = pair.b.get(SERVICE, &pair.a.id()).await.unwrap();
+    let refused = call(&other_way, code::GIVE_BACK, &Parcel::new()).await;
+    assert_eq!(refused.unwrap_err(), SendRequestError::ReplyPassRefused);
+}
+
+/// Row 107, as it stands: a proxy of one device's stub does not go to a third device.
+pub async fn a_proxy_does_not_go_to_a_third_device(world: &mut dyn World) {
+    let pair = pair(world).await;
+    let third = world.device().await;
+    let (stub, bench) = workbench();
+    third.add(SERVICE, &stub, for_all()).unwrap();
+    let to_third = pair.a.get(SERVICE, &third.id()).await.unwrap();
+    let refused = keep(&to_third, &[&pair.proxy]).await;
+    let reason = PassObjectError::ThirdParty;
+    assert_eq!(refused, Err(SendRequestError::Pass { index: 0, reason }));
+    assert_eq!(*bench.entered.borrow(), 0, "nothing was sent");
+    // In a reply neither: `a` may not give to `b` what it has of the third.
+    refused_in_a_reply(&pair, &to_third).await;
+}
+
+/// Only the process of a stub registers it.
+pub async fn a_proxy_cannot_be_registered(world: &mut dyn World) {
+    let pair = pair(world).await;
+    let refused = pair.a.add(SERVICE, &pair.proxy, for_all());
+    assert_eq!(refused, Err(AddServiceError::NotOurs));
+}
+
+/// What is dead goes to nobody.
+pub async fn a_dead_proxy_is_not_passed(world: &mut dyn World) {
+    let pair = pair(world).await;
+    let (other, _) = workbench();
+    let service = softbus::ServiceId::new(7).unwrap();
+    pair.b.add(service, &other, for_all()).unwrap();
+    let dead = pair.a.get(service, &pair.b.id()).await.unwrap();
+    let (tell, mut told) = super::obituaries();
+    let _link = dead.link_to_death(tell).unwrap();
+    pair.b.remove(service).unwrap();
+    super::next(&mut told).await;
+    let refused = keep(&pair.proxy, &[&dead]).await;
+    let reason = PassObjectError::DeadObject;
+    assert_eq!(refused, Err(SendRequestError::Pass { index: 0, reason }));
+}

@@ -1,0 +1,116 @@
+//! What fits, and that nothing is left of it.
+
+use softbus::{
+    Parcel, RemoteObject, SendRequestError,
+    rpc::{limits::MAX_REMOTE_PARCEL, parcel::WriteParcelError},
+};
+
+use super::{
+    pair, reached, settled, usage_of,
+    workbench::{call, code, delegate, reverse, workbench},
+};
+use crate::world::World;
+
+/// Row 99: 3 KB, 16 KB, 63 KB and just under 1 MiB pass, 2 MiB are refused with an error that says so.
+pub async fn payloads_up_to_one_mebibyte(world: &mut dyn World) {
+    let pair = pair(world).await;
+    // A number of four bytes stands before the buffer.
+    let largest = MAX_REMOTE_PARCEL - 4;
+    for len in [3 << 10, 16 << 10, 63 << 10, largest] {
+        let mut data = with_room(MAX_REMOTE_PARCEL);
+        data.write_u32(len as u32).unwrap();
+        let sent: Vec<u8> = (0..len).map(|i| i as u8).collect();
+        data.write_buffer(&sent).unwrap();
+        let mut reply = call(&pair.proxy, code::BUFFER, &data).await.unwrap();
+        assert!(reply.read_buffer(len).unwrap() == sent, "{len} bytes");
+    }
+
+    let refused = Parcel::new().raise_capacity(2 << 20);
+    assert_eq!(
+        refused,
+        Err(WriteParcelError::CapacityExceeded {
+            limit: MAX_REMOTE_PARCEL,
+            size: 2 << 20
+        })
+    );
+    // What the table of objects needs counts too.
+    let mut data = with_room(MAX_REMOTE_PARCEL);
+    data.write_remote_object(&workbench().0).unwrap();
+    data.write_buffer(&vec![0; MAX_REMOTE_PARCEL - data.data_size()])
+        .unwrap();
+    let refused = call(&pair.proxy, code::BUFFER, &data).await.unwrap_err();
+    assert!(
+        matches!(
+            refused,
+            SendRequestError::RequestTooLarge { size, limit: MAX_REMOTE_PARCEL } if size > MAX_REMOTE_PARCEL
+        ),
+        "{refused:?}"
+    );
+}
+
+/// Row 99, the way back.
+pub async fn a_reply_that_is_too_large_is_an_error(world: &mut dyn World) {
+    let pair = pair(world).await;
+    let mut data = Parcel::new();
+    data.write_u32(2 << 20).unwrap();
+    let refused = call(&pair.proxy, code::LARGE_REPLY, &data).await;
+    assert_eq!(refused.unwrap_err(), SendRequestError::ReplyTooLarge);
+    assert_eq!(reverse(&pair.proxy, 2019).await, Ok(9102));
+}
+
+/// Row 100: 10 KB and 10 MB, there and back.
+pub async fn raw_data_in_both_directions(world: &mut dyn World) {
+    let pair = pair(world).await;
+    let before = (usage_of(&*pair.a, &*pair.b), usage_of(&*pair.b, &*pair.a));
+    for len in [1, 10_000, 32 << 10, (32 << 10) + 1, 10_000_000] {
+        raw_there_and_back(&pair.proxy, len).await;
+    }
+    settled(&*pair.a, &*pair.b, before.0).await;
+    settled(&*pair.b, &*pair.a, before.1).await;
+}
+
+/// Row 100: 100 MB, once.
+pub async fn a_hundred_megabytes_of_raw_data(world: &mut dyn World) {
+    let pair = pair(world).await;
+    raw_there_and_back(&pair.proxy, 100_000_000).await;
+}
+
+/// Row 101: a thousand calls.
+pub async fn a_thousand_calls_leave_nothing_behind(world: &mut dyn World) {
+    let pair = pair(world).await;
+    let before = (usage_of(&*pair.a, &*pair.b), usage_of(&*pair.b, &*pair.a));
+    for number in 0..1000 {
+        assert_eq!(reverse(&pair.proxy, 1000 + number).await.unwrap() % 10, 1);
+    }
+    settled(&*pair.a, &*pair.b, before.0).await;
+    settled(&*pair.b, &*pair.a, before.1).await;
+}
+
+/// Row 101: a thousand objects, each passed, called back and given up.
+pub async fn a_thousand_objects_leave_nothing_behind(world: &mut dyn World) {
+    let pair = pair(world).await;
+    let before = (usage_of(&*pair.a, &*pair.b), usage_of(&*pair.b, &*pair.a));
+    for _ in 0..1000 {
+        let (stub, bench) = workbench();
+        assert_eq!(delegate(&pair.proxy, &stub, 2019).await, Ok(9102));
+        drop(stub);
+        reached(&bench.destroyed, 1).await;
+    }
+    settled(&*pair.a, &*pair.b, before.0).await;
+    settled(&*pair.b, &*pair.a, before.1).await;
+}
+
+async fn raw_there_and_back(proxy: &RemoteObject, len: usize) {
+    let sent: Vec<u8> = (0..len).map(|i| (i % 251) as u8).collect();
+    let mut data = Parcel::new();
+    data.write_u32(len as u32).unwrap();
+    data.write_raw_data(sent.clone()).unwrap();
+    let mut reply = call(proxy, code::RAW, &data).await.unwrap();
+    assert!(reply.read_raw_data(len).unwrap() == sent, "{len} bytes");
+}
+
+fn with_room(capacity: usize) -> Parcel {
+    let mut parcel = Parcel::new();
+    parcel.raise_capacity(capacity).unwrap();
+    parcel
+}

@@ -1,0 +1,86 @@
+//! Devices that trust each other, on whatever carries them: what a scenario is written against.
+//!
+//! - [`memory::MemoryWorld`]: a bus each, joined by memory links; its clock may stand still.
+//! - [`loopback::LoopbackWorld`]: a node each on 127.0.0.1, told of each other.
+//! - [`lab::LabWorld`]: a node each in a network namespace of its own; they find each other by mDNS.
+
+#[cfg(target_os = "linux")]
+pub mod lab;
+pub mod loopback;
+pub mod memory;
+pub mod node;
+pub mod raw;
+
+use std::{fmt::Debug, sync::Arc};
+
+use softbus::{
+    DeviceEvents, DeviceId, GetServiceError, RemoteObject, ServiceId, ServiceOptions, async_trait,
+    rpc::{AddServiceError, RemoveServiceError, ServiceWatch, session::Usage},
+};
+
+/// Where devices come from.
+#[async_trait(?Send)]
+pub trait World {
+    /// Starts one more device. All devices of a world trust each other.
+    async fn device(&mut self) -> Arc<dyn Device>;
+
+    /// Starts a device again that has left or vanished: the same identity, and nothing else of it.
+    async fn restart(&mut self, device: &Arc<dyn Device>) -> Arc<dyn Device>;
+
+    /// Whether time passes only while everybody waits for it: then eight seconds cost nothing.
+    fn time_is_virtual(&self) -> bool {
+        false
+    }
+}
+
+/// One device as its own user sees it.
+#[async_trait]
+pub trait Device: Debug + Send + Sync {
+    /// Who it is.
+    fn id(&self) -> DeviceId;
+
+    /// Registers a service with its system ability manager.
+    fn add(
+        &self,
+        service: ServiceId,
+        object: &RemoteObject,
+        options: ServiceOptions,
+    ) -> Result<(), AddServiceError>;
+
+    /// Removes a service.
+    fn remove(&self, service: ServiceId) -> Result<(), RemoveServiceError>;
+
+    /// One look at its own services.
+    fn check(&self, service: ServiceId) -> Option<RemoteObject>;
+
+    /// Its own services.
+    fn list(&self) -> Vec<ServiceId>;
+
+    /// Watches a service of its own.
+    fn watch(&self, service: ServiceId) -> ServiceWatch;
+
+    /// Declares a stub of its own dead.
+    fn revoke(&self, object: &RemoteObject) -> bool;
+
+    /// Gets a service of a device.
+    async fn get(
+        &self,
+        service: ServiceId,
+        device: &DeviceId,
+    ) -> Result<RemoteObject, GetServiceError>;
+
+    /// The services of a device that this one may call.
+    async fn list_of(&self, device: &DeviceId) -> Result<Vec<ServiceId>, GetServiceError>;
+
+    /// What its sessions hold, and of whom.
+    fn usage(&self) -> Vec<(DeviceId, Usage)>;
+
+    /// Other devices as they come and go, where there is more than links.
+    fn events(&self) -> Option<DeviceEvents>;
+
+    /// Takes leave of everybody.
+    async fn leave(&self);
+
+    /// Goes without a goodbye, as a crash or a cut cable makes it.
+    async fn vanish(&self);
+}

@@ -1,0 +1,264 @@
+//! Buses of one process, joined by memory links.
+
+use std::{
+    collections::HashMap,
+    sync::{Arc, Mutex, MutexGuard, PoisonError, Weak},
+};
+
+use proto::BootId;
+use softbus::{
+    DeathReason, DeviceEvents, DeviceId, GetServiceError, RemoteObject, ServiceId, ServiceOptions,
+    async_trait,
+    rpc::{
+        AddServiceError, Bus, BusConfig, MemoryLink, Peer, RemoveServiceError, ServiceWatch,
+        limits,
+        link::{BulkReceive, BulkSend, Lane, Link, LinkClosed, LinkError},
+        opening::{self, Incoming, Remote, close_code},
+        session::{Scope, Usage, passing_rules::Party},
+    },
+};
+use tokio::sync::watch;
+
+use super::{Device, World};
+
+/// Devices that are buses.
+#[derive(Debug, Default)]
+pub struct MemoryWorld {
+    network: Arc<Network>,
+    devices: u8,
+    starts: u64,
+}
+
+/// Who is there, and who has a session with whom.
+#[derive(Debug, Default)]
+struct Network {
+    buses: Mutex<HashMap<DeviceId, Weak<MemoryDevice>>>,
+    /// Held while a session is opened, so that two who want one get the same.
+    opening: tokio::sync::Mutex<()>,
+}
+
+#[derive(Debug)]
+struct MemoryDevice {
+    bus: Arc<Bus>,
+    network: Arc<Network>,
+    /// Both ends know of a session.
+    peers: Mutex<HashMap<DeviceId, Peer>>,
+    /// Nothing passes any more.
+    cut: watch::Sender<bool>,
+    /// A world's devices live as long as the tests hold one of them.
+    me: Weak<Self>,
+}
+
+#[async_trait(?Send)]
+impl World for MemoryWorld {
+    async fn device(&mut self) -> Arc<dyn Device> {
+        self.devices += 1;
+        self.start(DeviceId::from_bytes([self.devices; 32]))
+    }
+
+    async fn restart(&mut self, device: &Arc<dyn Device>) -> Arc<dyn Device> {
+        self.start(device.id())
+    }
+
+    fn time_is_virtual(&self) -> bool {
+        true
+    }
+}
+
+impl MemoryWorld {
+    fn start(&mut self, id: DeviceId) -> Arc<MemoryDevice> {
+        self.starts += 1;
+        let boot = BootId {
+            epoch: self.starts,
+            random: self.starts,
+        };
+        let party = Party {
+            device: id,
+            process: 0,
+        };
+        let device = Arc::new_cyclic(|me| MemoryDevice {
+            bus: Bus::new(BusConfig::new(party, boot)),
+            network: Arc::clone(&self.network),
+            peers: Mutex::default(),
+            cut: watch::Sender::new(false),
+            me: me.clone(),
+        });
+        lock(&self.network.buses).insert(id, Arc::downgrade(&device));
+        device
+    }
+}
+
+impl MemoryDevice {
+    /// The session with a device: the one there is, or a new one.
+    async fn peer(&self, id: &DeviceId) -> Result<Peer, GetServiceError> {
+        let _opening = self.network.opening.lock().await;
+        if let Some(peer) = lock(&self.peers).get(id)
+            && peer.end().is_none()
+        {
+            return Ok(peer.clone());
+        }
+        let gone = || GetServiceError::Unreachable("not found".to_owned());
+        let there = lock(&self.network.buses).get(id).and_then(Weak::upgrade);
+        let (there, here) = there.zip(self.me.upgrade()).ok_or_else(gone)?;
+        if *here.cut.borrow() || *there.cut.borrow() {
+            return Err(gone());
+        }
+        let (to_there, to_here) = MemoryLink::pair();
+        let ends = || [here.cut.subscribe(), there.cut.subscribe()];
+        let to_there = Arc::new(CuttableLink {
+            link: to_there,
+            cut: ends(),
+        });
+        let to_here = Arc::new(CuttableLink {
+            link: to_here,
+            cut: ends(),
+        });
+        let remote = |device: &Self| Remote {
+            party: device.bus.party(),
+            scope: Scope::OtherDevice,
+        };
+        let accept = async {
+            let incoming = Incoming::accept(to_here, remote(&here)).await?;
+            incoming.welcome(&there.bus).await
+        };
+        let (ours, theirs) = tokio::join!(
+            opening::connect(&here.bus, to_there, remote(&there), 0),
+            accept
+        );
+        let failed = |error: opening::OpenSessionError| {
+            GetServiceError::Unreachable(format!("no session: {error}"))
+        };
+        let (ours, theirs) = (ours.map_err(failed)?, theirs.map_err(failed)?);
+        lock(&there.peers).insert(here.id(), theirs);
+        lock(&here.peers).insert(there.id(), ours.clone());
+        Ok(ours)
+    }
+
+    fn peers(&self) -> Vec<Peer> {
+        lock(&self.peers).values().cloned().collect()
+    }
+}
+
+#[async_trait]
+impl Device for MemoryDevice {
+    fn id(&self) -> DeviceId {
+        self.bus.party().device
+    }
+
+    fn add(
+        &self,
+        service: ServiceId,
+        object: &RemoteObject,
+        options: ServiceOptions,
+    ) -> Result<(), AddServiceError> {
+        self.bus.samgr().add(service, object, options)
+    }
+
+    fn remove(&self, service: ServiceId) -> Result<(), RemoveServiceError> {
+        self.bus.samgr().remove(service)
+    }
+
+    fn check(&self, service: ServiceId) -> Option<RemoteObject> {
+        self.bus.samgr().check(service)
+    }
+
+    fn list(&self) -> Vec<ServiceId> {
+        self.bus.samgr().list()
+    }
+
+    fn watch(&self, service: ServiceId) -> ServiceWatch {
+        self.bus.samgr().watch(service)
+    }
+
+    fn revoke(&self, object: &RemoteObject) -> bool {
+        self.bus.revoke(object)
+    }
+
+    async fn get(
+        &self,
+        service: ServiceId,
+        device: &DeviceId,
+    ) -> Result<RemoteObject, GetServiceError> {
+        if *device == self.id() {
+            return self.check(service).ok_or(GetServiceError::Absent);
+        }
+        let peer = self.peer(device).await?;
+        peer.get_service(service, limits::DEFAULT_WAIT).await
+    }
+
+    async fn list_of(&self, device: &DeviceId) -> Result<Vec<ServiceId>, GetServiceError> {
+        let peer = self.peer(device).await?;
+        let services = peer.callable_services(limits::DEFAULT_WAIT).await;
+        services.map_err(GetServiceError::Call)
+    }
+
+    fn usage(&self) -> Vec<(DeviceId, Usage)> {
+        let usage = self.bus.usage().into_iter();
+        usage.map(|(party, usage)| (party.device, usage)).collect()
+    }
+
+    fn events(&self) -> Option<DeviceEvents> {
+        None
+    }
+
+    async fn leave(&self) {
+        for peer in self.peers() {
+            peer.leave(close_code::LEAVING, "leaving").await;
+        }
+        self.cut.send_replace(true);
+    }
+
+    async fn vanish(&self) {
+        self.cut.send_replace(true);
+        for peer in self.peers() {
+            peer.close(DeathReason::DeviceUnreachable, 0, "");
+        }
+    }
+}
+
+/// A link that can be cut without a word to either side.
+struct CuttableLink {
+    link: MemoryLink,
+    cut: [watch::Receiver<bool>; 2],
+}
+
+#[async_trait]
+impl Link for CuttableLink {
+    async fn control(&self) -> Result<Lane, LinkError> {
+        self.link.control().await
+    }
+
+    async fn lanes(&self, count: u16) -> Result<Vec<Lane>, LinkError> {
+        self.link.lanes(count).await
+    }
+
+    async fn open_bulk(&self, id: u64) -> Result<Box<dyn BulkSend>, LinkError> {
+        self.link.open_bulk(id).await
+    }
+
+    async fn accept_bulk(&self) -> Result<(u64, Box<dyn BulkReceive>), LinkError> {
+        self.link.accept_bulk().await
+    }
+
+    fn close(&self, code: u32, text: &str) {
+        self.link.close(code, text);
+    }
+
+    async fn closed(&self) -> LinkClosed {
+        let [mut here, mut there] = self.cut.clone();
+        tokio::select! {
+            biased;
+            _ = here.wait_for(|cut| *cut) => LinkClosed::TimedOut,
+            _ = there.wait_for(|cut| *cut) => LinkClosed::TimedOut,
+            closed = self.link.closed() => closed,
+        }
+    }
+
+    fn transport(&self) -> &'static str {
+        "memory"
+    }
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}

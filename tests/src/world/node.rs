@@ -1,0 +1,215 @@
+//! Nodes as devices, each on a thread of its own so that it can end as a crash ends a process.
+
+use std::{
+    sync::{Mutex, MutexGuard, PoisonError},
+    thread::{self, JoinHandle},
+};
+
+use softbus::{
+    DeviceEvents, DeviceId, GetServiceError, Node, NodeBuilder, RemoteObject, ServiceId,
+    ServiceOptions, SystemAbilityManager, async_trait,
+    error::StartNodeError,
+    rpc::{AddServiceError, RemoveServiceError, ServiceWatch, session::Usage},
+};
+use tokio::{runtime, sync::oneshot};
+
+use super::Device;
+
+/// A device that is a node.
+#[derive(Debug)]
+pub struct NodeDevice {
+    id: DeviceId,
+    running: Mutex<Option<Running>>,
+    vanish: Vanish,
+}
+
+#[derive(Debug)]
+struct Running {
+    node: Node,
+    /// Ends the thread, and its runtime with every task on it.
+    stop: oneshot::Sender<()>,
+    thread: JoinHandle<()>,
+}
+
+/// How a device goes without a goodbye.
+#[non_exhaustive]
+pub enum Vanish {
+    /// Its process ends: whoever sends to it is told by its host that nobody listens.
+    Crash,
+    /// Something is done to the network.
+    Cut(Box<dyn Fn() + Send + Sync>),
+}
+
+impl std::fmt::Debug for Vanish {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(match self {
+            Self::Crash => "Crash",
+            Self::Cut(_) => "Cut",
+        })
+    }
+}
+
+impl NodeDevice {
+    /// Starts a node on a new thread, which is in the network namespace of the calling one.
+    ///
+    /// # Errors
+    /// Those of the node.
+    pub fn start(builder: NodeBuilder, vanish: Vanish) -> Result<Self, StartNodeError> {
+        let (stop, stopped) = oneshot::channel();
+        let (started, result) = std::sync::mpsc::channel();
+        let thread = thread::spawn(move || {
+            let runtime = runtime::Builder::new_current_thread().enable_all().build();
+            let Ok(runtime) = runtime else {
+                let _ = started.send(Err(StartNodeError::NoRuntime));
+                return;
+            };
+            runtime.block_on(async {
+                // The result of one who does not wait any more is dropped, and with it the node.
+                let _ = started.send(builder.start().await);
+                let _ = stopped.await;
+            });
+            runtime.shutdown_background();
+        });
+        let node = result.recv().unwrap_or(Err(StartNodeError::NoRuntime))?;
+        Ok(Self {
+            id: node.device_id(),
+            running: Mutex::new(Some(Running { node, stop, thread })),
+            vanish,
+        })
+    }
+
+    /// The node.
+    ///
+    /// # Panics
+    /// When it has left or vanished.
+    pub fn node(&self) -> Node {
+        match &*self.lock() {
+            Some(running) => running.node.clone(),
+            None => panic!("the device is gone"),
+        }
+    }
+
+    /// Ends the node as a crash would: no task of it runs any more, then its socket is closed.
+    pub fn crash(&self) {
+        if let Some(Running { node, stop, thread }) = self.lock().take() {
+            let _ = stop.send(());
+            let _ = thread.join();
+            drop(node);
+        }
+    }
+
+    fn samgr(&self) -> SystemAbilityManager {
+        self.node().samgr()
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Option<Running>> {
+        self.running.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Drop for NodeDevice {
+    fn drop(&mut self) {
+        self.crash();
+    }
+}
+
+#[async_trait]
+impl Device for NodeDevice {
+    fn id(&self) -> DeviceId {
+        self.id
+    }
+
+    fn add(
+        &self,
+        service: ServiceId,
+        object: &RemoteObject,
+        options: ServiceOptions,
+    ) -> Result<(), AddServiceError> {
+        self.samgr().add(service, object, options)
+    }
+
+    fn remove(&self, service: ServiceId) -> Result<(), RemoveServiceError> {
+        self.samgr().remove(service)
+    }
+
+    fn check(&self, service: ServiceId) -> Option<RemoteObject> {
+        self.samgr().check(service)
+    }
+
+    fn list(&self) -> Vec<ServiceId> {
+        self.samgr().list()
+    }
+
+    fn watch(&self, service: ServiceId) -> ServiceWatch {
+        self.samgr().watch(service)
+    }
+
+    fn revoke(&self, object: &RemoteObject) -> bool {
+        self.node().revoke(object)
+    }
+
+    async fn get(
+        &self,
+        service: ServiceId,
+        device: &DeviceId,
+    ) -> Result<RemoteObject, GetServiceError> {
+        self.samgr().get(service, device).await
+    }
+
+    async fn list_of(&self, device: &DeviceId) -> Result<Vec<ServiceId>, GetServiceError> {
+        self.samgr().list_of(device).await
+    }
+
+    fn usage(&self) -> Vec<(DeviceId, Usage)> {
+        self.node().usage()
+    }
+
+    fn events(&self) -> Option<DeviceEvents> {
+        Some(self.node().device_events())
+    }
+
+    async fn leave(&self) {
+        self.node().shutdown().await;
+        self.crash();
+    }
+
+    async fn vanish(&self) {
+        match &self.vanish {
+            Vanish::Crash => self.crash(),
+            Vanish::Cut(cut) => cut(),
+        }
+    }
+}
+
+/// What the nodes of a world share: who trusts whom.
+#[derive(Debug, Default)]
+pub struct Trusting {
+    members: Vec<(DeviceId, softbus::TrustStore)>,
+}
+
+impl Trusting {
+    /// The trust store of a device, new or known, that trusts all others and is trusted by them.
+    ///
+    /// # Panics
+    /// When a store in memory cannot be changed, which is never.
+    pub fn member(&mut self, id: DeviceId) -> softbus::TrustStore {
+        if let Some((_, store)) = self.members.iter().find(|(known, _)| *known == id) {
+            return store.clone();
+        }
+        let store = softbus::TrustStore::in_memory();
+        for (other, theirs) in &self.members {
+            let trusted = store
+                .trust(*other, "other")
+                .and_then(|()| theirs.trust(id, "other"));
+            trusted.expect("a store in memory takes a few devices");
+        }
+        self.members.push((id, store.clone()));
+        store
+    }
+
+    /// The trust store of a device that is a member.
+    pub fn of(&self, id: &DeviceId) -> Option<&softbus::TrustStore> {
+        let member = self.members.iter().find(|(known, _)| known == id);
+        member.map(|(_, store)| store)
+    }
+}

@@ -1,0 +1,61 @@
+//! Every scenario over QUIC on 127.0.0.1, and what only nodes can show. No multicast.
+
+#![expect(clippy::unwrap_used, reason = "a helper of a test fails the test")]
+
+mod admission;
+mod sessions;
+
+use std::time::Duration;
+
+use testkit::{
+    scenarios::{presence, sizes},
+    world::{World, loopback::LoopbackWorld},
+};
+
+const DEADLINE: Duration = Duration::from_secs(60);
+
+fn run(scenario: impl AsyncFnOnce(&mut dyn World)) {
+    run_in(async |world: &mut LoopbackWorld| scenario(world).await);
+}
+
+/// For what needs more of a world than every world has.
+fn run_in(scenario: impl AsyncFnOnce(&mut LoopbackWorld)) {
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .unwrap();
+    let mut world = LoopbackWorld::new();
+    let ended =
+        runtime.block_on(async { tokio::time::timeout(DEADLINE, scenario(&mut world)).await });
+    ended.expect("the test ends in time");
+}
+
+macro_rules! tests {
+    ($($module:ident :: $name:ident),* $(,)?) => { $(
+        #[test]
+        fn $name() {
+            run(testkit::scenarios::$module::$name);
+        }
+    )* };
+}
+testkit::scenarios!(tests);
+
+#[test]
+fn devices_come_and_go_in_order() {
+    run(presence::devices_come_and_go_in_order);
+}
+
+#[test]
+fn a_graceful_leave_is_told_at_once() {
+    run(presence::a_graceful_leave_is_told_at_once);
+}
+
+#[test]
+fn a_restarted_device_replaces_the_one_before() {
+    run(presence::a_restarted_device_replaces_the_one_before);
+}
+
+#[test]
+fn a_hundred_megabytes_of_raw_data() {
+    run(sizes::a_hundred_megabytes_of_raw_data);
+}

@@ -1,0 +1,47 @@
+//! Every scenario over memory links, on a clock that moves only when everybody waits.
+
+#![expect(clippy::unwrap_used, reason = "a helper of a test fails the test")]
+
+mod hostile;
+
+use std::time::Duration;
+
+use testkit::{
+    scenarios::waits,
+    world::{World, memory::MemoryWorld},
+};
+
+/// Virtual, so longer than any wait there is.
+const DEADLINE: Duration = Duration::from_secs(100_000);
+
+fn run(scenario: impl AsyncFnOnce(&mut dyn World)) {
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .start_paused(true)
+        .build()
+        .unwrap();
+    let mut world = MemoryWorld::default();
+    let ended =
+        runtime.block_on(async { tokio::time::timeout(DEADLINE, scenario(&mut world)).await });
+    ended.expect("nothing waits for ever");
+}
+
+macro_rules! tests {
+    ($($module:ident :: $name:ident),* $(,)?) => { $(
+        #[test]
+        fn $name() {
+            run(testkit::scenarios::$module::$name);
+        }
+    )* };
+}
+testkit::scenarios!(tests);
+
+#[test]
+fn the_default_wait_is_eight_seconds() {
+    run(waits::the_default_wait_is_eight_seconds);
+}
+
+#[test]
+fn waits_have_bounds() {
+    run(waits::waits_have_bounds);
+}
