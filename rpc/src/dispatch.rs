@@ -83,18 +83,23 @@ pub(crate) fn serve(peer: &Arc<PeerShared>, request: Request) {
     let caller = peer.caller().clone();
     let mut reply = Parcel::new();
     reply.set_pass_check(peer.pass_check());
-    let execution = stub.options().execution;
+    let inline = stub.options().execution == Execution::Inline && stub.gate.runs_inline();
+    let owner = Arc::clone(&stub);
     let handler = async move {
         let _entry = entry;
         let result = handle(&stub, &caller, code, data, reply, context).await;
         serving.answer(result);
     };
-    if execution == Execution::Inline {
+    if inline {
         // One look where the request arrived; who waits goes on as a task, which looks again and leaves its waker.
         let mut handler = Box::pin(handler);
+        let begun = now();
         let polled = handler
             .as_mut()
             .poll(&mut TaskContext::from_waker(Waker::noop()));
+        if owner.gate.ran_inline(now() - begun) {
+            tracing::warn!(stub = ?owner, "handlers too slow to run inline get tasks from now on");
+        }
         if polled.is_pending() {
             let task = peer.runtime().spawn(handler);
             peer.set_handler(id, task.abort_handle());

@@ -51,7 +51,7 @@ pub(crate) fn start(peer: &Peer, control: Lane, control_buffer: FrameReader, lan
 
 /// Runs one lane until it or the session ends.
 async fn drive_lane(peer: Arc<PeerShared>, number: u16, mut lane: Lane, mut frames: FrameReader) {
-    let mut outgoing = BytesMut::new();
+    let mut outgoing = Outgoing::new(&peer);
     let ended = peer.ended();
     tokio::pin!(ended);
     let mut finish = peer.finish.subscribe();
@@ -71,7 +71,7 @@ async fn drive_lane(peer: Arc<PeerShared>, number: u16, mut lane: Lane, mut fram
         if last == Last::No && finish.as_mut().poll(cx).is_ready() {
             last = Last::Writing;
         }
-        if last == Last::Writing && outgoing.is_empty() && lane.send.poll_finish(cx).is_ready() {
+        if last == Last::Writing && outgoing.bytes.is_empty() && lane.send.poll_finish(cx).is_ready() {
             last = Last::Written;
             peer.lane_finished();
         }
@@ -84,6 +84,27 @@ async fn drive_lane(peer: Arc<PeerShared>, number: u16, mut lane: Lane, mut fram
     }
     if let Err(fault) = end {
         peer.fault(fault);
+    }
+}
+
+/// What a lane is writing.
+struct Outgoing {
+    bytes: BytesMut,
+    /// On a runtime of several threads a writer lets others run once before it takes what is queued: they add to it, and
+    /// one write carries it all. On a runtime of one thread they have run already.
+    waits: bool,
+    waited: bool,
+}
+
+impl Outgoing {
+    fn new(peer: &PeerShared) -> Self {
+        let flavor = peer.runtime().runtime_flavor();
+        let waits = flavor == tokio::runtime::RuntimeFlavor::MultiThread;
+        Self {
+            bytes: BytesMut::new(),
+            waits,
+            waited: false,
+        }
     }
 }
 
@@ -136,20 +157,26 @@ fn poll_send(
     peer: &PeerShared,
     number: u16,
     lane: &mut Lane,
-    outgoing: &mut BytesMut,
+    outgoing: &mut Outgoing,
     cx: &mut Context<'_>,
 ) -> Poll<Result<(), PeerFault>> {
     loop {
-        if outgoing.is_empty() {
-            if outgoing.capacity() > IDLE_BUFFER {
-                *outgoing = BytesMut::new();
+        if outgoing.bytes.is_empty() {
+            if outgoing.bytes.capacity() > IDLE_BUFFER {
+                outgoing.bytes = BytesMut::new();
             }
-            peer.poll_transmit(number, outgoing, cx.waker());
-            if outgoing.is_empty() {
+            if outgoing.waits && !outgoing.waited && peer.has_transmit(number) {
+                outgoing.waited = true;
+                cx.waker().wake_by_ref();
+                return Poll::Pending;
+            }
+            outgoing.waited = false;
+            peer.poll_transmit(number, &mut outgoing.bytes, cx.waker());
+            if outgoing.bytes.is_empty() {
                 return Poll::Pending;
             }
         }
-        match lane.send.poll_write(cx, outgoing) {
+        match lane.send.poll_write(cx, &mut outgoing.bytes) {
             Poll::Ready(Ok(())) => {}
             Poll::Ready(Err(_)) => return Poll::Ready(Ok(())),
             Poll::Pending => return Poll::Pending,

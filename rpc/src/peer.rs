@@ -422,6 +422,11 @@ impl PeerShared {
         state.handlers[slot] = Some(handle);
     }
 
+    /// Whether a lane has anything to write.
+    pub(crate) fn has_transmit(&self, lane: u16) -> bool {
+        self.lock().session.has_transmit(lane)
+    }
+
     /// What a lane has to write, swapped with `buffer`; when there is nothing, `waker` is woken once there is.
     pub(crate) fn poll_transmit(&self, lane: u16, buffer: &mut BytesMut, waker: &Waker) {
         let mut state = self.lock();

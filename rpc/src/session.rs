@@ -351,6 +351,13 @@ impl Session {
         std::mem::take(&mut self.dirty)
     }
 
+    /// Whether anything waits on a lane.
+    pub fn has_transmit(&self, lane: u16) -> bool {
+        self.lanes
+            .get(usize::from(lane))
+            .is_some_and(|lane| !lane.is_empty())
+    }
+
     /// Swaps what waits on a lane with `into`, which should be empty; leaves `into` empty when nothing waits.
     pub fn poll_transmit(&mut self, lane: u16, into: &mut BytesMut) {
         if let Some(lane) = self.lanes.get_mut(usize::from(lane)) {

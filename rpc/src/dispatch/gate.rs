@@ -7,11 +7,17 @@ use std::{
     pin::Pin,
     sync::{
         Arc, Mutex, OnceLock, PoisonError,
-        atomic::{AtomicU64, AtomicUsize, Ordering},
+        atomic::{AtomicU32, AtomicU64, AtomicUsize, Ordering},
     },
+    time::Duration,
 };
 
 use crate::remote::{Execution, StubOptions};
+
+/// How long a handler may hold the task that reads requests.
+const INLINE_TIME: Duration = Duration::from_millis(1);
+/// How often it may take longer.
+const SLOW_POLLS: u32 = 3;
 
 type Task = Pin<Box<dyn Future<Output = ()> + Send>>;
 
@@ -21,6 +27,8 @@ pub(crate) struct Gate {
     inside: Arc<AtomicUsize>,
     queue: usize,
     serial: Option<Serial>,
+    /// How often a handler that runs where its request arrives took longer than it may.
+    slow: AtomicU32,
     /// One-way calls of this process: one at a time, in order. `None` while nobody works on them.
     one_way: Arc<Mutex<Option<VecDeque<Task>>>>,
 }
@@ -61,8 +69,20 @@ impl Gate {
             inside: Arc::default(),
             queue: options.queue,
             serial: (options.execution == Execution::Serial).then(Serial::default),
+            slow: AtomicU32::new(0),
             one_way: Arc::default(),
         }
+    }
+
+    /// Whether handlers may run where their requests arrive.
+    pub(crate) fn runs_inline(&self) -> bool {
+        self.slow.load(Ordering::Relaxed) < SLOW_POLLS
+    }
+
+    /// A handler has run where its request arrived. Whether it was the one too many: from here on this stub's requests
+    /// get tasks, so that a handler with a wrong idea of itself does not hold up everybody's.
+    pub(crate) fn ran_inline(&self, took: Duration) -> bool {
+        took > INLINE_TIME && self.slow.fetch_add(1, Ordering::Relaxed) + 1 == SLOW_POLLS
     }
 
     /// A place, unless the queue is full.
