@@ -71,7 +71,10 @@ async fn drive_lane(peer: Arc<PeerShared>, number: u16, mut lane: Lane, mut fram
         if last == Last::No && finish.as_mut().poll(cx).is_ready() {
             last = Last::Writing;
         }
-        if last == Last::Writing && outgoing.bytes.is_empty() && lane.send.poll_finish(cx).is_ready() {
+        if last == Last::Writing
+            && outgoing.bytes.is_empty()
+            && lane.send.poll_finish(cx).is_ready()
+        {
             last = Last::Written;
             peer.lane_finished();
         }

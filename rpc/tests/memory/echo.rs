@@ -1,16 +1,14 @@
 //! One call over a memory link: the smallest whole thing.
 
-#![expect(clippy::unwrap_used, reason = "a helper of tests fails the test")]
+use std::time::Duration;
 
-use std::{sync::Arc, time::Duration};
-
-use proto::{BootId, DeviceId, ServiceId};
+use proto::ServiceId;
 use softbus_rpc::{
-    Allow, Bus, BusConfig, CallOption, Caller, HandlerError, MemoryLink, Parcel, Peer,
-    RemoteObject, RemoteStub, ServiceOptions, async_trait,
-    opening::{self, Incoming, Remote},
-    session::{Scope, passing_rules::Party},
+    Allow, CallOption, Caller, HandlerError, Parcel, RemoteObject, RemoteStub, ServiceOptions,
+    async_trait,
 };
+
+use crate::pair::{bus, pair};
 
 struct Echo;
 
@@ -41,37 +39,6 @@ impl RemoteStub for Echo {
             _ => Err(HandlerError::UnknownMethod),
         }
     }
-}
-
-fn party(number: u8) -> Party {
-    Party {
-        device: DeviceId::from_bytes([number; 32]),
-        process: 0,
-    }
-}
-
-fn bus(number: u8) -> Arc<Bus> {
-    let boot = BootId {
-        epoch: 1,
-        random: number.into(),
-    };
-    Bus::new(BusConfig::new(party(number), boot))
-}
-
-async fn pair(a: &Arc<Bus>, b: &Arc<Bus>) -> (Peer, Peer) {
-    let (to_b, to_a) = MemoryLink::pair();
-    let remote = |bus: &Arc<Bus>| Remote {
-        party: bus.party(),
-        scope: Scope::OtherDevice,
-    };
-    let (at_a, at_b) = tokio::join!(opening::connect(a, Arc::new(to_b), remote(b), 0), async {
-        Incoming::accept(Arc::new(to_a), remote(a))
-            .await
-            .unwrap()
-            .welcome(b)
-            .await
-    });
-    (at_a.unwrap(), at_b.unwrap())
 }
 
 #[tokio::test]

@@ -5,13 +5,13 @@ use std::{
     time::Duration,
 };
 
-use proto::{BootId, DeviceId, ServiceId};
+use proto::ServiceId;
 use softbus_rpc::{
-    Allow, Bus, BusConfig, CallOption, Caller, Execution, HandlerError, MemoryLink, Parcel, Peer,
-    RemoteObject, RemoteStub, ServiceOptions, StubOptions, async_trait,
-    opening::{self, Incoming, Remote},
-    session::{Scope, passing_rules::Party},
+    Allow, CallOption, Caller, Execution, HandlerError, Parcel, RemoteObject, RemoteStub,
+    ServiceOptions, StubOptions, async_trait,
 };
+
+use crate::pair::{bus, pair};
 
 /// Notes in which task each request ran; takes as long as the request says.
 struct Slow(Arc<Mutex<Vec<tokio::task::Id>>>);
@@ -42,31 +42,6 @@ impl RemoteStub for Slow {
         self.0.lock().unwrap().extend(tokio::task::try_id());
         Ok(())
     }
-}
-
-fn bus(number: u8) -> Arc<Bus> {
-    let party = Party {
-        device: DeviceId::from_bytes([number; 32]),
-        process: 0,
-    };
-    let boot = BootId {
-        epoch: 1,
-        random: number.into(),
-    };
-    Bus::new(BusConfig::new(party, boot))
-}
-
-async fn pair(a: &Arc<Bus>, b: &Arc<Bus>) -> (Peer, Peer) {
-    let (to_b, to_a) = MemoryLink::pair();
-    let remote = |bus: &Arc<Bus>| Remote {
-        party: bus.party(),
-        scope: Scope::OtherDevice,
-    };
-    let (at_a, at_b) = tokio::join!(opening::connect(a, Arc::new(to_b), remote(b), 0), async {
-        let incoming = Incoming::accept(Arc::new(to_a), remote(a)).await.unwrap();
-        incoming.welcome(b).await
-    });
-    (at_a.unwrap(), at_b.unwrap())
 }
 
 #[tokio::test]

@@ -1,0 +1,7 @@
+//! Calls over a memory link: a whole soft-bus without a network.
+
+#![expect(clippy::unwrap_used, reason = "a helper of tests fails the test")]
+
+mod echo;
+mod inline;
+mod pair;

@@ -1,0 +1,35 @@
+//! Two buses, joined by a memory link.
+
+use std::sync::Arc;
+
+use proto::{BootId, DeviceId};
+use softbus_rpc::{
+    Bus, BusConfig, MemoryLink, Peer,
+    opening::{self, Incoming, Remote},
+    session::{Scope, passing_rules::Party},
+};
+
+pub(crate) fn bus(number: u8) -> Arc<Bus> {
+    let party = Party {
+        device: DeviceId::from_bytes([number; 32]),
+        process: 0,
+    };
+    let boot = BootId {
+        epoch: 1,
+        random: number.into(),
+    };
+    Bus::new(BusConfig::new(party, boot))
+}
+
+pub(crate) async fn pair(a: &Arc<Bus>, b: &Arc<Bus>) -> (Peer, Peer) {
+    let (to_b, to_a) = MemoryLink::pair();
+    let remote = |bus: &Arc<Bus>| Remote {
+        party: bus.party(),
+        scope: Scope::OtherDevice,
+    };
+    let (at_a, at_b) = tokio::join!(opening::connect(a, Arc::new(to_b), remote(b), 0), async {
+        let incoming = Incoming::accept(Arc::new(to_a), remote(a)).await.unwrap();
+        incoming.welcome(b).await
+    });
+    (at_a.unwrap(), at_b.unwrap())
+}
