@@ -49,11 +49,20 @@ impl Actor {
         };
         let lines = BufReader::new(stdout).lines();
         let address = SocketAddr::from(([0, 0, 0, 0], 0));
-        let mut actor = Self { name, child, stdin, lines, address };
+        let mut actor = Self {
+            name,
+            child,
+            stdin,
+            lines,
+            address,
+        };
         match actor.next().await? {
             Report::Ready { address } => Ok(Self { address, ..actor }),
             Report::Answer(Err(failure)) => Err(failure),
-            other => Err(Failure::new(format!("{name} to say that it is ready"), format!("{other:?}"))),
+            other => Err(Failure::new(
+                format!("{name} to say that it is ready"),
+                format!("{other:?}"),
+            )),
         }
     }
 
@@ -89,22 +98,31 @@ impl Actor {
 
     async fn next(&mut self) -> Result<Report, Failure> {
         let expected = format!("a report of {}", self.name);
-        let line = within(PATIENCE, &expected, self.lines.next_line()).await?.or_fail(&expected)?;
+        let line = within(PATIENCE, &expected, self.lines.next_line())
+            .await?
+            .or_fail(&expected)?;
         let Some(line) = line else {
-            return Err(Failure::new(expected, format!("the end of it: {:?}", self.child.try_wait())));
+            return Err(Failure::new(
+                expected,
+                format!("the end of it: {:?}", self.child.try_wait()),
+            ));
         };
         serde_json::from_str(&line).or_fail(&format!("{expected}, not {line:?}"))
     }
 
     /// Takes its life without a warning, as a crash does: SIGKILL.
     pub(crate) fn kill(&mut self) -> Result<(), Failure> {
-        self.child.start_kill().or_fail(&format!("{} to be killed", self.name))
+        self.child
+            .start_kill()
+            .or_fail(&format!("{} to be killed", self.name))
     }
 
     /// Waits until it has ended.
     pub(crate) async fn wait(&mut self) -> Result<ExitStatus, Failure> {
         let expected = format!("the process of {} to end", self.name);
-        within(Duration::from_secs(10), &expected, self.child.wait()).await?.or_fail(&expected)
+        within(Duration::from_secs(10), &expected, self.child.wait())
+            .await?
+            .or_fail(&expected)
     }
 
     /// Ends it, whatever it does.

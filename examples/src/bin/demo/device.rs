@@ -87,7 +87,9 @@ async fn perform(arguments: Arguments) -> Result<(), Failure> {
     let node = builder.start().await.or_fail(&expected)?;
     services::offer(&node, &arguments.name)?;
     let mut steps = Steps::new(node.clone(), arguments.name, arguments.peer);
-    tell(&Report::Ready { address: node.local_addr() });
+    tell(&Report::Ready {
+        address: node.local_addr(),
+    });
     while let Some(order) = orders.recv().await {
         let order = order?;
         if order == Order::Leave {

@@ -53,14 +53,20 @@ fn main() -> ExitCode {
     let arguments = Arguments::parse();
     let filter = tracing_subscriber::EnvFilter::try_from_default_env()
         .unwrap_or_else(|_| tracing_subscriber::EnvFilter::new("error"));
-    tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).init();
+    tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .with_writer(std::io::stderr)
+        .init();
 
     // Before there is a runtime: moving to a network of its own replaces this process.
     let network = match (&arguments.role, arguments.static_peers) {
         (None, false) => Some(network::Network::prepare()),
         _ => None,
     };
-    let runtime = match tokio::runtime::Builder::new_current_thread().enable_all().build() {
+    let runtime = match tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+    {
         Ok(runtime) => runtime,
         Err(error) => {
             eprintln!("demo: no runtime: {error}");
@@ -101,8 +107,11 @@ async fn direct(mut reporter: Reporter, network: Option<network::Network>) -> Ex
 async fn interrupted() -> u8 {
     use tokio::signal::unix::{SignalKind, signal};
 
-    let (hang_up, interrupt, terminate) =
-        (SignalKind::hangup(), SignalKind::interrupt(), SignalKind::terminate());
+    let (hang_up, interrupt, terminate) = (
+        SignalKind::hangup(),
+        SignalKind::interrupt(),
+        SignalKind::terminate(),
+    );
     let number = |kind: SignalKind| u8::try_from(kind.as_raw_value()).unwrap_or(0);
     match (signal(hang_up), signal(interrupt), signal(terminate)) {
         (Ok(mut hung_up), Ok(mut interrupted), Ok(mut terminated)) => tokio::select! {

@@ -56,7 +56,10 @@ pub(crate) fn try_loopback_multicast() -> io::Result<()> {
     receiver.bind(&SocketAddrV4::new(Ipv4Addr::UNSPECIFIED, 0).into())?;
     receiver.join_multicast_v4(&group, &Ipv4Addr::LOCALHOST)?;
     receiver.set_read_timeout(Some(Duration::from_millis(500)))?;
-    let port = receiver.local_addr()?.as_socket_ipv4().map_or(0, |address| address.port());
+    let port = receiver
+        .local_addr()?
+        .as_socket_ipv4()
+        .map_or(0, |address| address.port());
 
     let sender = socket()?;
     sender.bind(&SocketAddrV4::new(Ipv4Addr::LOCALHOST, 0).into())?;
@@ -66,7 +69,10 @@ pub(crate) fn try_loopback_multicast() -> io::Result<()> {
     match receiver.recv(&mut [MaybeUninit::uninit(); 64]) {
         Ok(_) => Ok(()),
         Err(error) if matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::TimedOut) => {
-            Err(io::Error::new(ErrorKind::TimedOut, "a packet to 224.0.0.251 did not arrive"))
+            Err(io::Error::new(
+                ErrorKind::TimedOut,
+                "a packet to 224.0.0.251 did not arrive",
+            ))
         }
         Err(error) => Err(error),
     }
@@ -97,7 +103,8 @@ mod namespace {
         // As root, and as a user who may make a user namespace.
         let Some(way) = ["-n", "-rn"].into_iter().find(|way| is_possible(way)) else {
             return Network::Host(
-                "no network namespace: that needs `unshare` and `ip`, and root or user namespaces".into(),
+                "no network namespace: that needs `unshare` and `ip`, and root or user namespaces"
+                    .into(),
             );
         };
         let script = format!("{RAISE} && exec \"$@\"");
@@ -113,7 +120,10 @@ mod namespace {
     fn has_only_loopback() -> bool {
         let interfaces = fs::read_to_string("/proc/net/dev").unwrap_or_default();
         // The first two lines are headings.
-        let mut names = interfaces.lines().skip(2).filter_map(|line| line.split_once(':'));
+        let mut names = interfaces
+            .lines()
+            .skip(2)
+            .filter_map(|line| line.split_once(':'));
         !interfaces.is_empty() && names.all(|(name, _)| name.trim() == "lo")
     }
 

@@ -53,11 +53,17 @@ pub(crate) enum Report {
 pub(crate) struct Done {
     pub(crate) millis: f64,
     pub(crate) detail: String,
+    /// What was measured beside `millis`.
+    pub(crate) times: Vec<f64>,
 }
 
 impl Done {
     pub(crate) fn new(took: Duration, detail: impl Into<String>) -> Self {
-        Self { millis: millis(took), detail: detail.into() }
+        Self {
+            millis: millis(took),
+            detail: detail.into(),
+            times: Vec::new(),
+        }
     }
 }
 
@@ -70,7 +76,10 @@ pub(crate) struct Failure {
 
 impl Failure {
     pub(crate) fn new(expected: impl Into<String>, came: impl Into<String>) -> Self {
-        Self { expected: expected.into(), came: came.into() }
+        Self {
+            expected: expected.into(),
+            came: came.into(),
+        }
     }
 }
 
@@ -93,11 +102,18 @@ impl<T, E: Display> OrFail<T> for Result<T, E> {
 }
 
 /// Checks that what came is what was expected.
-pub(crate) fn same<T: PartialEq + Debug>(what: &str, came: &T, expected: &T) -> Result<(), Failure> {
+pub(crate) fn same<T: PartialEq + Debug>(
+    what: &str,
+    came: &T,
+    expected: &T,
+) -> Result<(), Failure> {
     if came == expected {
         return Ok(());
     }
-    Err(Failure::new(format!("{what}: {expected:?}"), format!("{came:?}")))
+    Err(Failure::new(
+        format!("{what}: {expected:?}"),
+        format!("{came:?}"),
+    ))
 }
 
 /// Checks that something was refused, and how.
@@ -108,8 +124,14 @@ pub(crate) fn refused<T: Debug, E: PartialEq + Debug + Display>(
 ) -> Result<(), Failure> {
     match came {
         Err(error) if error == *expected => Ok(()),
-        Err(error) => Err(Failure::new(format!("{what}: {expected}"), error.to_string())),
-        Ok(value) => Err(Failure::new(format!("{what}: {expected}"), format!("success: {value:?}"))),
+        Err(error) => Err(Failure::new(
+            format!("{what}: {expected}"),
+            error.to_string(),
+        )),
+        Ok(value) => Err(Failure::new(
+            format!("{what}: {expected}"),
+            format!("success: {value:?}"),
+        )),
     }
 }
 

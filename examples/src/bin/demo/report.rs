@@ -8,6 +8,7 @@ use std::{
 };
 
 use indicatif::{ProgressBar, ProgressStyle};
+use serde::Serialize;
 
 use crate::order::{Failure, Outcome, millis};
 
@@ -54,10 +55,13 @@ impl Reporter {
     fn done(&mut self, step: &str, millis: f64, detail: &str) {
         self.done += 1;
         if self.json {
-            let object = serde_json::json!({
-                "step": step, "ok": true, "millis": rounded(millis), "detail": detail,
+            self.object(Object {
+                step,
+                ok: true,
+                millis,
+                detail,
+                failure: None,
             });
-            self.line(&object.to_string());
         } else {
             self.row("32", "ok", millis, step, detail);
         }
@@ -66,26 +70,51 @@ impl Reporter {
     pub(crate) fn failed(&mut self, step: &str, millis: f64, failure: &Failure) {
         self.failed += 1;
         let Failure { expected, came } = failure;
-        let detail = format!("expected {expected}; came {came}");
         if self.json {
-            let object = serde_json::json!({
-                "step": step, "ok": false, "millis": rounded(millis), "detail": detail,
-                "expected": expected, "came": came,
+            let detail = &format!("expected {expected}; came {came}");
+            self.object(Object {
+                step,
+                ok: false,
+                millis,
+                detail,
+                failure: Some(failure),
             });
-            self.line(&object.to_string());
         } else {
-            self.row("31", "FAILED", millis, step, &format!("expected {expected}"));
-            self.line(&format!("{:indent$}came     {came}", "", indent = 8 + 12 + STEP_WIDTH + 2));
+            self.row(
+                "31",
+                "FAILED",
+                millis,
+                step,
+                &format!("expected {expected}"),
+            );
+            self.line(&format!(
+                "{:indent$}came     {came}",
+                "",
+                indent = 8 + 12 + STEP_WIDTH + 2
+            ));
+        }
+    }
+
+    fn object(&self, mut object: Object<'_>) {
+        object.millis = (object.millis * 1e3).round() / 1e3;
+        if let Ok(line) = serde_json::to_string(&object) {
+            self.line(&line);
         }
     }
 
     fn row(&self, colour: &str, verdict: &str, millis: f64, step: &str, detail: &str) {
         let verdict = self.coloured(colour, &format!("{verdict:6}"));
-        self.line(&format!("{verdict}{millis:>11.1} ms  {step:STEP_WIDTH$}  {detail}"));
+        self.line(&format!(
+            "{verdict}{millis:>11.1} ms  {step:STEP_WIDTH$}  {detail}"
+        ));
     }
 
     fn coloured(&self, code: &str, text: &str) -> String {
-        if self.colours { format!("\x1b[{code}m{text}\x1b[0m") } else { text.to_owned() }
+        if self.colours {
+            format!("\x1b[{code}m{text}\x1b[0m")
+        } else {
+            text.to_owned()
+        }
     }
 
     /// A reader that has gone away is no reason to leave devices behind.
@@ -119,10 +148,21 @@ impl Reporter {
             };
             self.line(&format!("\n{verdict}, {took:.1} s"));
         }
-        if *failed == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE }
+        if *failed == 0 {
+            ExitCode::SUCCESS
+        } else {
+            ExitCode::FAILURE
+        }
     }
 }
 
-fn rounded(millis: f64) -> f64 {
-    (millis * 1e3).round() / 1e3
+/// A step, for machines.
+#[derive(Serialize)]
+struct Object<'a> {
+    step: &'a str,
+    ok: bool,
+    millis: f64,
+    detail: &'a str,
+    #[serde(flatten)]
+    failure: Option<&'a Failure>,
 }

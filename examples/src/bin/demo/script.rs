@@ -3,6 +3,7 @@
 use std::time::{Duration, Instant};
 
 use crate::{
+    actor::Actor,
     network::{self, Network},
     order::{Done, Failure, Order, Outcome, millis, same},
     report::Reporter,
@@ -29,7 +30,8 @@ const CALLS: [(&str, Order); 11] = [
 pub(crate) async fn run(stage: &mut Stage, reporter: &mut Reporter, network: Option<Network>) {
     let finding = choose(reporter, network);
     if !meet(stage, reporter, finding).await && finding == Finding::Mdns {
-        reporter.note("mDNS has failed; to show the rest, the devices are told each other's addresses");
+        reporter
+            .note("mDNS has failed; to show the rest, the devices are told each other's addresses");
         if !meet(stage, reporter, Finding::Static).await {
             return;
         }
@@ -82,27 +84,40 @@ async fn start(stage: &mut Stage, finding: Finding) -> Outcome {
     for (which, name) in NAMES.iter().enumerate() {
         let id = stage.id(which).short();
         let actor = stage.actor(which)?;
-        devices.push(format!("{name} {id} (process {})", actor.pid().unwrap_or_default()));
+        devices.push(format!(
+            "{name} {id} (pid {})",
+            actor.pid().unwrap_or_default()
+        ));
     }
-    Ok(Done::new(began.elapsed(), devices.join(", ")))
+    let detail = format!(
+        "three processes, each trusts the others: {}",
+        devices.join(", ")
+    );
+    Ok(Done::new(began.elapsed(), detail))
 }
 
 async fn discovery(stage: &mut Stage, finding: Finding) -> Outcome {
-    let began = Instant::now();
     let [phone, tablet, tv] = stage.all()?;
-    let (phone, tablet, tv) =
-        tokio::join!(phone.ask(Order::Meet), tablet.ask(Order::Meet), tv.ask(Order::Meet));
-    let (phone, tablet, tv) = (phone?, tablet?, tv?);
+    let meet = async |actor: &mut Actor| actor.ask(Order::Meet).await.map(|done| done.times);
+    let (phone, tablet, tv) = tokio::join!(meet(phone), meet(tablet), meet(tv));
     let how = match finding {
         Finding::Mdns => "by mDNS",
         Finding::Static => "at the addresses they were told",
     };
-    let slowest = phone.millis.max(tablet.millis).max(tv.millis);
+    let mut times = Vec::new();
+    for met in [phone, tablet, tv] {
+        times.extend(met?);
+    }
+    let soonest = times.iter().copied().fold(f64::INFINITY, f64::min);
+    let latest = times.iter().copied().fold(0.0, f64::max);
     let detail = format!(
-        "{how}, keys checked: phone saw {}; tablet saw {}; tv saw {}",
-        phone.detail, tablet.detail, tv.detail
+        "{how}: each found both others and checked their keys, {soonest:.0} to {latest:.0} ms after its start"
     );
-    Ok(Done { millis: slowest.max(millis(began.elapsed())), detail })
+    Ok(Done {
+        millis: latest,
+        detail,
+        times,
+    })
 }
 
 async fn rest(stage: &mut Stage, reporter: &mut Reporter, finding: Finding) {
@@ -153,7 +168,7 @@ async fn kill(stage: &mut Stage) -> Outcome {
     let pid = tablet.pid().unwrap_or_default();
     let killed = Instant::now();
     tablet.kill()?;
-    let timed = async |actor: &mut crate::actor::Actor| {
+    let timed = async |actor: &mut Actor| {
         let told = actor.ask(Order::Told).await?;
         Ok::<_, Failure>((killed.elapsed(), told))
     };
@@ -163,7 +178,7 @@ async fn kill(stage: &mut Stage) -> Outcome {
     same("the tablet's exit code, killed", &status.code(), &None)?;
     let ms = |time: Duration| format!("{:.0} ms", millis(time));
     let detail = format!(
-        "process {pid} of the tablet killed; the phone was told after {}, the tv after {}: {}",
+        "the tablet (pid {pid}) killed; phone told after {}, tv after {}: {}",
         ms(phone_after),
         ms(tv_after),
         told.detail
@@ -177,7 +192,7 @@ async fn restart(stage: &mut Stage, finding: Finding) -> Outcome {
     stage.start(TABLET, finding).await?;
     let up = began.elapsed();
     let found = ask_phone(stage, Order::FindAgain).await?;
-    let detail = format!("process up after {:.0} ms; {}", millis(up), found.detail);
+    let detail = format!("up after {:.0} ms; {}", millis(up), found.detail);
     Ok(Done::new(began.elapsed(), detail))
 }
 
@@ -195,11 +210,18 @@ async fn leave(stage: &mut Stage) -> Outcome {
     let (phone_gone, tv_gone) = tokio::join!(phone.ask(Order::Leave), tv.ask(Order::Leave));
     phone_gone?;
     tv_gone?;
-    for (name, actor) in ["phone", "tablet", "tv"].into_iter().zip([phone, tablet, tv]) {
-        same(&format!("exit code of {name}"), &actor.wait().await?.code(), &Some(0))?;
+    for (name, actor) in ["phone", "tablet", "tv"]
+        .into_iter()
+        .zip([phone, tablet, tv])
+    {
+        same(
+            &format!("exit code of {name}"),
+            &actor.wait().await?.code(),
+            &Some(0),
+        )?;
     }
     let detail = format!(
-        "the tablet said good-bye, and the phone saw it after {:.0} ms: {}; all three ended with 0",
+        "the tablet said good-bye, the phone saw it after {:.0} ms: {}; all ended with 0",
         millis(after),
         seen.detail
     );

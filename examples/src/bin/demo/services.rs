@@ -42,11 +42,22 @@ pub(crate) mod store {
 pub(crate) fn offer(node: &Node, name: &str) -> Result<(), Failure> {
     let samgr = node.samgr();
     let everybody = || ServiceOptions::distributed(Allow::trusted());
-    let (notes, store) = (NotesStub::new(Notebook::new(name)).into(), RemoteObject::new(Store::default()));
-    samgr.add(NOTES, &notes, everybody()).or_fail("a service to be added")?;
-    samgr.add(STORE, &store, everybody()).or_fail("a service to be added")?;
-    samgr.add(PRIVATE, &store, ServiceOptions::local()).or_fail("a service to be added")?;
-    samgr.add(REMOVED, &store, everybody()).or_fail("a service to be added")?;
+    let (notes, store) = (
+        NotesStub::new(Notebook::new(name)).into(),
+        RemoteObject::new(Store::default()),
+    );
+    samgr
+        .add(NOTES, &notes, everybody())
+        .or_fail("a service to be added")?;
+    samgr
+        .add(STORE, &store, everybody())
+        .or_fail("a service to be added")?;
+    samgr
+        .add(PRIVATE, &store, ServiceOptions::local())
+        .or_fail("a service to be added")?;
+    samgr
+        .add(REMOVED, &store, everybody())
+        .or_fail("a service to be added")?;
     samgr.remove(REMOVED).or_fail("a service to be removed")
 }
 
@@ -78,7 +89,10 @@ struct Notebook {
 
 impl Notebook {
     fn new(name: &str) -> Self {
-        Self { name: name.to_owned(), noted: watch::Sender::default() }
+        Self {
+            name: name.to_owned(),
+            noted: watch::Sender::default(),
+        }
     }
 }
 
@@ -125,7 +139,11 @@ struct Store {
 
 impl Store {
     fn block(&self) -> Result<Bytes, HandlerError> {
-        let block = self.block.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        let block = self
+            .block
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .clone();
         block.ok_or(HandlerError::Code(-1))
     }
 }
@@ -175,7 +193,9 @@ impl RemoteStub for Store {
 async fn call_back(listener: &RemoteObject, number: i32) -> Result<i32, HandlerError> {
     let mut data = Parcel::new();
     data.write_i32(number)?;
-    let answer = listener.send_request(store::HEARD, &data, CallOption::two_way()).await;
+    let answer = listener
+        .send_request(store::HEARD, &data, CallOption::two_way())
+        .await;
     let mut answer = answer.map_err(|error| HandlerError::Failed(error.to_string()))?;
     Ok(answer.read_i32()?)
 }

@@ -37,7 +37,9 @@ impl Stage {
         let path = |name: &str| directory.path().join(name);
         let mut ids = [DeviceId::from_bytes([0; 32]); 3];
         for (id, name) in ids.iter_mut().zip(NAMES) {
-            *id = *Identity::open(path(name)).or_fail("an identity")?.device_id();
+            *id = *Identity::open(path(name))
+                .or_fail("an identity")?
+                .device_id();
         }
         for name in NAMES {
             let store = TrustStore::open(path(name)).or_fail("a trust store")?;
@@ -45,7 +47,11 @@ impl Stage {
                 store.trust(*id, other).or_fail("trust")?;
             }
         }
-        Ok(Self { ids, actors: [None, None, None], directory })
+        Ok(Self {
+            ids,
+            actors: [None, None, None],
+            directory,
+        })
     }
 
     pub(crate) fn id(&self, which: usize) -> &DeviceId {

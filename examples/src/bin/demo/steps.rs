@@ -45,10 +45,22 @@ impl Steps {
         tokio::spawn(async move {
             loop {
                 let event = events.next().await;
-                sender.send_modify(|seen| seen.push(Seen { event, at: Instant::now() }));
+                sender.send_modify(|seen| {
+                    seen.push(Seen {
+                        event,
+                        at: Instant::now(),
+                    })
+                });
             }
         });
-        Self { node, name, peers, started: Instant::now(), seen, watched: None }
+        Self {
+            node,
+            name,
+            peers,
+            started: Instant::now(),
+            seen,
+            watched: None,
+        }
     }
 
     pub(crate) async fn perform(&mut self, order: Order) -> Outcome {
@@ -76,7 +88,8 @@ impl Steps {
 
     fn id_of(&self, name: &str) -> Result<DeviceId, Failure> {
         let peer = self.peers.iter().find(|peer| peer.name == name);
-        peer.map(|peer| peer.id).ok_or_else(|| Failure::new(format!("a device {name}"), "none"))
+        peer.map(|peer| peer.id)
+            .ok_or_else(|| Failure::new(format!("a device {name}"), "none"))
     }
 
     /// A service of a device.
@@ -107,20 +120,27 @@ impl Steps {
         };
         let what = "the device to go offline";
         let mut all = self.seen.clone();
-        let seen = within(FINDING_TIME, what, all.wait_for(|all| reason(all).is_some())).await?;
+        let seen = within(
+            FINDING_TIME,
+            what,
+            all.wait_for(|all| reason(all).is_some()),
+        )
+        .await?;
         reason(&*seen.or_fail(what)?).ok_or_else(|| Failure::new(what, "nothing"))
     }
 
     async fn meet(&self) -> Outcome {
-        let mut met = Vec::new();
-        let mut longest = Duration::ZERO;
+        let mut times = Vec::new();
         for peer in &self.peers {
             let what = format!("{} to find {}", self.name, peer.name);
-            let seen = self.see(&what, |event| *event == DeviceEvent::Online(peer.id)).await?;
-            let after = seen.at.saturating_duration_since(self.started);
-            longest = longest.max(after);
-            met.push(format!("{} after {:.0} ms", peer.name, millis(after)));
+            let seen = self
+                .see(&what, |event| *event == DeviceEvent::Online(peer.id))
+                .await?;
+            times.push(millis(seen.at.saturating_duration_since(self.started)));
         }
-        Ok(Done::new(longest, met.join(", ")))
+        Ok(Done {
+            times,
+            ..Done::new(self.started.elapsed(), "all online")
+        })
     }
 }

@@ -6,7 +6,8 @@ use std::{
 };
 
 use softbus::{
-    CallError, CallOption, Caller, DeviceId, HandlerError, Parcel, RemoteObject, RemoteStub, async_trait,
+    CallError, CallOption, Caller, DeviceId, HandlerError, Parcel, RemoteObject, RemoteStub,
+    async_trait,
 };
 
 use super::Steps;
@@ -29,11 +30,19 @@ impl Steps {
         let found = began.elapsed();
         let greeting = notes.greet("phone").await.or_fail("a greeting")?;
         let first = began.elapsed();
-        same("greeting", &greeting.as_str(), &"hello phone, this is the tablet")?;
+        same(
+            "greeting",
+            &greeting.as_str(),
+            &"hello phone, this is the tablet",
+        )?;
         let error = CallError::App("nobody to greet".to_owned());
         refused("the service's own error", notes.greet("").await, &error)?;
         let caller = notes.who_am_i().await.or_fail("the caller's id")?;
-        same("id the tablet sees", &caller, &self.node.device_id().to_string())?;
+        same(
+            "id the tablet sees",
+            &caller,
+            &self.node.device_id().to_string(),
+        )?;
         let mut times = Vec::with_capacity(MEASURED);
         for _ in 0..MEASURED {
             let began = Instant::now();
@@ -42,8 +51,7 @@ impl Steps {
         }
         times.sort_unstable();
         let detail = format!(
-            "{greeting:?}; found in {:.1} ms, first call {:.1} ms, median of {MEASURED} more {:.3} ms; the \
-             service's own error and the caller's proven id came as they should",
+            "{greeting:?}; found in {:.1} ms, first call {:.1} ms, median of {MEASURED}: {:.3} ms; own error, caller's id",
             millis(found),
             millis(first - found),
             millis(times[MEASURED / 2]),
@@ -57,13 +65,18 @@ impl Steps {
         let mut data = Parcel::new();
         data.write_string("1 + 2 + 39").or_fail("room")?;
         data.write_i32_vec(&[1, 2, 39]).or_fail("room")?;
-        let reply = object.send_request(store::SUM, &data, CallOption::two_way()).await;
+        let reply = object
+            .send_request(store::SUM, &data, CallOption::two_way())
+            .await;
         let mut reply = reply.or_fail("a reply")?;
         let took = began.elapsed();
         let text = reply.read_string().or_fail("a string in the reply")?;
         let sum = reply.read_i64().or_fail("a number in the reply")?;
         same("reply", &(text.as_str(), sum), &("1 + 2 + 39 = 42", 42))?;
-        Ok(Done::new(took, format!("string and numbers in one parcel, {text:?} in the other")))
+        Ok(Done::new(
+            took,
+            format!("a parcel with a string and numbers, written by hand; {text:?} came back"),
+        ))
     }
 
     pub(super) async fn callback(&self) -> Outcome {
@@ -71,18 +84,31 @@ impl Steps {
         let began = Instant::now();
         let heard = Arc::new(Mutex::new(Vec::new()));
         let mut data = Parcel::new();
-        let listener = RemoteObject::new(Listener { heard: Arc::clone(&heard) });
+        let listener = RemoteObject::new(Listener {
+            heard: Arc::clone(&heard),
+        });
         data.write_remote_object(&listener).or_fail("room")?;
         data.write_i32(CALLBACKS).or_fail("room")?;
-        let reply = object.send_request(store::CALL_BACK, &data, CallOption::two_way()).await;
-        let sum = reply.or_fail("a reply")?.read_i32().or_fail("a number in the reply")?;
+        let reply = object
+            .send_request(store::CALL_BACK, &data, CallOption::two_way())
+            .await;
+        let sum = reply
+            .or_fail("a reply")?
+            .read_i32()
+            .or_fail("a number in the reply")?;
         let took = began.elapsed();
         let tablet = self.id_of("tablet")?;
         let expected: Vec<_> = (1..=CALLBACKS).map(|number| (tablet, number)).collect();
         let heard = heard.lock().unwrap_or_else(PoisonError::into_inner).clone();
         same("calls of the phone's stub", &heard, &expected)?;
-        same("sum of the squares", &sum, &expected.iter().map(|(_, number)| number * number).sum())?;
-        let detail = format!("a stub passed in a parcel was called {CALLBACKS} times by the tablet, and answered");
+        same(
+            "sum of the squares",
+            &sum,
+            &expected.iter().map(|(_, number)| number * number).sum(),
+        )?;
+        let detail = format!(
+            "a stub passed in a parcel was called {CALLBACKS} times by the tablet, and answered"
+        );
         Ok(Done::new(took, detail))
     }
 
@@ -90,15 +116,21 @@ impl Steps {
         let notes = NotesProxy::new(self.get(NOTES, "tablet").await?);
         let began = Instant::now();
         for number in 0..BURST {
-            notes.note(number).await.or_fail("a one-way call on its way")?;
+            notes
+                .note(number)
+                .await
+                .or_fail("a one-way call on its way")?;
         }
         let sent = began.elapsed();
-        let out_of_order = notes.noted(BURST).await.or_fail("all one-way calls to arrive")?;
+        let out_of_order = notes
+            .noted(BURST)
+            .await
+            .or_fail("all one-way calls to arrive")?;
         let took = began.elapsed();
         same("calls out of order", &out_of_order, &0)?;
         let per_second = f64::from(BURST) / took.as_secs_f64();
         let detail = format!(
-            "{BURST} one-way calls ran in order, one at a time, none lost: sent in {:.0} ms, {per_second:.0}/s",
+            "{BURST} one-way calls ran one at a time, in order, none lost; sent in {:.0} ms, {per_second:.0}/s",
             millis(sent)
         );
         Ok(Done::new(took, detail))
@@ -127,7 +159,10 @@ impl RemoteStub for Listener {
             return Err(HandlerError::UnknownMethod);
         }
         let number = data.read_i32()?;
-        self.heard.lock().unwrap_or_else(PoisonError::into_inner).push((caller.device(), number));
+        self.heard
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .push((caller.device(), number));
         Ok(reply.write_i32(number * number)?)
     }
 }

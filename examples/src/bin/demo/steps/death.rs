@@ -9,7 +9,8 @@ use std::{
 };
 
 use softbus::{
-    CallError, DeathLink, DeathReason, DeviceEvent, OfflineReason, SendRequestError, rpc::LinkToDeathError,
+    CallError, DeathLink, DeathReason, DeviceEvent, OfflineReason, SendRequestError,
+    rpc::LinkToDeathError,
 };
 use tokio::{sync::watch, task::JoinHandle};
 
@@ -66,18 +67,34 @@ impl Steps {
             greeting = notes.greet("phone") => drop(greeting.or_fail("a greeting")?),
         }
         let held = Some(tokio::spawn(hold));
-        self.watched = Some(Watched { notes, _link: link, notices, reason, held });
-        Ok(Done::new(began.elapsed(), "phone and tv link to the death of the tablet's service; a call is under way"))
+        self.watched = Some(Watched {
+            notes,
+            _link: link,
+            notices,
+            reason,
+            held,
+        });
+        Ok(Done::new(
+            began.elapsed(),
+            "phone and tv ask to be told when the tablet's service dies; a call is under way",
+        ))
     }
 
     fn watched(&mut self) -> Result<&mut Watched, Failure> {
-        self.watched.as_mut().ok_or_else(|| Failure::new("a service that is watched", "none"))
+        self.watched
+            .as_mut()
+            .ok_or_else(|| Failure::new("a service that is watched", "none"))
     }
 
     pub(super) async fn told(&mut self) -> Outcome {
         let began = Instant::now();
         let mut reason = self.watched()?.reason.clone();
-        let told = within(NOTICE_TIME, "a death notice", reason.wait_for(Option::is_some)).await?;
+        let told = within(
+            NOTICE_TIME,
+            "a death notice",
+            reason.wait_for(Option::is_some),
+        )
+        .await?;
         let told = *told.or_fail("a death notice")?;
         let took = began.elapsed();
         // The first where the machine says that nobody listens any more, the second where there is only silence.
@@ -85,22 +102,34 @@ impl Steps {
             Some(reason @ (DeathReason::ProcessDied | DeathReason::DeviceUnreachable)) => {
                 Ok(Done::new(took, reason.to_string()))
             }
-            other => Err(Failure::new("reason of the death: process died", format!("{other:?}"))),
+            other => Err(Failure::new(
+                "reason of the death: process died",
+                format!("{other:?}"),
+            )),
         }
     }
 
     pub(super) async fn aftermath(&mut self) -> Outcome {
         let tablet = self.id_of("tablet")?;
         let watched = self.watched()?;
-        let held = watched.held.take().ok_or_else(|| Failure::new("a call under way", "none"))?;
+        let held = watched
+            .held
+            .take()
+            .ok_or_else(|| Failure::new("a call under way", "none"))?;
         let what = "the call that was under way to end";
-        let held = within(Duration::from_secs(1), what, held).await?.or_fail(what)?;
+        let held = within(Duration::from_secs(1), what, held)
+            .await?
+            .or_fail(what)?;
         let lost = CallError::Send(SendRequestError::Indeterminate);
         refused("the call that was under way", held, &lost)?;
 
         let began = Instant::now();
         let dead = watched.dead()?;
-        refused("a call after the death", watched.notes.greet("phone").await, &dead)?;
+        refused(
+            "a call after the death",
+            watched.notes.greet("phone").await,
+            &dead,
+        )?;
         let took = began.elapsed();
         let again = watched.notes.as_object().link_to_death(|_| {});
         refused("watching the dead", again, &LinkToDeathError::DeadObject)?;
@@ -108,7 +137,7 @@ impl Steps {
         let left = offline == OfflineReason::Left;
         same("whether the tablet said good-bye", &left, &false)?;
         let detail = format!(
-            "the call under way: \"{lost}\"; a new call, at once: \"{dead}\"; the device went offline: {offline}"
+            "the call under way: {lost}; new calls at once: {dead}; device offline: {offline}"
         );
         Ok(Done::new(took, detail))
     }
@@ -118,14 +147,30 @@ impl Steps {
         let fresh = NotesProxy::new(self.get(NOTES, "tablet").await?);
         let greeting = fresh.greet("phone").await.or_fail("a greeting")?;
         let took = began.elapsed();
-        same("greeting", &greeting.as_str(), &"hello phone, this is the tablet")?;
+        same(
+            "greeting",
+            &greeting.as_str(),
+            &"hello phone, this is the tablet",
+        )?;
         let watched = self.watched()?;
         let dead = watched.dead()?;
-        refused("a call of the old proxy", watched.notes.greet("phone").await, &dead)?;
-        same("whether old and new are the same", &(fresh == watched.notes), &false)?;
-        same("death notices", &watched.notices.load(Ordering::Relaxed), &1)?;
+        refused(
+            "a call of the old proxy",
+            watched.notes.greet("phone").await,
+            &dead,
+        )?;
+        same(
+            "whether old and new are the same",
+            &(fresh == watched.notes),
+            &false,
+        )?;
+        same(
+            "death notices",
+            &watched.notices.load(Ordering::Relaxed),
+            &1,
+        )?;
         let detail = format!(
-            "found again by the phone after {:.0} ms more, the new proxy works, the old one stays dead and was told once",
+            "found {:.0} ms later; a new proxy works, the old one stays dead, told once",
             millis(took)
         );
         Ok(Done::new(took, detail))
@@ -135,7 +180,8 @@ impl Steps {
         let tablet = self.id_of("tablet")?;
         let began = Instant::now();
         let gone = DeviceEvent::Offline(tablet, OfflineReason::Left);
-        self.see("the tablet to leave", |event| *event == gone).await?;
+        self.see("the tablet to leave", |event| *event == gone)
+            .await?;
         Ok(Done::new(began.elapsed(), OfflineReason::Left.to_string()))
     }
 }

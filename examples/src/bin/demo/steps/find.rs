@@ -18,8 +18,14 @@ impl Steps {
         let took = began.elapsed();
         same("services of the tablet", &services, &vec![NOTES, STORE])?;
         let own = self.node.samgr().list();
-        same("services of the phone itself", &own, &vec![NOTES, STORE, PRIVATE])?;
-        let detail = format!("the tablet offers {NOTES} and {STORE}; {PRIVATE}, for itself only, is not in the list");
+        same(
+            "services of the phone itself",
+            &own,
+            &vec![NOTES, STORE, PRIVATE],
+        )?;
+        let detail = format!(
+            "the tablet offers {NOTES} and {STORE}; {PRIVATE}, for itself only, is not in it"
+        );
         Ok(Done::new(took, detail))
     }
 
@@ -28,10 +34,20 @@ impl Steps {
         for device in ["tablet", "tv"] {
             let notes = NotesProxy::new(self.get(NOTES, device).await?);
             let greeting = notes.greet("phone").await.or_fail("a greeting")?;
-            same("greeting", &greeting, &format!("hello phone, this is the {device}"))?;
-            same("device of the proxy", &notes.as_object().device(), &Some(self.id_of(device)?))?;
+            same(
+                "greeting",
+                &greeting,
+                &format!("hello phone, this is the {device}"),
+            )?;
+            same(
+                "device of the proxy",
+                &notes.as_object().device(),
+                &Some(self.id_of(device)?),
+            )?;
         }
-        let detail = format!("({NOTES}, tablet) and ({NOTES}, tv) are two services, and each greets as itself");
+        let detail = format!(
+            "({NOTES}, tablet) and ({NOTES}, tv) are two services, and each greets as itself"
+        );
         Ok(Done::new(began.elapsed(), detail))
     }
 
@@ -40,25 +56,41 @@ impl Steps {
         let tablet = self.id_of("tablet")?;
         let began = Instant::now();
         let removed = samgr.get(REMOVED, &tablet).await;
-        refused("a service that was removed", removed, &GetServiceError::Absent)?;
+        refused(
+            "a service that was removed",
+            removed,
+            &GetServiceError::Absent,
+        )?;
         for service in [UNKNOWN, PRIVATE] {
             let found = samgr.get(service, &tablet).await;
-            refused("a service not offered to us", found, &GetServiceError::Refused)?;
+            refused(
+                "a service not offered to us",
+                found,
+                &GetServiceError::Refused,
+            )?;
         }
         let stranger = DeviceId::from_bytes([1; 32]);
         let found = samgr.get(NOTES, &stranger).await;
-        refused("a stranger's service", found, &GetServiceError::DeviceNotTrusted)?;
+        refused(
+            "a stranger's service",
+            found,
+            &GetServiceError::DeviceNotTrusted,
+        )?;
 
         let absent = DeviceId::from_bytes([2; 32]);
         self.node.trust().trust(absent, "away").or_fail("trust")?;
-        let found = samgr.get_within(NOTES, &absent, Duration::from_millis(300)).await;
+        let found = samgr
+            .get_within(NOTES, &absent, Duration::from_millis(300))
+            .await;
         self.node.trust().forget(&absent).or_fail("distrust")?;
         let Err(GetServiceError::Unreachable(why)) = found else {
-            return Err(Failure::new("a device that is away: unreachable", format!("{found:?}")));
+            return Err(Failure::new(
+                "a device that is away: unreachable",
+                format!("{found:?}"),
+            ));
         };
         let detail = format!(
-            "{REMOVED}, removed: \"{}\"; {UNKNOWN}, never offered: \"{}\"; a stranger: \"{}\"; a device that is away: \
-             \"unreachable: {why}\"",
+            "{REMOVED}, removed: {}; {UNKNOWN}: {}; of a stranger: {}; of a device that is away: unreachable ({why})",
             GetServiceError::Absent,
             GetServiceError::Refused,
             GetServiceError::DeviceNotTrusted,

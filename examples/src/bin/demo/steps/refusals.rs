@@ -17,7 +17,9 @@ impl Steps {
     /// An object of the tablet that is not registered: whoever holds it was given it.
     async fn open(&self) -> Result<RemoteObject, Failure> {
         let service = self.get(STORE, "tablet").await?;
-        let reply = service.send_request(store::OPEN, &Parcel::new(), CallOption::two_way()).await;
+        let reply = service
+            .send_request(store::OPEN, &Parcel::new(), CallOption::two_way())
+            .await;
         let object = reply.or_fail("a reply")?.read_remote_object();
         object.or_fail("an object in the reply")
     }
@@ -25,11 +27,19 @@ impl Steps {
     /// Passes an object to a device.
     async fn pass(&self, object: &RemoteObject, to: &str) -> Result<(), SendRequestError> {
         let internal = |text: String| SendRequestError::Internal(text);
-        let service = self.get(STORE, to).await.map_err(|failure| internal(failure.came))?;
+        let service = self
+            .get(STORE, to)
+            .await
+            .map_err(|failure| internal(failure.came))?;
         let mut data = Parcel::new();
-        data.write_remote_object(object).map_err(|error| internal(error.to_string()))?;
-        data.write_i32(0).map_err(|error| internal(error.to_string()))?;
-        service.send_request(store::CALL_BACK, &data, CallOption::two_way()).await.map(drop)
+        data.write_remote_object(object)
+            .map_err(|error| internal(error.to_string()))?;
+        data.write_i32(0)
+            .map_err(|error| internal(error.to_string()))?;
+        service
+            .send_request(store::CALL_BACK, &data, CallOption::two_way())
+            .await
+            .map(drop)
     }
 
     pub(super) async fn back_to_origin(&self) -> Outcome {
@@ -37,8 +47,15 @@ impl Steps {
         let began = Instant::now();
         let reason = PassObjectError::BackToOrigin;
         let error = SendRequestError::Pass { index: 0, reason };
-        refused("passing a proxy to its own device", self.pass(&object, "tablet").await, &error)?;
-        Ok(Done::new(began.elapsed(), format!("a proxy passed to the device of its stub: \"{error}\"")))
+        refused(
+            "passing a proxy to its own device",
+            self.pass(&object, "tablet").await,
+            &error,
+        )?;
+        Ok(Done::new(
+            began.elapsed(),
+            format!("a proxy passed to the device of its stub: {error}"),
+        ))
     }
 
     pub(super) async fn third_party(&self) -> Outcome {
@@ -46,17 +63,34 @@ impl Steps {
         let began = Instant::now();
         let reason = PassObjectError::ThirdParty;
         let error = SendRequestError::Pass { index: 0, reason };
-        refused("passing a proxy to a third device", self.pass(&object, "tv").await, &error)?;
-        Ok(Done::new(began.elapsed(), format!("a proxy of the tablet passed to the tv: \"{error}\"")))
+        refused(
+            "passing a proxy to a third device",
+            self.pass(&object, "tv").await,
+            &error,
+        )?;
+        Ok(Done::new(
+            began.elapsed(),
+            format!("a proxy of the tablet passed to the tv: {error}"),
+        ))
     }
 
     pub(super) async fn anonymous_death(&self) -> Outcome {
         let object = self.open().await?;
         let began = Instant::now();
         let error = LinkToDeathError::AnonymousStub;
-        refused("watching an anonymous stub", object.link_to_death(|_| {}), &error)?;
+        refused(
+            "watching an anonymous stub",
+            object.link_to_death(|_| {}),
+            &error,
+        )?;
         let took = began.elapsed();
-        object.ping(CallOption::two_way()).await.or_fail("the object to be of use all the same")?;
-        Ok(Done::new(took, format!("link_to_death on a stub that is no service: \"{error}\"; it can be called")))
+        object
+            .ping(CallOption::two_way())
+            .await
+            .or_fail("the object to be of use all the same")?;
+        Ok(Done::new(
+            took,
+            format!("link_to_death on a stub that is no service: {error}; it can be called"),
+        ))
     }
 }

@@ -26,7 +26,9 @@ impl Steps {
         let mut data = Parcel::new();
         data.write_u32(TRANSFER_BYTES as u32).or_fail("room")?;
         data.write_raw_data(block).or_fail("room")?;
-        let put = object.send_request(store::PUT, &data, CallOption::two_way()).await;
+        let put = object
+            .send_request(store::PUT, &data, CallOption::two_way())
+            .await;
         put.or_fail("64 MiB of raw data to arrive at the tablet")?;
         let there = began.elapsed();
 
@@ -37,14 +39,22 @@ impl Steps {
         let reply = object.send_request(store::GET, &empty, option).await;
         let mut reply = reply.or_fail("64 MiB of raw data back")?;
         let back = began.elapsed();
-        let returned = reply.read_raw_data(TRANSFER_BYTES).or_fail("64 MiB in the reply")?;
+        let returned = reply
+            .read_raw_data(TRANSFER_BYTES)
+            .or_fail("64 MiB in the reply")?;
 
         moved(2 * TRANSFER_BYTES, "checksums");
         let told = object.send_request(store::CHECKSUM, &empty, option).await;
         let mut told = told.or_fail("a checksum of the tablet")?;
-        let at_tablet = told.read_buffer(expected.len()).or_fail("32 bytes of checksum")?;
+        let at_tablet = told
+            .read_buffer(expected.len())
+            .or_fail("32 bytes of checksum")?;
         same("SHA-256 at the tablet", &hex(at_tablet), &hex(&expected))?;
-        same("SHA-256 of what came back", &hex(&checksum(returned).await), &hex(&expected))?;
+        same(
+            "SHA-256 of what came back",
+            &hex(&checksum(returned).await),
+            &hex(&expected),
+        )?;
         let rate = |time: Duration| (TRANSFER_BYTES as f64 / 1e6) / time.as_secs_f64();
         let detail = format!(
             "64 MiB of raw data in one call: {:.0} MB/s there, {:.0} MB/s back; SHA-256 {}... the same at all ends",
@@ -57,7 +67,10 @@ impl Steps {
 }
 
 fn moved(bytes: usize, doing: &str) {
-    tell(&Report::Moved { bytes: bytes as u64, doing: doing.to_owned() });
+    tell(&Report::Moved {
+        bytes: bytes as u64,
+        doing: doing.to_owned(),
+    });
 }
 
 /// Bytes without a pattern that a lost or doubled piece could hide in (xorshift64).
