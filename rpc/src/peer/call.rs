@@ -76,10 +76,15 @@ impl PeerShared {
             Ended::Replied { body, raw, objects } => {
                 Parcel::from_wire(body, objects, raw).map_err(|_| SendRequestError::MalformedReply)
             }
-            Ended::Failed { status, extensions } => Err(failure(code, status, &extensions)),
-            Ended::TimedOut => Err(SendRequestError::TimedOut {
+            // The callee's clock was a little ahead of ours.
+            Ended::Failed {
+                status: Status::Expired,
+                ..
+            }
+            | Ended::TimedOut => Err(SendRequestError::TimedOut {
                 after: wait.unwrap_or_default(),
             }),
+            Ended::Failed { status, extensions } => Err(failure(code, status, &extensions)),
             Ended::Indeterminate => Err(SendRequestError::Indeterminate),
         }
     }
