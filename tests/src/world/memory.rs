@@ -66,6 +66,12 @@ impl World for MemoryWorld {
 }
 
 impl MemoryWorld {
+    /// The bus of a device that is there, to put something else at the other end of a link.
+    pub fn bus_of(&self, id: &DeviceId) -> Option<Arc<Bus>> {
+        let device = lock(&self.network.buses).get(id).and_then(Weak::upgrade)?;
+        Some(Arc::clone(&device.bus))
+    }
+
     fn start(&mut self, id: DeviceId) -> Arc<MemoryDevice> {
         self.starts += 1;
         let boot = BootId {

@@ -35,7 +35,7 @@ pub struct RawPeer {
 
 /// Who a hand-driven peer says it is.
 pub const PARTY: Party = Party {
-    device: DeviceId::from_bytes([0xbad0_u32 as u8; 32]),
+    device: DeviceId::from_bytes([0xba; 32]),
     process: 0,
 };
 /// Which start of it.
@@ -215,6 +215,23 @@ impl RawPeer {
             Some(Grant::Granted { handle, .. }) => handle,
             other => panic!("{other:?} in a reply of status {:?}", reply.status),
         }
+    }
+
+    /// Opens a bulk stream, writes this much of it, and ends it.
+    ///
+    /// # Panics
+    /// When the link is gone.
+    pub async fn send_bulk(&self, id: u64, bytes: &[u8]) {
+        let stream = self.link.open_bulk(id).await;
+        let mut stream = stream.expect("the link is there");
+        // The other end may have lost interest.
+        let _ = stream.write(Bytes::copy_from_slice(bytes)).await;
+        stream.finish();
+    }
+
+    /// Cuts the link.
+    pub fn hang_up(&self) {
+        self.link.close(0, "");
     }
 
     /// Waits until the other end has closed the link, and says with which code.

@@ -15,6 +15,11 @@ use testkit::{
 const DEADLINE: Duration = Duration::from_secs(100_000);
 
 fn run(scenario: impl AsyncFnOnce(&mut dyn World)) {
+    run_in(async |world: &mut MemoryWorld| scenario(world).await);
+}
+
+/// For what needs more of a world than every world has.
+fn run_in(scenario: impl AsyncFnOnce(&mut MemoryWorld)) {
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .start_paused(true)
