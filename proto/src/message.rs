@@ -110,7 +110,7 @@ pub enum DeathReason {
 }
 
 impl DeathReason {
-    const fn to_wire(self) -> u32 {
+    pub(crate) const fn to_wire(self) -> u32 {
         match self {
             Self::ServiceRemoved => 1,
             Self::Revoked => 2,
@@ -122,7 +122,7 @@ impl DeathReason {
     }
 
     /// Reasons of later versions are read as [`DeathReason::Revoked`]: the object is dead either way.
-    const fn from_wire(reason: u32) -> Self {
+    pub(crate) const fn from_wire(reason: u32) -> Self {
         match reason {
             1 => Self::ServiceRemoved,
             3 => Self::ProcessDied,

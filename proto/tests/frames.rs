@@ -109,7 +109,7 @@ fn status() -> impl Strategy<Value = Status> {
     prop_oneof![
         any::<i32>().prop_map(Status::App),
         Just(Status::BadObject),
-        Just(Status::Dead),
+        Just(Status::Dead(DeathReason::ServiceRemoved)),
         Just(Status::UnknownMethod),
         Just(Status::InterfaceMismatch),
         Just(Status::Refused),

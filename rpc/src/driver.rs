@@ -23,7 +23,7 @@ use proto::{
 
 use crate::{
     limits,
-    link::{BulkReceive, Lane, LinkClosed},
+    link::{BulkReceive, Lane, LinkClosed, LinkError},
     opening::close_code,
     parcel::MAX_RAW_DATA,
     peer::{Peer, PeerShared, SessionEnd, now},
@@ -236,7 +236,7 @@ pub(crate) fn spawn_bulk(peer: &Arc<PeerShared>, bulk: OutgoingBulk) {
                 }
             }
             stream.finish();
-            Ok::<_, crate::link::LinkError>(())
+            Ok::<_, LinkError>(())
         };
         tokio::select! {
             sent = send => if let Err(error) = sent {
@@ -255,7 +255,12 @@ async fn accept_bulk(peer: Arc<PeerShared>) {
             accepted = peer.link().accept_bulk() => accepted,
             _ = peer.ended() => return,
         };
-        let Ok((id, stream)) = accepted else { return };
+        let (id, stream) = match accepted {
+            Ok(accepted) => accepted,
+            Err(LinkError::Unexpected) => return peer.fault(PeerFault::InvalidBulk),
+            // The link says why, and `watch_link` hears it.
+            Err(_) => return,
+        };
         let runtime = peer.runtime().clone();
         let peer = Arc::clone(&peer);
         runtime.spawn(async move {

@@ -51,8 +51,11 @@ pub fn method_hash(name: &str, args: &[Cow<'static, str>], result: &str) -> u64 
         }
     };
     add(name);
+    add("(");
     for (index, arg) in args.iter().enumerate() {
-        add(if index == 0 { "(" } else { "," });
+        if index > 0 {
+            add(",");
+        }
         add(arg);
     }
     add(")->");

@@ -31,7 +31,7 @@ pub use error::{
     SendRequestError,
 };
 pub use link::{Link, MemoryLink};
-pub use parcel::Parcel;
+pub use parcel::{Parcel, Parcelable};
 pub use peer::Peer;
 pub use registry::{Allow, ServiceOptions};
 pub use remote::{Execution, LocalObject, RemoteObject, RemoteProxy, RemoteStub, StubOptions};

@@ -35,8 +35,9 @@
 //! | raw data | `i32` bytes, then the bytes and padding up to 32 KiB; above that they travel beside the data |
 //!
 //! The typed forms of values add: a tag of 4 bytes before an `Option` (1 is there) and a `Result` (1 is the error); a
-//! `char` as a `u32`; a map as a vector of key and value; and a long byte vector as −2 and raw data. An element of a
-//! vector that would take nothing takes 4 zeros.
+//! `char` as a `u32`; a map as a vector of key and value; and a long byte vector as −2 and raw data. A derived struct is its
+//! fields, a derived enum an `i32` for the variant and its fields. An element of a vector that would take nothing takes 4
+//! zeros.
 //!
 //! # Limits
 //!
@@ -48,7 +49,8 @@
 //! # Typed values
 //!
 //! [`Parcel::write`] and [`Parcel::read`] take any type that implements [`Marshal`] and [`Parcelable`]: that is what
-//! typed interfaces use, and how a type of an application gets into a parcel.
+//! typed interfaces use. A type of an application gets into a parcel with
+//! [`#[derive(Parcelable)]`](macro@Parcelable).
 
 mod collection;
 mod error;
@@ -60,6 +62,7 @@ mod scalar;
 mod string;
 #[cfg(test)]
 mod tests;
+mod type_text;
 mod value;
 mod vector;
 mod wire;
@@ -69,6 +72,9 @@ pub use error::{MalformedParcel, PassObjectError, ReadParcelError, WriteParcelEr
 pub use header::{Exception, MAX_TOKEN_LEN};
 pub use parcelable::{MAX_DEPTH, Marshal, Parcelable};
 pub use raw::{MAX_INLINE_RAW_DATA, MAX_RAW_DATA};
+pub use rpc_macros::Parcelable;
+#[doc(hidden)]
+pub use type_text::type_text;
 
 pub(crate) use object::PassCheck;
 
@@ -411,3 +417,8 @@ const fn padded(len: usize) -> usize {
 fn pad(data: &mut Vec<u8>) {
     data.resize(padded(data.len()), 0);
 }
+
+/// The examples of the derive macro need this crate, so they are run here.
+#[cfg(doctest)]
+#[doc = include_str!("../macros/parcelable.md")]
+struct DeriveExamples;

@@ -4,7 +4,7 @@ use super::{
     Extensions, Fields, Grant, Grants, MAX_GRANTS, MAX_INLINE_BODY, framed,
     kind::{CALL, REPLY},
 };
-use crate::{CallId, DecodeError, Handle};
+use crate::{CallId, DecodeError, Handle, message::DeathReason};
 
 const ONE_WAY: u8 = 0x01;
 const BULK: u8 = 0x02;
@@ -167,8 +167,8 @@ pub enum Status {
     App(i32),
     /// The handle names nothing the caller was granted.
     BadObject,
-    /// The object died.
-    Dead,
+    /// The object died, and why.
+    Dead(DeathReason),
     /// The object has no such method.
     UnknownMethod,
     /// The object speaks another interface, or another version of the method.
@@ -203,7 +203,7 @@ impl Status {
             Self::Ok => (0, 0),
             Self::App(code) => (1, code),
             Self::BadObject => (2, 0),
-            Self::Dead => (3, 0),
+            Self::Dead(reason) => (3, reason.to_wire() as i32),
             Self::UnknownMethod => (4, 0),
             Self::InterfaceMismatch => (5, 0),
             Self::Refused => (6, 0),
@@ -226,7 +226,7 @@ impl Status {
             0 => Self::Ok,
             1 => Self::App(value),
             2 => Self::BadObject,
-            3 => Self::Dead,
+            3 => Self::Dead(DeathReason::from_wire(value as u32)),
             4 => Self::UnknownMethod,
             5 => Self::InterfaceMismatch,
             6 => Self::Refused,

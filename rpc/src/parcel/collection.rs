@@ -60,7 +60,7 @@ macro_rules! maps {
             }
         }
 
-        impl<K: Parcelable $(+ $bound)+, V: Parcelable $(, $hasher: $($hasher_bound +)+)?> Parcelable
+        impl<K: Parcelable $(+ $bound)+, V: Parcelable $(, $hasher: $($hasher_bound +)+ 'static)?> Parcelable
             for $map<K, V $(, $hasher)?>
         {
             fn unmarshal(parcel: &mut Parcel) -> Result<Self, ReadParcelError> {

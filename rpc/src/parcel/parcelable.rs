@@ -39,7 +39,26 @@ pub trait Marshal {
 ///
 /// Implemented for `bool`, integers of up to 64 bits, floats, `char`, `String`, `Vec`, `Option`, `Result`, arrays,
 /// tuples of up to six, maps, `Box`, `Duration`, [`Bytes`](bytes::Bytes) and
-/// [`RemoteObject`](crate::RemoteObject). A type of your own writes its fields and reads them in the same order:
+/// [`RemoteObject`](crate::RemoteObject). For a type of your own it is
+/// [derived](macro@crate::parcel::Parcelable):
+///
+/// ```
+/// use softbus_rpc::{Parcel, Parcelable};
+///
+/// #[derive(Debug, PartialEq, Parcelable)]
+/// struct Point {
+///     x: i32,
+///     y: i32,
+///     label: Option<String>,
+/// }
+///
+/// let mut parcel = Parcel::new();
+/// parcel.write(&Point { x: 1, y: 2, label: None })?;
+/// assert_eq!(parcel.read::<Point>()?, Point { x: 1, y: 2, label: None });
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+///
+/// By hand, where the bytes have to be others, it writes its fields and reads them in the same order:
 ///
 /// ```
 /// use std::borrow::Cow;
@@ -81,7 +100,7 @@ pub trait Marshal {
 /// assert_eq!(Vec::<Point>::type_name(), "Vec<Point>");
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
-pub trait Parcelable: Marshal + Sized {
+pub trait Parcelable: Marshal + Sized + 'static {
     /// Reads a value that [`Marshal::marshal`] wrote.
     ///
     /// Bytes may come from anyone: an implementation allocates nothing for a length it was told, and reads what nests
@@ -92,7 +111,8 @@ pub trait Parcelable: Marshal + Sized {
     fn unmarshal(parcel: &mut Parcel) -> Result<Self, ReadParcelError>;
 
     /// A name for the fingerprint of a method, the same on both ends exactly when the bytes mean the same: `i32`,
-    /// `Vec<String>`, `Option<u8>`.
+    /// `Vec<String>`, `Option<u8>`; a derived type's is its whole definition. What contains others asks them each time
+    /// and does not keep the answer: within the name of a type that contains itself it is another.
     fn type_name() -> Cow<'static, str>;
 
     /// Reads what [`Marshal::marshal_slice`] wrote.

@@ -278,9 +278,7 @@ pub(crate) fn failure(code: u32, status: Status, extensions: &Extensions) -> Sen
     match status {
         Status::App(code) => SendRequestError::Service(code),
         Status::BadObject => SendRequestError::BadObject,
-        Status::Dead => SendRequestError::DeadObject {
-            reason: crate::DeathReason::Revoked,
-        },
+        Status::Dead(reason) => SendRequestError::DeadObject { reason },
         Status::UnknownMethod => SendRequestError::UnknownMethod { code },
         Status::InterfaceMismatch => SendRequestError::InterfaceMismatch,
         Status::Refused => SendRequestError::Refused,

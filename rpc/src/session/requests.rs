@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 use proto::{
     CallId, Handle,
     frame::{Bind, Call, Cancel, ExtensionKind, Extensions, Release, Status},
-    message::Control,
+    message::{Control, DeathReason},
 };
 
 use super::{
@@ -18,6 +18,8 @@ use super::{
 };
 use crate::{limits, remote::LocalObject};
 
+/// The object went away while its call was on its way.
+const GONE: Status = Status::Dead(DeathReason::Revoked);
 /// The highest place in a peer's call table that it may name.
 pub(super) const MAX_CALL_SLOT: u32 = 0xffff;
 
@@ -113,8 +115,8 @@ impl Session {
         let Some(export) = self.exports.find_mut(call.handle).filter(|_| found) else {
             return plain(Status::BadObject);
         };
-        if export.dead.is_some() {
-            return plain(Status::Dead);
+        if let Some(reason) = export.dead {
+            return plain(Status::Dead(reason));
         }
         if !crate::call::is_code(call.code) {
             return plain(Status::UnknownMethod);
@@ -177,12 +179,12 @@ impl Session {
             if !ready {
                 return;
             }
-            let dead = export.dead.is_some();
-            match export.held.pop_front() {
-                Some(Held::OneWay(incoming)) if dead => {
-                    self.refuse_incoming(*incoming, Status::Dead)
+            let dead = export.dead;
+            match (export.held.pop_front(), dead) {
+                (Some(Held::OneWay(incoming)), Some(reason)) => {
+                    self.refuse_incoming(*incoming, Status::Dead(reason));
                 }
-                Some(Held::OneWay(incoming)) => {
+                (Some(Held::OneWay(incoming)), None) => {
                     let stopped = self
                         .serving
                         .get_mut(incoming.serving)
@@ -192,13 +194,13 @@ impl Session {
                     }
                     self.dispatch(*incoming);
                 }
-                Some(Held::Release { homes }) => {
+                (Some(Held::Release { homes }), _) => {
                     if let Some(export) = self.exports.find_mut(handle) {
                         export.homes -= homes;
                     }
                     self.free_unused(handle);
                 }
-                Some(Held::AwaitsBulk(_)) | None => {}
+                (Some(Held::AwaitsBulk(_)) | None, _) => {}
             }
         }
     }
@@ -252,7 +254,7 @@ impl Session {
         };
         let handle = served.export;
         let Some(export) = self.exports.find_mut(handle) else {
-            self.refuse_incoming(*incoming, Status::Dead);
+            self.refuse_incoming(*incoming, GONE);
             return handle;
         };
         let place = export
@@ -263,13 +265,12 @@ impl Session {
             Some(index) if incoming.one_way => export.held[index] = Held::OneWay(incoming),
             Some(index) => {
                 export.held.remove(index);
-                if export.dead.is_some() {
-                    self.refuse_incoming(*incoming, Status::Dead);
-                } else {
-                    self.dispatch(*incoming);
+                match export.dead {
+                    Some(reason) => self.refuse_incoming(*incoming, Status::Dead(reason)),
+                    None => self.dispatch(*incoming),
                 }
             }
-            None => self.refuse_incoming(*incoming, Status::Dead),
+            None => self.refuse_incoming(*incoming, GONE),
         }
         handle
     }

@@ -18,7 +18,7 @@ pub use crate::{
     StubOptions,
     dispatch::blocking,
     interface::{Interface, MethodHash, method_hash},
-    parcel::{Marshal, Parcelable, ReadParcelError, WriteParcelError},
+    parcel::{Marshal, Parcelable, ReadParcelError, WriteParcelError, type_text},
 };
 
 /// A call while its arguments are written.

@@ -17,7 +17,9 @@ use std::{
 
 use async_trait::async_trait;
 use bytes::{Buf, Bytes, BytesMut};
-use quinn::{Connection, ConnectionError, ReadExactError, RecvStream, SendStream, VarInt};
+use quinn::{
+    Connection, ConnectionError, ReadError, ReadExactError, RecvStream, SendStream, VarInt,
+};
 use rpc::link::{BulkReceive, BulkSend, Lane, LaneReceive, LaneSend, Link, LinkClosed, LinkError};
 
 const LANE_MAGIC: [u8; 4] = *b"SBL1";
@@ -30,8 +32,6 @@ const BULK_READ: usize = 64 * 1024;
 const CHUNKS: usize = 16;
 /// How long a bulk stream may take to say what it is.
 const PREAMBLE_TIME: Duration = Duration::from_secs(5);
-/// A stream that no session opens.
-const UNEXPECTED_STREAM: VarInt = VarInt::from_u32(1);
 
 /// One QUIC connection, admitted.
 #[derive(Debug)]
@@ -149,27 +149,19 @@ impl Link for QuicLink {
     }
 
     async fn accept_bulk(&self) -> Result<(u64, Box<dyn BulkReceive>), LinkError> {
-        loop {
-            let mut stream = self
-                .connection
-                .accept_uni()
-                .await
-                .map_err(|_| LinkError::Closed)?;
-            let mut preamble = [0; 12];
-            // Its sender writes the preamble at once; who does not holds up its own streams, and not for long.
-            let read = stream.read_exact(&mut preamble);
-            if !tokio::time::timeout(PREAMBLE_TIME, read)
-                .await
-                .is_ok_and(|read| read.is_ok())
-            {
-                continue;
+        let accepted = self.connection.accept_uni().await;
+        let mut stream = accepted.map_err(|_| LinkError::Closed)?;
+        let mut preamble = [0; 12];
+        // Its sender writes the preamble at once. Without it nobody knows which call waits for the stream.
+        let read = tokio::time::timeout(PREAMBLE_TIME, stream.read_exact(&mut preamble)).await;
+        match (read, preamble) {
+            (Ok(Ok(())), [m0, m1, m2, m3, id @ ..]) if [m0, m1, m2, m3] == BULK_MAGIC => {
+                Ok((u64::from_le_bytes(id), Box::new(BulkReader(stream))))
             }
-            let [m0, m1, m2, m3, id @ ..] = preamble;
-            if [m0, m1, m2, m3] != BULK_MAGIC {
-                let _ = stream.stop(UNEXPECTED_STREAM);
-                continue;
+            (Ok(Err(ReadExactError::ReadError(ReadError::ConnectionLost(_)))), _) => {
+                Err(LinkError::Closed)
             }
-            return Ok((u64::from_le_bytes(id), Box::new(BulkReader(stream))));
+            _ => Err(LinkError::Unexpected),
         }
     }
 

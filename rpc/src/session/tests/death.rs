@@ -178,12 +178,12 @@ fn calls_that_wait_at_a_stub_that_dies_end_as_dead() {
     pair.drive();
     assert_eq!(
         pair.status(B, bulk),
-        Status::Dead,
+        Status::Dead(DeathReason::Revoked),
         "its body came after the death"
     );
     assert_eq!(
         pair.status(B, late),
-        Status::Dead,
+        Status::Dead(DeathReason::Revoked),
         "its obituary crossed it"
     );
     // What runs may end; what waited behind it does not begin.
