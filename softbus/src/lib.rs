@@ -43,6 +43,7 @@
 //! - [`Node`], [`NodeBuilder`]: start, stop, who this is, which devices are there ([`Device`], [`DeviceEvents`]).
 //! - [`SystemAbilityManager`]: register a service; get one by (service id, device id).
 //! - [`RemoteObject`]: what is called, passed in a [`Parcel`], and watched ([`RemoteObject::link_to_death`]).
+//! - [`Parcelable`](macro@Parcelable): derived, makes a type of your own an argument or result.
 //! - [`RemoteStub`]: a service written by hand, without the macro.
 //! - [`Caller`]: who calls; given to every handler, proven by the connection.
 //! - [`CallOption`]: two-way or one-way, and how long to wait.
@@ -78,7 +79,7 @@ pub use proto::{DeviceId, ServiceId};
 pub use rpc::__private;
 pub use rpc::{
     self, Allow, CallError, CallOption, Caller, DeathLink, DeathReason, DeathRecipient, Execution,
-    GetServiceError, HandlerError, Parcel, RemoteObject, RemoteStub, SendRequestError,
+    GetServiceError, HandlerError, Parcel, Parcelable, RemoteObject, RemoteStub, SendRequestError,
     ServiceOptions, async_trait, remote_interface,
 };
 

@@ -10,7 +10,9 @@ const CRATES: [(&str, &str); 2] = [("softbus", "softbus"), ("softbus-rpc", "soft
 
 /// The path the user gave, or else that of the first of [`CRATES`] which the user's `Cargo.toml` names, under the name
 /// it has there.
-pub(crate) fn find(given: Option<&Path>) -> syn::Result<TokenStream> {
+///
+/// `attribute` is how the user could give it.
+pub(crate) fn find(given: Option<&Path>, attribute: &str) -> syn::Result<TokenStream> {
     if let Some(path) = given {
         return Ok(quote!(#path));
     }
@@ -24,6 +26,6 @@ pub(crate) fn find(given: Option<&Path>) -> syn::Result<TokenStream> {
         let name = Ident::new(&name, Span::call_site());
         return Ok(quote!(::#name));
     }
-    let message = "softbus is not among the dependencies; say where it is: `#[remote_interface(crate = path)]`";
+    let message = format!("softbus is not among the dependencies; say where it is: `{attribute}`");
     Err(syn::Error::new(Span::call_site(), message))
 }

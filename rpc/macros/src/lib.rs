@@ -1,14 +1,15 @@
-//! `#[remote_interface]`: a typed client and a service side from a trait.
+//! `#[remote_interface]`: a typed client and a service side from a trait. `#[derive(Parcelable)]`: what it can carry.
 
 mod crate_path;
 mod fingerprint;
+mod parcelable;
 mod parse;
 mod proxy;
 mod stub;
 
 use proc_macro2::TokenStream;
 use quote::quote;
-use syn::{ItemTrait, TraitItem, parse_macro_input, parse_quote};
+use syn::{DeriveInput, ItemTrait, TraitItem, parse_macro_input, parse_quote};
 
 use parse::{Interface, Options};
 
@@ -25,9 +26,21 @@ pub fn remote_interface(
         .into()
 }
 
+#[doc = include_str!("../parcelable.md")]
+#[proc_macro_derive(Parcelable, attributes(parcelable))]
+pub fn parcelable(item: proc_macro::TokenStream) -> proc_macro::TokenStream {
+    let item = parse_macro_input!(item as DeriveInput);
+    parcelable::expand(&item)
+        .unwrap_or_else(syn::Error::into_compile_error)
+        .into()
+}
+
 fn expand(options: &Options, item: ItemTrait) -> syn::Result<TokenStream> {
     let interface = Interface::new(options, item)?;
-    let krate = crate_path::find(options.crate_path.as_ref())?;
+    let krate = crate_path::find(
+        options.crate_path.as_ref(),
+        "#[remote_interface(crate = path)]",
+    )?;
     let rt = quote!(#krate::__private);
     let service = service(&interface);
     let proxy = proxy::expand(&interface, &rt);

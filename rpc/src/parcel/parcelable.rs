@@ -9,6 +9,9 @@ pub const MAX_DEPTH: usize = 32;
 ///
 /// Split from [`Parcelable`] so that `&str` and `&[T]` can be arguments: they can be written without copying them into
 /// something owned first. See there for an example.
+#[diagnostic::on_unimplemented(
+    note = "a type of your own is made parcelable by `#[derive(Parcelable)]`, if all that it holds is"
+)]
 pub trait Marshal {
     /// Appends the value.
     ///
@@ -100,6 +103,9 @@ pub trait Marshal {
 /// assert_eq!(Vec::<Point>::type_name(), "Vec<Point>");
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
+#[diagnostic::on_unimplemented(
+    note = "a type of your own is made parcelable by `#[derive(Parcelable)]`, if all that it holds is"
+)]
 pub trait Parcelable: Marshal + Sized + 'static {
     /// Reads a value that [`Marshal::marshal`] wrote.
     ///
