@@ -49,6 +49,18 @@ struct Table {
     closing: bool,
 }
 
+impl Table {
+    /// A device that nobody tells of any more and that never was here is forgotten, once nothing is under way with it.
+    fn forget_if_unknown(&mut self, id: &DeviceId) {
+        let unknown = |entry: &Entry| {
+            entry.may_dial() && entry.addrs.is_empty() && entry.machine.times_online == 0
+        };
+        if self.entries.get(id).is_some_and(unknown) {
+            self.entries.remove(id);
+        }
+    }
+}
+
 struct Entry {
     machine: Machine,
     name: Option<String>,
@@ -232,9 +244,7 @@ impl Peers {
             return;
         };
         entry.addrs.clear();
-        if entry.session.is_none() && entry.machine.times_online == 0 && !entry.dialling {
-            table.entries.remove(&id);
-        }
+        table.forget_if_unknown(&id);
         drop(table);
         self.tell();
     }

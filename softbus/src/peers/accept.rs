@@ -226,8 +226,12 @@ impl<'a> Welcoming<'a> {
 
 impl Drop for Welcoming<'_> {
     fn drop(&mut self) {
-        if let Some(entry) = self.peers.lock().entries.get_mut(&self.device) {
-            entry.welcoming -= 1;
+        {
+            let mut table = self.peers.lock();
+            if let Some(entry) = table.entries.get_mut(&self.device) {
+                entry.welcoming -= 1;
+            }
+            table.forget_if_unknown(&self.device);
         }
         self.peers.dial_if_useful(self.device);
     }

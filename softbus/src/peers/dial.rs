@@ -59,6 +59,7 @@ pub(super) async fn dial_until_online(peers: Arc<Peers>, device: DeviceId) {
             if online || closing || !trusted || entry.addrs.is_empty() {
                 entry.dialling = false;
                 entry.machine.dial_failed();
+                table.forget_if_unknown(&device);
                 drop(table);
                 peers.tell();
                 return;
