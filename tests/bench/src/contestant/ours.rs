@@ -1,0 +1,235 @@
+//! The product, through the API that applications have and with everything on that they get: caller identity,
+//! deadlines, tables, limits, presence.
+
+use anyhow::Result;
+use bytes::Bytes;
+use softbus::{
+    Allow, CallOption, Caller, Execution, HandlerError, Node, Parcel, RemoteObject, RemoteStub,
+    ServiceId, ServiceOptions, TrustStore, async_trait, remote_interface, rpc::StubOptions,
+};
+
+use super::{Client, Contestant, End};
+use crate::{
+    identities,
+    process::{self, Spec, announce},
+};
+
+const SERVICE: ServiceId = match ServiceId::new(1500) {
+    Some(service) => service,
+    None => unreachable!(),
+};
+/// The most one call carries.
+const LARGEST: usize = 128 << 20;
+
+/// Presents a stub to the clients of the cell.
+async fn serve(spec: &Spec, object: RemoteObject) -> Result<()> {
+    let (identity, clients) = identities::of_server(&spec.directory)?;
+    let trust = TrustStore::in_memory();
+    for client in clients {
+        trust.trust(client, "client")?;
+    }
+    let node = Node::builder()
+        .identity(identity)
+        .trust(trust)
+        .listen(format!("{}:0", spec.host).parse()?)
+        .start()
+        .await?;
+    let options = ServiceOptions::distributed(Allow::trusted());
+    node.samgr().add(SERVICE, &object, options)?;
+    announce(&node.local_addr().to_string());
+    std::future::pending().await
+}
+
+/// A node of its own, and the service as it sees it.
+async fn connect(end: &End<'_>) -> Result<(Node, RemoteObject)> {
+    let server = end.identities.server;
+    let trust = TrustStore::in_memory();
+    trust.trust(server, "server")?;
+    let address: std::net::SocketAddr = end.address.parse()?;
+    let here = if address.ip().is_loopback() {
+        "127.0.0.1:0"
+    } else {
+        "0.0.0.0:0"
+    };
+    let node = Node::builder()
+        .identity(end.identities.take(end.nth)?)
+        .trust(trust)
+        .listen(here.parse()?)
+        .static_peer(server, address)
+        .start()
+        .await?;
+    let object = node.samgr().get(SERVICE, &server).await?;
+    Ok((node, object))
+}
+
+/// The typed interface.
+#[remote_interface(descriptor = "org.example.bench.Echo")]
+trait Echo {
+    async fn echo(&self, payload: Bytes) -> Bytes;
+    async fn put(&self, payload: Bytes);
+    #[oneway]
+    async fn notify(&self, payload: Bytes);
+}
+
+struct Service;
+
+impl Echo for Service {
+    async fn echo(&self, payload: Bytes) -> Bytes {
+        payload
+    }
+
+    async fn put(&self, _payload: Bytes) {}
+
+    async fn notify(&self, _payload: Bytes) {
+        process::received();
+    }
+}
+
+/// What `#[remote_interface]` makes.
+pub(super) struct Typed(Execution);
+
+impl Typed {
+    /// As a user declares who has short handlers.
+    pub(super) const INLINE: Self = Self(Execution::Inline);
+    /// As a user gets who declares nothing.
+    pub(super) const DEFAULT: Self = Self(Execution::Concurrent);
+}
+
+impl Contestant for Typed {
+    type Client = TypedClient;
+
+    async fn serve(&self, spec: &Spec) -> Result<()> {
+        let options = StubOptions::execution(self.0);
+        serve(spec, EchoStub::with_options(Service, options).into_object()).await
+    }
+
+    async fn connect(&self, end: &End<'_>) -> Result<TypedClient> {
+        let (node, object) = connect(end).await?;
+        Ok(TypedClient {
+            echo: EchoProxy::new(object),
+            _node: node,
+        })
+    }
+}
+
+#[derive(Clone)]
+pub(super) struct TypedClient {
+    echo: EchoProxy,
+    _node: Node,
+}
+
+impl Client for TypedClient {
+    async fn echo(&self, payload: &Bytes) -> Result<usize> {
+        Ok(self.echo.echo(payload.clone()).await?.len())
+    }
+
+    async fn put(&self, payload: &Bytes) -> Result<()> {
+        Ok(self.echo.put(payload.clone()).await?)
+    }
+
+    async fn notify(&self, payload: &Bytes) -> Result<()> {
+        Ok(self.echo.notify(payload.clone()).await?)
+    }
+
+    /// As many calls as it takes, one after the other.
+    async fn transfer(&self, bytes: usize) -> Result<()> {
+        let piece = super::piece(bytes.min(LARGEST));
+        for _ in 0..bytes / piece.len() {
+            self.put(&piece).await?;
+        }
+        Ok(())
+    }
+}
+
+/// The same without an interface: parcels to a stub by hand.
+pub(super) struct Raw;
+
+const ECHO: u32 = 1;
+const PUT: u32 = 2;
+const NOTIFY: u32 = 3;
+
+struct RawService;
+
+#[async_trait]
+impl RemoteStub for RawService {
+    fn descriptor(&self) -> &str {
+        "org.example.bench.Raw"
+    }
+
+    fn options(&self) -> StubOptions {
+        StubOptions::execution(Execution::Inline)
+    }
+
+    async fn on_remote_request(
+        &self,
+        _caller: &Caller,
+        code: u32,
+        data: &mut Parcel,
+        reply: &mut Parcel,
+    ) -> Result<(), HandlerError> {
+        let payload: Bytes = data.read()?;
+        match code {
+            ECHO => reply.write(&payload)?,
+            PUT => {}
+            NOTIFY => process::received(),
+            _ => return Err(HandlerError::UnknownMethod),
+        }
+        Ok(())
+    }
+}
+
+impl Contestant for Raw {
+    type Client = RawClient;
+
+    async fn serve(&self, spec: &Spec) -> Result<()> {
+        serve(spec, RemoteObject::new(RawService)).await
+    }
+
+    async fn connect(&self, end: &End<'_>) -> Result<RawClient> {
+        let (node, object) = connect(end).await?;
+        Ok(RawClient {
+            object,
+            _node: node,
+        })
+    }
+}
+
+#[derive(Clone)]
+pub(super) struct RawClient {
+    object: RemoteObject,
+    _node: Node,
+}
+
+impl RawClient {
+    async fn call(&self, code: u32, payload: &Bytes, option: CallOption) -> Result<Parcel> {
+        let mut data = Parcel::new();
+        data.write(payload)?;
+        Ok(self.object.send_request(code, &data, option).await?)
+    }
+}
+
+impl Client for RawClient {
+    async fn echo(&self, payload: &Bytes) -> Result<usize> {
+        let mut reply = self.call(ECHO, payload, CallOption::two_way()).await?;
+        let payload: Bytes = reply.read()?;
+        Ok(payload.len())
+    }
+
+    async fn put(&self, payload: &Bytes) -> Result<()> {
+        self.call(PUT, payload, CallOption::two_way()).await?;
+        Ok(())
+    }
+
+    async fn notify(&self, payload: &Bytes) -> Result<()> {
+        self.call(NOTIFY, payload, CallOption::one_way()).await?;
+        Ok(())
+    }
+
+    async fn transfer(&self, bytes: usize) -> Result<()> {
+        let piece = super::piece(bytes.min(LARGEST));
+        for _ in 0..bytes / piece.len() {
+            self.put(&piece).await?;
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,172 @@
+//! What the project wants to reach, and whether it does.
+
+use std::fmt;
+
+use crate::{
+    report::{Spread, Summary, headline},
+    workload::Workload::{self, Mixed, W1, W2, W2b, W3, W4, W4s, W5, W6, W7},
+};
+
+/// One figure of ours, measured by a peer's.
+pub(crate) struct Target {
+    workload: Workload,
+    ours: &'static str,
+    metric: &'static str,
+    /// The best of these in each round.
+    peers: &'static [&'static str],
+    bound: Bound,
+}
+
+/// What is compared with what.
+#[derive(Clone, Copy)]
+enum Bound {
+    /// Ours by the peer's.
+    AtMost(f64),
+    AtLeast(f64),
+    /// Ours less the peer's.
+    AtMostAbove(f64),
+    /// Ours alone.
+    Below(f64),
+    Above(f64),
+}
+use Bound::{Above, AtLeast, AtMost, AtMostAbove, Below};
+
+const fn target(
+    workload: Workload,
+    metric: &'static str,
+    peers: &'static [&'static str],
+    bound: Bound,
+) -> Target {
+    Target {
+        workload,
+        ours: "ours-typed",
+        metric,
+        peers,
+        bound,
+    }
+}
+
+const fn of(ours: &'static str, target: Target) -> Target {
+    Target { ours, ..target }
+}
+
+const MUX: &[&str] = &["quinn-mux"];
+const QUINN: &[&str] = &["quinn-mux", "quinn-stream"];
+const TONIC: &[&str] = &["tonic"];
+const TARPC: &[&str] = &["tarpc"];
+const TONIC_MT: &[&str] = &["tonic-mt"];
+const TARPC_MT: &[&str] = &["tarpc-mt"];
+
+/// The table.
+pub(crate) const TARGETS: &[Target] = &[
+    target(W1, "p50_us", MUX, AtMost(1.15)),
+    target(W1, "p50_us", TONIC, AtMost(0.6)),
+    target(W1, "p50_us", TARPC, AtMost(1.2)),
+    target(W2, "calls_s", MUX, AtLeast(0.6)),
+    target(W2, "calls_s", TONIC, AtLeast(10.0)),
+    target(W2, "calls_s", TARPC, AtLeast(2.0)),
+    target(W2b, "calls_s", MUX, AtLeast(0.5)),
+    target(W2b, "calls_s", TONIC, AtLeast(12.0)),
+    target(W2b, "calls_s", TARPC, AtLeast(2.0)),
+    target(W3, "calls_s", MUX, AtLeast(0.9)),
+    target(W3, "calls_s", TONIC, AtLeast(2.5)),
+    target(W3, "calls_s", TARPC, AtLeast(0.95)),
+    target(W4, "mb_s", QUINN, AtLeast(0.95)),
+    target(W4, "cpu_s_gb", QUINN, AtMost(1.1)),
+    target(W4s, "mb_s", QUINN, AtLeast(0.95)),
+    target(W4s, "cpu_s_gb", QUINN, AtMost(1.1)),
+    target(W5, "msgs_s", TONIC, AtLeast(1.1)),
+    target(W5, "msgs_s", MUX, AtLeast(0.5)),
+    target(W6, "connect_ms", MUX, AtMost(1.3)),
+    target(W7, "rss_kib_per_peer", MUX, AtMostAbove(40.0)),
+    target(W2, "cpu_100k", MUX, AtMost(1.3)),
+    target(Mixed, "p99_us", &[], Below(2500.0)),
+    target(Mixed, "bulk_share", &[], Above(0.75)),
+    of(
+        "ours-typed-default",
+        target(W2, "calls_s", &["ours-typed"], AtLeast(0.667)),
+    ),
+    of(
+        "ours-typed-mt",
+        target(W2, "calls_s", TARPC_MT, AtLeast(2.0)),
+    ),
+    of(
+        "ours-typed-mt",
+        target(W2, "calls_s", TONIC_MT, AtLeast(8.0)),
+    ),
+    of("ours-typed-mt", target(W1, "p50_us", TARPC_MT, AtMost(1.0))),
+    of("ours-typed-mt", target(W1, "p50_us", TONIC_MT, AtMost(1.0))),
+];
+
+impl Target {
+    /// What was measured; `None` if it was not.
+    pub(crate) fn look(&self, summary: &Summary) -> Option<Spread> {
+        let quotient = match self.bound {
+            AtMost(_) | AtLeast(_) => true,
+            AtMostAbove(_) => false,
+            Below(_) | Above(_) => return summary.spread(self.workload, self.ours, self.metric),
+        };
+        ratio(
+            summary,
+            self.workload,
+            self.ours,
+            self.peers,
+            self.metric,
+            quotient,
+        )
+    }
+
+    pub(crate) fn met(&self, found: Spread) -> bool {
+        match self.bound {
+            AtMost(bound) | AtMostAbove(bound) | Below(bound) => found.median <= bound,
+            AtLeast(bound) | Above(bound) => found.median >= bound,
+        }
+    }
+}
+
+/// Ours by the best of these peers, or less it, formed in each round.
+pub(crate) fn ratio(
+    summary: &Summary,
+    workload: Workload,
+    ours: &str,
+    peers: &[&str],
+    metric: &str,
+    quotient: bool,
+) -> Option<Spread> {
+    let more_is_better = metric.ends_with("_s") && headline(workload) == (metric, true);
+    let ours = summary.rounds(workload, ours, metric)?;
+    let peers: Vec<_> = peers
+        .iter()
+        .map(|peer| summary.rounds(workload, peer, metric))
+        .collect::<Option<_>>()?;
+    let ratios = ours.iter().filter_map(|(round, ours)| {
+        let theirs = peers.iter().filter_map(|peer| peer.get(round).copied());
+        let best = if more_is_better {
+            theirs.reduce(f64::max)
+        } else {
+            theirs.reduce(f64::min)
+        };
+        best.map(|best| if quotient { ours / best } else { ours - best })
+    });
+    Spread::of(ratios.collect())
+}
+
+impl fmt::Display for Target {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self {
+            workload,
+            ours,
+            metric,
+            ..
+        } = self;
+        let peers = self.peers.join(" or ");
+        write!(f, "{workload} {metric} of {ours} ")?;
+        match self.bound {
+            AtMost(bound) => write!(f, "<= {bound} x {peers}"),
+            AtLeast(bound) => write!(f, ">= {bound} x {peers}"),
+            AtMostAbove(bound) => write!(f, "<= {bound} above {peers}"),
+            Below(bound) => write!(f, "<= {bound}"),
+            Above(bound) => write!(f, ">= {bound}"),
+        }
+    }
+}
