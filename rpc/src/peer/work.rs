@@ -1,6 +1,8 @@
 //! What a session leaves to be done once its lock is released.
 
 use std::{
+    cell::RefCell,
+    collections::VecDeque,
     panic::{AssertUnwindSafe, catch_unwind},
     sync::Arc,
     task::Waker,
@@ -120,12 +122,56 @@ impl Work {
         for bulk in self.bulk {
             driver::spawn_bulk(&peer, bulk);
         }
-        for request in self.requests {
-            dispatch::serve(&peer, request);
-        }
+        serve_in_turn(&peer, self.requests);
         for (reason, links) in self.deaths {
             tell_recipients(&peer, reason, links);
         }
+    }
+}
+
+/// A request and the session it came on.
+type Waiting = (Arc<PeerShared>, Request);
+
+thread_local! {
+    /// Requests that wait for the one this thread is at; `None` while it is at none.
+    static WAITING: RefCell<Option<VecDeque<Waiting>>> = const { RefCell::new(None) };
+}
+
+/// Serves requests one after the other. One that ends at once makes the session hand out the next one of its object,
+/// and that happens in here: without the queue a thousand one-way calls would be served inside one another.
+fn serve_in_turn(peer: &Arc<PeerShared>, requests: impl IntoIterator<Item = Request>) {
+    let mut requests = requests
+        .into_iter()
+        .map(|request| (Arc::clone(peer), request))
+        .peekable();
+    if requests.peek().is_none() {
+        return;
+    }
+    let mine = WAITING.with_borrow_mut(|waiting| {
+        let mine = waiting.is_none();
+        waiting.get_or_insert_default().extend(requests);
+        mine
+    });
+    if !mine {
+        return;
+    }
+    let turn = Turn;
+    while let Some((peer, request)) =
+        WAITING.with_borrow_mut(|waiting| waiting.as_mut().and_then(VecDeque::pop_front))
+    {
+        dispatch::serve(&peer, request);
+    }
+    drop(turn);
+}
+
+/// This thread is at a request. Ends by a panic too.
+struct Turn;
+
+impl Drop for Turn {
+    fn drop(&mut self) {
+        // Dropped outside the borrow: what is left holds objects, whose end may be anybody's code.
+        let left = WAITING.take();
+        drop(left);
     }
 }
 
