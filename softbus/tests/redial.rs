@@ -1,5 +1,7 @@
 //! Devices that are not where they were: nodes in one process on 127.0.0.1.
 
+#![expect(clippy::unwrap_used, reason = "a helper of a test fails the test")]
+
 use std::{
     net::{SocketAddr, UdpSocket},
     time::Duration,
