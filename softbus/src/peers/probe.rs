@@ -12,7 +12,7 @@ use proto::{DeviceId, message::DeathReason};
 use rpc::Peer;
 use tokio::{net::UdpSocket, time::Instant};
 
-use super::Peers;
+use super::{Peers, Session};
 use crate::presence::OfflineReason;
 use certs::CloseCode;
 
@@ -22,13 +22,15 @@ const TICK: Duration = Duration::from_millis(100);
 const ANSWER: Duration = Duration::from_millis(100);
 /// Between the two answers it takes: one alone may be an accident.
 const BETWEEN: Duration = Duration::from_millis(50);
+/// How often it is asked in one silence.
+const QUESTIONS: u32 = 40;
 
 /// What was last seen of a connection.
 struct Seen {
     peer: Peer,
     datagrams: u64,
     since: Instant,
-    probed: Option<Instant>,
+    probed: bool,
 }
 
 /// Watches every session as long as the node lives.
@@ -49,7 +51,7 @@ pub(super) async fn watch_all(peers: Weak<Peers>) {
                 peer: session.peer.clone(),
                 datagrams,
                 since: now,
-                probed: None,
+                probed: false,
             };
             let known = seen.get_mut(&device);
             let Some(known) = known.filter(|known| known.peer.is_same(&session.peer)) else {
@@ -57,24 +59,24 @@ pub(super) async fn watch_all(peers: Weak<Peers>) {
                 continue;
             };
             if known.datagrams != datagrams {
-                if known.probed.is_some() {
+                if known.probed {
                     peers.heard(device);
                 }
                 *known = fresh;
                 continue;
             }
-            let due = known.probed.is_none_or(|probed| now - probed >= quiet);
-            if now - known.since >= quiet && due {
-                known.probed = Some(now);
+            if now - known.since >= quiet && !known.probed {
+                known.probed = true;
                 peers.suspect(device);
                 let peers = peers.clone();
                 let runtime = peers.runtime.clone();
                 runtime.spawn(async move {
-                    let address = session.connection.remote_address();
-                    let silent = session.connection.stats().udp_rx.datagrams == datagrams;
+                    let Session { peer, connection } = session;
                     // Anybody on the way can forge the answer: only a connection that is silent anyway is ended by it.
-                    if silent && nobody_listens(address).await {
-                        peers.crashed(device, &session.peer);
+                    let silent =
+                        || peer.end().is_none() && connection.stats().udp_rx.datagrams == datagrams;
+                    if nobody_listens(connection.remote_address(), silent).await {
+                        peers.crashed(device, &peer);
                     }
                 });
             }
@@ -82,17 +84,25 @@ pub(super) async fn watch_all(peers: Weak<Peers>) {
     }
 }
 
-/// Whether the host says, twice, that no process has the port.
-async fn nobody_listens(address: SocketAddr) -> bool {
-    for round in 0..2 {
-        if round > 0 {
-            tokio::time::sleep(BETWEEN).await;
-        }
-        if !refused(address).await.unwrap_or(false) {
+/// Whether the host says, twice, that no process has the port. Asks as long as `silent` holds.
+///
+/// Hosts limit how often they say so, Linux to once a second after the first six, and the retransmissions of the
+/// connection itself have used those up: a single question is seldom answered.
+async fn nobody_listens(address: SocketAddr, silent: impl Fn() -> bool) -> bool {
+    let mut answers = 0;
+    for _ in 0..QUESTIONS {
+        if !silent() {
             return false;
         }
+        if refused(address).await.unwrap_or(false) {
+            answers += 1;
+            if answers == 2 {
+                return silent();
+            }
+            tokio::time::sleep(BETWEEN).await;
+        }
     }
-    true
+    false
 }
 
 /// One datagram from a connected socket: a host without the port answers with an error, at once.
