@@ -5,3 +5,6 @@
 
 mod avahi;
 mod faults;
+mod interop;
+mod nodes;
+mod scenarios;

@@ -1,0 +1,125 @@
+//! A device for tests that kill processes: `lab_node DIRECTORY`, whose identity and trust store are there.
+//!
+//! It finds others by mDNS on all interfaces, so it belongs into a network namespace. It offers a workbench and says
+//! what happens, a JSON object a line. It obeys lines on its standard input and ends with that:
+//!
+//! - `call DEVICE`: gets the workbench of a device, calls it, and watches it.
+//! - `calls DEVICE COUNT`: as many calls, one after the other.
+//! - `leave`: takes leave and ends.
+
+use std::{
+    io::{self, BufRead, Write},
+    time::Instant,
+};
+
+use serde_json::{Value, json};
+use softbus::{DeathLink, DeviceEvent, DeviceId, Interfaces, Node};
+use testkit::scenarios::workbench::{SERVICE, for_all, reverse, workbench};
+use tokio::sync::mpsc;
+
+type Failure = Box<dyn std::error::Error + Send + Sync>;
+
+fn main() -> Result<(), Failure> {
+    let directory = std::env::args_os().nth(1).ok_or("lab_node DIRECTORY")?;
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()?;
+    runtime.block_on(run(Node::builder().identity_dir(directory)))?;
+    // The thread that reads standard input may wait for ever.
+    runtime.shutdown_background();
+    Ok(())
+}
+
+async fn run(builder: softbus::NodeBuilder) -> Result<(), Failure> {
+    let started = Instant::now();
+    let node = builder.mdns(Interfaces::All).start().await?;
+    let (stub, _bench) = workbench();
+    node.samgr().add(SERVICE, &stub, for_all())?;
+    say(&json!({ "event": "ready", "device": node.device_id().to_string() }));
+    let mut events = node.device_events();
+    let mut lines = input();
+    let mut links = Vec::new();
+    loop {
+        tokio::select! {
+            event = events.next() => tell(&event, started),
+            line = lines.recv() => match line.as_deref() {
+                Some("leave") => break node.shutdown().await,
+                None => break,
+                Some(line) => obey(&node, line, &mut links).await,
+            },
+        }
+    }
+    Ok(())
+}
+
+fn tell(event: &DeviceEvent, started: Instant) {
+    let ms = milliseconds(started);
+    say(&match event {
+        DeviceEvent::Online(id) => {
+            json!({ "event": "online", "device": id.to_string(), "ms": ms })
+        }
+        DeviceEvent::Offline(id, reason) => json!({
+            "event": "offline", "device": id.to_string(), "reason": reason.to_string(), "ms": ms
+        }),
+        other => json!({ "event": format!("{other:?}") }),
+    });
+}
+
+async fn obey(node: &Node, line: &str, links: &mut Vec<DeathLink>) {
+    let words: Vec<_> = line.split(' ').collect();
+    let begun = Instant::now();
+    let done = match words[..] {
+        ["call", device] => call(node, device, 1, links).await,
+        ["calls", device, count] => match count.parse() {
+            Ok(count) => call(node, device, count, links).await,
+            Err(error) => Err(error.into()),
+        },
+        _ => Err("no such command".into()),
+    };
+    let ms = milliseconds(begun);
+    say(&match done {
+        Ok(result) => json!({ "event": "called", "result": result, "ms": ms }),
+        Err(error) => json!({ "event": "failed", "error": error.to_string(), "ms": ms }),
+    });
+}
+
+async fn call(
+    node: &Node,
+    device: &str,
+    count: u32,
+    links: &mut Vec<DeathLink>,
+) -> Result<i32, Failure> {
+    let device: DeviceId = device.parse()?;
+    let proxy = node.samgr().get(SERVICE, &device).await?;
+    let mut result = 0;
+    for _ in 0..count {
+        result = reverse(&proxy, 2019).await?;
+    }
+    links.push(proxy.link_to_death(move |reason| {
+        let (device, reason) = (device.to_string(), format!("{reason}"));
+        say(&json!({ "event": "died", "device": device, "reason": reason }));
+    })?);
+    Ok(result)
+}
+
+fn input() -> mpsc::UnboundedReceiver<String> {
+    let (sender, receiver) = mpsc::unbounded_channel();
+    std::thread::spawn(move || {
+        for line in io::stdin().lock().lines().map_while(Result::ok) {
+            if sender.send(line).is_err() {
+                return;
+            }
+        }
+    });
+    receiver
+}
+
+fn say(event: &Value) {
+    let mut out = io::stdout().lock();
+    // A test that does not read any more is over, and so is this.
+    let _ = writeln!(out, "{event}").and_then(|()| out.flush());
+}
+
+fn milliseconds(since: Instant) -> f64 {
+    since.elapsed().as_secs_f64() * 1000.0
+}
