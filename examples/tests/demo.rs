@@ -1,5 +1,7 @@
 //! The demo without mDNS, as a program would run it: 127.0.0.1 and nothing else.
 
+#![expect(clippy::unwrap_used, reason = "a helper of a test fails the test")]
+
 use std::{
     io::{BufRead, BufReader, Read},
     path::Path,
@@ -33,7 +35,10 @@ const STEPS: [&str; 18] = [
 /// The demo, with its files in a directory of the test.
 fn demo(temp: &Path) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_demo"));
-    command.args(["--static", "--json"]).env("TMPDIR", temp).env_remove("RUST_LOG");
+    command
+        .args(["--static", "--json"])
+        .env("TMPDIR", temp)
+        .env_remove("RUST_LOG");
     command
 }
 
@@ -46,13 +51,19 @@ fn every_step_does_what_it_says() {
     let temp = tempfile::tempdir().unwrap();
     let output = demo(temp.path()).output().unwrap();
     let text = String::from_utf8(output.stdout).unwrap();
-    let steps: Vec<Value> = text.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    let steps: Vec<Value> = text
+        .lines()
+        .map(|line| serde_json::from_str(line).unwrap())
+        .collect();
     for step in &steps {
         assert_eq!(step["ok"], true, "{step}");
         assert!(step["millis"].as_f64().unwrap() >= 0.0, "{step}");
         assert!(!step["detail"].as_str().unwrap().is_empty(), "{step}");
     }
-    let names: Vec<_> = steps.iter().map(|step| step["step"].as_str().unwrap()).collect();
+    let names: Vec<_> = steps
+        .iter()
+        .map(|step| step["step"].as_str().unwrap())
+        .collect();
     assert_eq!(names, STEPS);
     assert!(output.status.success());
     assert!(is_empty(temp.path()), "files left behind");
@@ -62,19 +73,30 @@ fn every_step_does_what_it_says() {
 #[test]
 fn interrupted_it_leaves_nothing_behind() {
     let temp = tempfile::tempdir().unwrap();
-    let mut demo = demo(temp.path()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+    let mut demo = demo(temp.path())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
     let mut steps = BufReader::new(demo.stdout.take().unwrap()).lines();
     let started: Value = serde_json::from_str(&steps.next().unwrap().unwrap()).unwrap();
     assert_eq!(started["step"], "start");
     assert!(!is_empty(temp.path()));
 
-    let interrupt = Command::new("kill").args(["-INT", &demo.id().to_string()]).status().unwrap();
+    let interrupt = Command::new("kill")
+        .args(["-INT", &demo.id().to_string()])
+        .status()
+        .unwrap();
     assert!(interrupt.success());
     assert_eq!(demo.wait().unwrap().code(), Some(130));
     assert!(is_empty(temp.path()), "files left behind");
     // The devices have the same standard error output, which ends when the last of them does.
     let mut said = String::new();
-    demo.stderr.take().unwrap().read_to_string(&mut said).unwrap();
+    demo.stderr
+        .take()
+        .unwrap()
+        .read_to_string(&mut said)
+        .unwrap();
     assert!(said.contains("interrupted"), "{said}");
 }
 

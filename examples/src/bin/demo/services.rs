@@ -111,7 +111,7 @@ impl Notes for Notebook {
     async fn note(&self, number: u32) {
         let expected = self.noted.borrow().count;
         // If the next one could start before this one has ended, it would do so here and be counted as wrong.
-        if number % 100 == 0 {
+        if number.is_multiple_of(100) {
             tokio::task::yield_now().await;
         }
         self.noted.send_modify(|noted| {
