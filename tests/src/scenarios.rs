@@ -143,6 +143,7 @@ macro_rules! scenarios {
             calls::a_full_queue_says_busy,
             calls::a_one_way_call_waits_for_room_or_says_busy,
             calls::a_handler_knows_who_calls,
+            calls::another_interface_is_a_mismatch,
             waits::a_call_times_out_and_the_proxy_is_usable,
             waits::a_handler_is_dropped_when_its_deadline_passes,
             waits::a_handler_is_dropped_when_its_caller_gives_up,

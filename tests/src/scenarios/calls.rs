@@ -1,12 +1,19 @@
 //! Calls and what becomes of them.
 
-use std::time::Duration;
+use std::{sync::LazyLock, time::Duration};
 
-use softbus::{CallOption, Parcel, SendRequestError, rpc::StubOptions};
+use softbus::{
+    CallOption, Caller, HandlerError, Parcel, RemoteObject, RemoteStub, SendRequestError,
+    ServiceId, async_trait,
+    rpc::{
+        StubOptions,
+        interface::{Interface, MethodHash},
+    },
+};
 use tokio::time::Instant;
 
 use super::{
-    SOON, pair, pair_with, reached, settled, usage_of,
+    SOON, for_all, pair, pair_with, reached, settled, usage_of,
     workbench::{DESCRIPTOR, OWN_CODE, call, code, parcel, reverse, workbench_with},
 };
 use crate::world::World;
@@ -206,4 +213,51 @@ pub async fn a_handler_knows_who_calls(world: &mut dyn World) {
     reverse(&own, 1).await.unwrap();
     let callers = [(pair.a.id(), false), (pair.b.id(), true)];
     assert_eq!(pair.bench.callers(), callers);
+}
+
+/// What somebody else takes for the interface of a service.
+static OTHER: LazyLock<Interface> = LazyLock::new(|| {
+    let method = MethodHash { code: 1, hash: 1 };
+    Interface::new("org.example.Other", vec![method])
+});
+
+/// A stub with a list of methods, as a generated one has, which are checked before it is asked.
+struct Checked;
+
+#[async_trait]
+impl RemoteStub for Checked {
+    fn descriptor(&self) -> &str {
+        "org.example.Checked"
+    }
+
+    fn methods(&self) -> Vec<MethodHash> {
+        vec![MethodHash { code: 1, hash: 1 }]
+    }
+
+    async fn on_remote_request(
+        &self,
+        _caller: &Caller,
+        _code: u32,
+        _data: &mut Parcel,
+        _reply: &mut Parcel,
+    ) -> Result<(), HandlerError> {
+        Ok(())
+    }
+}
+
+/// A caller that speaks another interface is told so. Only of stubs that list their methods: one that was written by
+/// hand looks for itself.
+pub async fn another_interface_is_a_mismatch(world: &mut dyn World) {
+    let pair = pair(world).await;
+    let service = ServiceId::new(7).unwrap();
+    pair.b
+        .add(service, &RemoteObject::new(Checked), for_all())
+        .unwrap();
+    let checked = pair.a.get(service, &pair.b.id()).await.unwrap();
+    let (two_way, data) = (CallOption::two_way(), parcel(|data| data.write_i32(12)));
+    let other = checked.send_typed(&OTHER, 1, &data, two_way).await;
+    assert_eq!(other.unwrap_err(), SendRequestError::InterfaceMismatch);
+    checked.send_request(1, &data, two_way).await.unwrap();
+    let by_hand = pair.proxy.send_typed(&OTHER, 1, &data, two_way).await;
+    assert_eq!(by_hand.unwrap().read_i32(), Ok(21));
 }

@@ -1,9 +1,9 @@
 //! One session with each device, whoever dials.
 
-use std::time::Duration;
+use std::{path::Path, time::Duration};
 
 use softbus::{
-    DeviceEvent, Identity, Node, TrustStore,
+    DeviceEvent, GetServiceError, Identity, Node, TrustStore,
     discovery::{Source, StaticPeers},
 };
 use testkit::{
@@ -69,4 +69,60 @@ async fn both_dial_at_once() {
         assert!(more.is_err(), "the first session stays: {more:?}");
     }
     assert!(!to_a.is_dead() && !to_b.is_dead());
+}
+
+/// A copy of an identity's files, made while nobody had it open.
+fn copy(from: &Path, to: &Path) {
+    let private = std::fs::metadata(from).unwrap().permissions();
+    std::fs::create_dir(to).unwrap();
+    std::fs::set_permissions(to, private).unwrap();
+    for entry in std::fs::read_dir(from).unwrap().map(Result::unwrap) {
+        std::fs::copy(entry.path(), to.join(entry.file_name())).unwrap();
+    }
+}
+
+/// Two processes with one identity: who was there first stays, and the other one is told. A start that is older than
+/// the one that is connected is refused as well.
+#[test]
+fn a_copied_identity_does_not_take_over() {
+    run_in(async |_| {
+        let parent = tempfile::tempdir().unwrap();
+        let [original, twin, ghost] =
+            ["original", "twin", "ghost"].map(|name| parent.path().join(name));
+        // Starts count: the ghost's will be the second, the original's and the twin's the third.
+        let id = *Identity::open(&original).unwrap().device_id();
+        copy(&original, &ghost);
+        drop(Identity::open(&original).unwrap());
+        copy(&original, &twin);
+
+        let trust = TrustStore::in_memory();
+        let server = Identity::generate().unwrap();
+        trust.trust(*server.device_id(), "server").unwrap();
+        trust.trust(id, "copied").unwrap();
+        let (server, _list) = start(server, &trust);
+        server.add(SERVICE, &workbench().0, for_all()).unwrap();
+        let mut events = server.events().unwrap();
+        let (first, list) = start(Identity::open(&original).unwrap(), &trust);
+        list.insert(server.id(), server.node().local_addr())
+            .unwrap();
+        let proxy = first.get(SERVICE, &server.id()).await.unwrap();
+        assert_eq!(next_event(&mut events).await, DeviceEvent::Online(id));
+
+        for (directory, said) in [(twin, "identity"), (ghost, "boot id")] {
+            let (second, list) = start(Identity::open(directory).unwrap(), &trust);
+            list.insert(server.id(), server.node().local_addr())
+                .unwrap();
+            let wait = Duration::from_secs(1);
+            let samgr = second.node().samgr();
+            let refused = samgr.get_within(SERVICE, &server.id(), wait).await;
+            let refused = refused.unwrap_err();
+            assert!(
+                matches!(&refused, GetServiceError::Unreachable(why) if why.contains(said)),
+                "{refused:?}"
+            );
+            assert_eq!(reverse(&proxy, 2019).await, Ok(9102));
+        }
+        let more = tokio::time::timeout(Duration::from_millis(20), events.next()).await;
+        assert!(more.is_err(), "the first one stays: {more:?}");
+    });
 }
