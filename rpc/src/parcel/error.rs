@@ -184,7 +184,7 @@ pub enum ReadParcelError {
         /// The bytes that were written.
         actual: usize,
     },
-    /// The parcel says that raw data travels beside it, and none came: a forged parcel.
+    /// The parcel says that raw data travels beside it, and none came, or it says so in a second place: a forged parcel.
     #[error("raw data is missing")]
     RawDataMissing,
     /// No interface token was written here.

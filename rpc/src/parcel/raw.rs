@@ -10,8 +10,11 @@ pub const MAX_INLINE_RAW_DATA: usize = 32 * 1024;
 /// Raw data that travels beside the parcel.
 #[derive(Clone)]
 pub(super) struct RawData {
-    /// Where its length is written; cutting the parcel there takes the raw data with it.
+    /// Where its length is written, or before that; cutting the parcel there takes the raw data with it.
     pub(super) at: usize,
+    /// Where its length stands, once that is known: in a received parcel when it has been read. It stands in one place,
+    /// or a peer could have one block copied as often as its length fits into a parcel.
+    pub(super) place: Option<usize>,
     pub(super) bytes: Bytes,
 }
 
@@ -19,6 +22,7 @@ impl RawData {
     pub(super) fn moved_by(&self, base: usize) -> Self {
         Self {
             at: base + self.at,
+            place: self.place.map(|place| base + place),
             bytes: self.bytes.clone(),
         }
     }
@@ -65,7 +69,8 @@ impl Parcel {
             return Err(WriteParcelError::SecondRawData);
         }
         self.write_i32(size as i32)?;
-        self.raw = Some(RawData { at, bytes });
+        let place = Some(at);
+        self.raw = Some(RawData { at, place, bytes });
         Ok(())
     }
 
@@ -82,7 +87,7 @@ impl Parcel {
 
     /// Raw data at `at`, of the size `expected` or of any.
     pub(super) fn raw_data_at(
-        &self,
+        &mut self,
         at: usize,
         expected: Option<usize>,
     ) -> Result<Bytes, ReadParcelError> {
@@ -100,12 +105,15 @@ impl Parcel {
         if size <= MAX_INLINE_RAW_DATA {
             return self.copy_region(at + ALIGN, size);
         }
-        let raw = self.raw.as_ref().ok_or(ReadParcelError::RawDataMissing)?;
+        let raw = self.raw.as_mut().ok_or(ReadParcelError::RawDataMissing)?;
         if raw.bytes.len() != size {
             return Err(ReadParcelError::RawDataSize {
                 expected: size,
                 actual: raw.bytes.len(),
             });
+        }
+        if *raw.place.get_or_insert(at) != at {
+            return Err(ReadParcelError::RawDataMissing);
         }
         Ok(raw.bytes.clone())
     }

@@ -74,7 +74,11 @@ impl Parcel {
             data: Data::Received(body),
             slots,
             objects,
-            raw: raw.map(|bytes| RawData { at: 0, bytes }),
+            raw: raw.map(|bytes| RawData {
+                at: 0,
+                place: None,
+                bytes,
+            }),
             ..Self::new()
         })
     }

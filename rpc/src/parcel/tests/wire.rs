@@ -63,6 +63,40 @@ fn parcel_can_be_sent_again_and_written_on() {
 }
 
 #[test]
+fn raw_data_stands_in_one_place() {
+    let raw = Bytes::from(vec![1; 100_000]);
+    // A vector of blocks, each of which says that it is the raw data.
+    let mut parcel = Parcel::new();
+    parcel.write_i32(3).unwrap();
+    for _ in 0..3 {
+        parcel.write(&(-2i32, 100_000i32)).unwrap();
+    }
+    let mut parcel = Parcel::from_wire(body(&parcel), Vec::new(), Some(raw.clone())).unwrap();
+    assert_eq!(
+        parcel.read::<Vec<Vec<u8>>>(),
+        Err(ReadParcelError::RawDataMissing)
+    );
+    assert_eq!(
+        parcel.read::<Vec<Bytes>>(),
+        Err(ReadParcelError::RawDataMissing)
+    );
+    // In its place it can be read again, also where the parcel has been passed on.
+    parcel.read_i32().unwrap();
+    let mut whole = Parcel::new();
+    whole.write_u64(0).unwrap();
+    whole.append(&parcel).unwrap();
+    whole.rewind_read(12).unwrap();
+    for parcel in [&mut parcel, &mut whole] {
+        let start = parcel.read_position();
+        for _ in 0..2 {
+            parcel.rewind_read(start).unwrap();
+            assert_eq!(parcel.read::<Bytes>().as_ref(), Ok(&raw));
+        }
+        assert_eq!(parcel.read::<Bytes>(), Err(ReadParcelError::RawDataMissing));
+    }
+}
+
+#[test]
 fn received_bytes_are_not_copied() {
     let mut parcel = Parcel::new();
     parcel.write(&Bytes::from_static(b"typed")).unwrap();
