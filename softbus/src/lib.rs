@@ -70,7 +70,7 @@ pub mod error;
 mod link;
 mod node;
 mod peers;
-mod presence;
+pub mod presence;
 
 pub use certs::{self, Identity, TrustStore};
 pub use discovery::{self, Interfaces};
@@ -78,12 +78,12 @@ pub use proto::{DeviceId, ServiceId};
 #[doc(hidden)]
 pub use rpc::__private;
 pub use rpc::{
-    self, Allow, CallError, CallOption, Caller, DeathLink, DeathReason, DeathRecipient, Execution,
-    GetServiceError, HandlerError, Parcel, Parcelable, RemoteObject, RemoteStub, SendRequestError,
-    ServiceOptions, async_trait, remote_interface,
+    self, Allow, CallError, CallOption, Caller, DeathLink, DeathReason, GetServiceError,
+    HandlerError, Parcel, Parcelable, RemoteObject, RemoteStub, SendRequestError, ServiceOptions,
+    async_trait, remote_interface,
 };
 
 pub use ability_manager::SystemAbilityManager;
-pub use device::{Device, DeviceEvents};
+pub use device::Device;
 pub use node::{Node, NodeBuilder};
-pub use presence::{DeviceEvent, OfflineReason, Presence, Profile};
+pub use presence::DeviceEvent;

@@ -5,6 +5,8 @@ use std::time::Duration;
 
 use proto::{BootId, DeviceId};
 
+pub use crate::device::DeviceEvents;
+
 /// How quickly a silent device is noticed, and what that costs.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]

@@ -8,8 +8,9 @@ use std::{
 };
 
 use softbus::{
-    DeviceEvent, DeviceId, Identity, Node, OfflineReason, TrustStore,
+    DeviceEvent, DeviceId, Identity, Node, TrustStore,
     discovery::{Source, StaticPeers},
+    presence::OfflineReason,
 };
 
 /// More than a round of dialling and the pause after it.

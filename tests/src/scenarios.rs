@@ -87,7 +87,7 @@ pub fn obituaries() -> (
 }
 
 /// The next event of a device, by when something would have happened.
-pub async fn next_event(events: &mut softbus::DeviceEvents) -> DeviceEvent {
+pub async fn next_event(events: &mut softbus::presence::DeviceEvents) -> DeviceEvent {
     let next = tokio::time::timeout(SOON, events.next()).await;
     next.expect("an event comes in time")
 }

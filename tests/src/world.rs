@@ -13,8 +13,9 @@ pub mod raw;
 
 use std::{fmt::Debug, sync::Arc};
 
+use softbus::presence::DeviceEvents;
 use softbus::{
-    DeviceEvents, DeviceId, GetServiceError, RemoteObject, ServiceId, ServiceOptions, async_trait,
+    DeviceId, GetServiceError, RemoteObject, ServiceId, ServiceOptions, async_trait,
     rpc::{AddServiceError, RemoveServiceError, ServiceWatch, session::Usage},
 };
 

@@ -4,8 +4,9 @@ use std::time::{Instant, SystemTime, UNIX_EPOCH};
 
 use serde_json::{Value, json};
 use softbus::{
-    DeviceEvent, DeviceId, Node, OfflineReason,
+    DeviceEvent, DeviceId, Node,
     certs::{TrustChange, TrustEvent, escape_untrusted},
+    presence::OfflineReason,
 };
 
 use crate::{

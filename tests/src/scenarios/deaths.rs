@@ -6,7 +6,8 @@ use std::sync::{
 };
 
 use softbus::{
-    CallOption, DeathReason, DeathRecipient, Parcel, SendRequestError, rpc::LinkToDeathError,
+    CallOption, DeathReason, Parcel, SendRequestError,
+    rpc::{DeathRecipient, LinkToDeathError},
 };
 use tokio::sync::{mpsc, watch};
 

@@ -1,6 +1,6 @@
 //! Devices coming and going, where there is more than links.
 
-use softbus::{DeviceEvent, OfflineReason};
+use softbus::{DeviceEvent, presence::OfflineReason};
 use tokio::time::Instant;
 
 use super::{next, next_event, obituaries, pair};

@@ -6,8 +6,9 @@ use std::{
 };
 
 use softbus::{
-    Allow, CallOption, Caller, DeviceId, Execution, HandlerError, Parcel, RemoteObject, RemoteStub,
-    SendRequestError, ServiceId, ServiceOptions, async_trait, rpc::StubOptions,
+    Allow, CallOption, Caller, DeviceId, HandlerError, Parcel, RemoteObject, RemoteStub,
+    SendRequestError, ServiceId, ServiceOptions, async_trait,
+    rpc::{Execution, StubOptions},
 };
 use tokio::sync::{Semaphore, watch};
 

@@ -6,9 +6,9 @@ use std::{
 };
 
 use proto::BootId;
+use softbus::presence::DeviceEvents;
 use softbus::{
-    DeathReason, DeviceEvents, DeviceId, GetServiceError, RemoteObject, ServiceId, ServiceOptions,
-    async_trait,
+    DeathReason, DeviceId, GetServiceError, RemoteObject, ServiceId, ServiceOptions, async_trait,
     rpc::{
         AddServiceError, Bus, BusConfig, MemoryLink, Peer, RemoveServiceError, ServiceWatch,
         limits,

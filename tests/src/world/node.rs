@@ -5,9 +5,10 @@ use std::{
     thread::{self, JoinHandle},
 };
 
+use softbus::presence::DeviceEvents;
 use softbus::{
-    DeviceEvents, DeviceId, GetServiceError, Node, NodeBuilder, RemoteObject, ServiceId,
-    ServiceOptions, SystemAbilityManager, async_trait,
+    DeviceId, GetServiceError, Node, NodeBuilder, RemoteObject, ServiceId, ServiceOptions,
+    SystemAbilityManager, async_trait,
     error::StartNodeError,
     rpc::{AddServiceError, RemoveServiceError, ServiceWatch, session::Usage},
 };

@@ -3,9 +3,10 @@
 use std::{net::IpAddr, sync::Arc, time::Duration};
 
 use softbus::{
-    DeviceId, Interfaces, Node, Presence, TrustStore,
+    DeviceId, Interfaces, Node, TrustStore,
     certs::Identity,
     discovery::{Announcement, InstanceName, ProtocolVersions},
+    presence::Presence,
 };
 use testkit::{
     avahi::Avahi,

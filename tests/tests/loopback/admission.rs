@@ -3,8 +3,8 @@
 use std::{net::UdpSocket, sync::Arc, time::Duration};
 
 use softbus::{
-    DeathReason, DeviceEvent, GetServiceError, Identity, Node, NodeBuilder, OfflineReason,
-    TrustStore,
+    DeathReason, DeviceEvent, GetServiceError, Identity, Node, NodeBuilder, TrustStore,
+    presence::OfflineReason,
 };
 use testkit::{
     scenarios::{

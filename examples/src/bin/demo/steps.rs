@@ -8,7 +8,7 @@ mod transfer;
 
 use std::time::{Duration, Instant};
 
-use softbus::{DeviceEvent, DeviceId, Node, OfflineReason, RemoteObject, ServiceId};
+use softbus::{DeviceEvent, DeviceId, Node, RemoteObject, ServiceId, presence::OfflineReason};
 use tokio::sync::watch;
 
 use crate::{

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use serde_json::json;
-use softbus::{Device, Node, Presence, certs::escape_untrusted};
+use softbus::{Device, Node, certs::escape_untrusted, presence::Presence};
 
 use super::{Context, addresses, local_name};
 use crate::{

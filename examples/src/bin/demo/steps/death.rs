@@ -9,7 +9,7 @@ use std::{
 };
 
 use softbus::{
-    CallError, DeathLink, DeathReason, DeviceEvent, OfflineReason, SendRequestError,
+    CallError, DeathLink, DeathReason, DeviceEvent, SendRequestError, presence::OfflineReason,
     rpc::LinkToDeathError,
 };
 use tokio::{sync::watch, task::JoinHandle};
