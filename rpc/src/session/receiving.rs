@@ -244,10 +244,18 @@ impl Session {
         if grants.is_empty() {
             return Ok(Vec::new());
         }
-        grants
-            .iter()
-            .map(|grant| self.receive_grant(grant))
-            .collect()
+        let mut objects = Vec::with_capacity(grants.len());
+        for grant in grants.iter() {
+            match self.receive_grant(grant) {
+                Ok(object) => objects.push(object),
+                Err(fault) => {
+                    // Nobody will be given those before it either.
+                    self.undeliver(objects);
+                    return Err(fault);
+                }
+            }
+        }
+        Ok(objects)
     }
 
     fn receive_grant(&mut self, grant: Grant) -> Result<Delivered, PeerFault> {

@@ -167,6 +167,21 @@ fn guessing_by_sending_home_is_guessing() {
 }
 
 #[test]
+fn what_came_before_a_guess_in_one_header_is_held_by_nobody() {
+    let mut pair = Pair::new(Scope::SameDevice);
+    let guess = Grant::Home {
+        handle: Handle::new(9, 1),
+    };
+    let frame = Frame::Call(Call {
+        grants: grants(&[granted(boot(B), 5, 1), guess]),
+        ..call(0)
+    });
+    let forged = pair.forge(A, ROOT_LANE, &frame);
+    assert_eq!(forged, Err(PeerFault::ForgedHandle));
+    assert_eq!(pair.usage(A).imports, 1);
+}
+
+#[test]
 fn freed_handle_is_ignored() {
     let mut pair = pair();
     let proxy = pair.grant(A, &stub());
