@@ -40,7 +40,7 @@
 //!
 //! # What is where
 //!
-//! - [`Node`], [`NodeBuilder`]: start, stop, who this is, which devices are there ([`Device`], [`DeviceEvents`]).
+//! - [`Node`], [`NodeBuilder`]: start, stop, who this is, which devices are there ([`Device`], [`DeviceEvents`](presence::DeviceEvents)).
 //! - [`SystemAbilityManager`]: register a service; get one by (service id, device id).
 //! - [`RemoteObject`]: what is called, passed in a [`Parcel`], and watched ([`RemoteObject::link_to_death`]).
 //! - [`Parcelable`](macro@Parcelable): derived, makes a type of your own an argument or result.

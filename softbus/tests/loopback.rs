@@ -1,5 +1,7 @@
 //! Two nodes in one process on 127.0.0.1, told of each other: no multicast, no namespace.
 
+#![expect(clippy::unwrap_used, reason = "a helper of tests fails the test")]
+
 use std::time::Duration;
 
 use softbus::{
