@@ -10,6 +10,8 @@ mod death;
 mod dispatch;
 mod driver;
 pub mod error;
+#[doc(hidden)]
+pub mod fuzzing;
 pub mod interface;
 pub mod limits;
 pub mod link;
