@@ -7,6 +7,7 @@ mod chart;
 mod contestant;
 mod driver;
 mod identities;
+mod lossy;
 mod plan;
 mod process;
 mod report;
@@ -64,6 +65,9 @@ enum Command {
     /// The client's process of a cell.
     #[command(hide = true)]
     Client { spec: String },
+    /// The client's process of a cell, in a network that is to lose packets.
+    #[command(hide = true)]
+    Lossy { spec: String },
     /// The server's process of a cell.
     #[command(hide = true)]
     Serve { spec: String },
@@ -88,6 +92,11 @@ fn main() -> Result<()> {
             Duration::try_from_secs_f64(seconds)?,
         )?,
         Command::Client { spec } => return client(&serde_json::from_str(&spec)?),
+        Command::Lossy { spec } => {
+            let spec: Spec = serde_json::from_str(&spec)?;
+            lossy::make(spec.workload.loss())?;
+            return client(&spec);
+        }
         Command::Serve { spec } => return serve(&serde_json::from_str(&spec)?),
     };
     let cells = plan.run()?;

@@ -14,6 +14,7 @@ use serde::Serialize;
 use crate::{
     contestant::{self, NAMES},
     driver::Figures,
+    lossy,
     process::Spec,
     workload::{Shape, Workload},
 };
@@ -146,7 +147,11 @@ impl Plan {
             directory: directory.path().to_owned(),
             host: "127.0.0.1".to_owned(),
         };
-        let client = spec.command("client")?;
+        let client = if workload.loss() > 0 {
+            lossy::command(&spec)?
+        } else {
+            spec.command("client")?
+        };
         figures(client, self.warm + self.measure + PATIENCE)
     }
 }
@@ -195,8 +200,12 @@ impl Drop for Ending {
 fn takes_part(contestant: &str, workload: Workload) -> bool {
     let (base, multi_thread) = contestant::runtime_of(contestant);
     match (base, workload.shape()) {
+        // A Unix socket loses nothing.
+        ("uds" | "uds-mux" | "zbus", _) if workload.loss() > 0 => false,
         // The multi-thread runtime is compared with small calls.
-        (_, shape) if multi_thread => matches!(shape, Shape::Echo { size: 64, .. }),
+        (_, shape) if multi_thread => {
+            matches!(shape, Shape::Echo { size: 64, .. }) && workload.loss() == 0
+        }
         // One call at a time, and only echoes.
         ("uds", shape) => matches!(
             shape,

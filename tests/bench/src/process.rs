@@ -6,7 +6,7 @@ use std::{
     path::{Path, PathBuf},
     process::{Child, ChildStdin, ChildStdout, Command, Stdio},
     sync::atomic::{AtomicU64, Ordering},
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 use anyhow::{Context, Result, ensure};
@@ -111,10 +111,13 @@ pub(crate) fn announce(address: &str) {
     });
 }
 
+/// How long a server may take to end.
+const LEAVE: Duration = Duration::from_secs(5);
+
 /// A server process, as its client has it. Ends when dropped, and by itself when its client is gone.
 pub(crate) struct Server {
     child: Child,
-    input: ChildStdin,
+    input: Option<ChildStdin>,
     output: BufReader<ChildStdout>,
     pub(crate) address: String,
 }
@@ -126,7 +129,7 @@ impl Server {
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .spawn()?;
-        let input = child.stdin.take().context("piped")?;
+        let input = child.stdin.take();
         let mut output = BufReader::new(child.stdout.take().context("piped")?);
         let address = line(&mut output)?;
         Ok(Self {
@@ -138,13 +141,19 @@ impl Server {
     }
 
     pub(crate) fn usage(&mut self) -> Result<Usage> {
-        writeln!(self.input)?;
+        writeln!(self.input.as_mut().context("piped")?)?;
         Ok(serde_json::from_str(&line(&mut self.output)?)?)
     }
 }
 
 impl Drop for Server {
     fn drop(&mut self) {
+        // The end of the pipe ends it; by itself, so that a profiler around it can write down what it saw.
+        self.input = None;
+        let begun = Instant::now();
+        while matches!(self.child.try_wait(), Ok(None)) && begun.elapsed() < LEAVE {
+            std::thread::sleep(Duration::from_millis(1));
+        }
         let _ = self.child.kill();
         let _ = self.child.wait();
     }

@@ -21,7 +21,9 @@ use crate::{
 pub(crate) const fn headline(workload: Workload) -> (&'static str, bool) {
     match workload {
         Workload::W1 => ("p50_us", false),
-        Workload::W2 | Workload::W2b | Workload::W3 => ("calls_s", true),
+        Workload::W2 | Workload::W2b | Workload::W3 | Workload::Loss1 | Workload::Loss3 => {
+            ("calls_s", true)
+        }
         Workload::W4 | Workload::W4s => ("mb_s", true),
         Workload::W5 => ("msgs_s", true),
         Workload::W6 => ("connect_ms", false),
@@ -44,7 +46,7 @@ impl Spread {
         values.sort_by(f64::total_cmp);
         let (min, max) = (*values.first()?, *values.last()?);
         let half = values.len() / 2;
-        let median = if values.len() % 2 == 0 {
+        let median = if values.len().is_multiple_of(2) {
             f64::midpoint(values[half - 1], values[half])
         } else {
             values[half]
@@ -149,8 +151,8 @@ impl Summary {
             writeln!(out, "\n{workload}: {}", workload.title())?;
             let all = ["p99_us", "cpu_100k", "cpu_s_gb"];
             let also = all.iter().filter(|other| {
-                let has = |name: &&&str| self.spread(workload, name, other).is_some();
-                **other != metric && names.iter().any(|name| has(&name))
+                let has = |name: &&str| self.spread(workload, name, other).is_some();
+                **other != metric && names.iter().any(|name| has(name))
             });
             let also: Vec<_> = also.collect();
             write!(out, "  {:20} {metric:>12} {:>23}", "", "min..max")?;

@@ -4,7 +4,7 @@ use std::fmt;
 
 use crate::{
     report::{Spread, Summary, headline},
-    workload::Workload::{self, Mixed, W1, W2, W2b, W3, W4, W4s, W5, W6, W7},
+    workload::Workload::{self, Loss1, Loss3, Mixed, W1, W2, W2b, W3, W4, W4s, W5, W6, W7},
 };
 
 /// One figure of ours, measured by a peer's.
@@ -82,6 +82,11 @@ pub(crate) const TARGETS: &[Target] = &[
     target(W2, "cpu_100k", MUX, AtMost(1.3)),
     target(Mixed, "p99_us", &[], Below(2500.0)),
     target(Mixed, "bulk_share", &[], Above(0.75)),
+    target(Loss1, "calls_s", TARPC, AtLeast(5.0)),
+    target(Loss1, "calls_s", TONIC, AtLeast(20.0)),
+    target(Loss1, "p99_us", TARPC, AtMost(0.2)),
+    target(Loss1, "p99_us", TONIC, AtMost(0.2)),
+    target(Loss3, "calls_s", &["quinn-stream"], AtLeast(1.0)),
     of(
         "ours-typed-default",
         target(W2, "calls_s", &["ours-typed"], AtLeast(0.667)),

@@ -17,6 +17,8 @@ pub(crate) enum Workload {
     W6,
     W7,
     Mixed,
+    Loss1,
+    Loss3,
 }
 
 /// What a workload does, in the terms of the driver.
@@ -39,7 +41,7 @@ pub(crate) enum Shape {
 }
 
 impl Workload {
-    pub(crate) const ALL: [Self; 10] = [
+    pub(crate) const ALL: [Self; 12] = [
         Self::W1,
         Self::W2,
         Self::W2b,
@@ -50,13 +52,15 @@ impl Workload {
         Self::W6,
         Self::W7,
         Self::Mixed,
+        Self::Loss1,
+        Self::Loss3,
     ];
 
     pub(crate) fn shape(self) -> Shape {
         let echo = |in_flight, size| Shape::Echo { in_flight, size };
         match self {
             Self::W1 => echo(1, 64),
-            Self::W2 => echo(64, 64),
+            Self::W2 | Self::Loss1 | Self::Loss3 => echo(64, 64),
             Self::W2b => echo(512, 64),
             Self::W3 => echo(64, 4096),
             Self::W4 => Shape::Put {
@@ -71,6 +75,15 @@ impl Workload {
                 in_flight: 16,
                 size: 64,
             },
+        }
+    }
+
+    /// How many packets of a hundred are lost.
+    pub(crate) fn loss(self) -> u8 {
+        match self {
+            Self::Loss1 => 1,
+            Self::Loss3 => 3,
+            _ => 0,
         }
     }
 
@@ -104,6 +117,8 @@ impl Workload {
             Self::W6 => "connect and first call",
             Self::W7 => "1,000 idle connections",
             Self::Mixed => "64 B echo, 16 in flight, beside endless 1 MiB puts",
+            Self::Loss1 => "64 B echo, 64 in flight, 1 % of packets lost",
+            Self::Loss3 => "64 B echo, 64 in flight, 3 % of packets lost",
         }
     }
 }
@@ -112,6 +127,8 @@ impl fmt::Display for Workload {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Mixed => f.write_str("mixed"),
+            Self::Loss1 => f.write_str("loss1"),
+            Self::Loss3 => f.write_str("loss3"),
             other => fmt::Debug::fmt(other, f),
         }
     }

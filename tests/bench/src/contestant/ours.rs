@@ -4,8 +4,9 @@
 use anyhow::Result;
 use bytes::Bytes;
 use softbus::{
-    Allow, CallOption, Caller, HandlerError, Node, Parcel, RemoteObject, RemoteStub,
-    ServiceId, ServiceOptions, TrustStore, async_trait, remote_interface, rpc::{Execution, StubOptions},
+    Allow, CallOption, Caller, HandlerError, Node, Parcel, RemoteObject, RemoteStub, ServiceId,
+    ServiceOptions, TrustStore, async_trait, remote_interface,
+    rpc::{Execution, StubOptions},
 };
 
 use super::{Client, Contestant, End};
