@@ -96,59 +96,60 @@ fn backoff(failures: u32) -> Duration {
     (pause + Duration::from_millis(jitter)).min(LAST_BACKOFF)
 }
 
-/// One round over all addresses, those that become known meanwhile too; the first session counts.
+/// One round over all addresses, those that become known meanwhile too. Connections race; only one of them at a time
+/// says Hello, because a session that nobody takes would live on and be taken for the one there is.
 async fn dial_once(peers: &Arc<Peers>, device: DeviceId) -> Result<(), DialError> {
     let mut attempts = JoinSet::new();
     let mut tried = Vec::new();
+    let mut last = DialError::NoAnswer;
     let round = async {
-        let mut last = DialError::NoAnswer;
         loop {
-            let (addrs, replaces, heard) = {
+            let (addrs, heard) = {
                 let table = peers.lock();
-                let entry = table.entries.get(&device).ok_or(DialError::NoAnswer)?;
+                let Some(entry) = table.entries.get(&device) else {
+                    return false;
+                };
                 let heard = Arc::clone(&entry.news).notified_owned();
-                (entry.addrs_to_try(&tried), entry.lost_session, heard)
+                (entry.addrs_to_try(&tried), heard)
             };
             for (index, addr) in addrs.into_iter().enumerate() {
                 tried.push(addr);
                 let peers = Arc::clone(peers);
                 attempts.spawn(async move {
                     tokio::time::sleep(STAGGER * index as u32).await;
-                    connect(&peers, device, addr, replaces).await
+                    connect(&peers, device, addr).await
                 });
             }
             let attempt = tokio::select! {
                 attempt = attempts.join_next() => attempt,
                 () = heard => continue,
             };
-            match attempt {
-                Some(Ok(Ok(session))) => {
-                    peers.install(device, session);
-                    return Ok(());
-                }
-                Some(Ok(Err(error))) => last = worse(last, error),
-                Some(Err(_)) => {}
-                None => return Err(last),
+            let error = match attempt {
+                Some(Ok(Ok(connection))) => match open(peers, device, connection).await {
+                    Ok(()) => return true,
+                    Err(error) => error,
+                },
+                Some(Ok(Err(error))) => error,
+                Some(Err(_)) => continue,
+                None => return false,
+            };
+            if error != DialError::NoAnswer {
+                last = error;
             }
         }
     };
-    tokio::time::timeout(DIAL_TIME, round)
-        .await
-        .unwrap_or(Err(DialError::NoAnswer))
+    match tokio::time::timeout(DIAL_TIME, round).await {
+        Ok(true) => Ok(()),
+        Ok(false) | Err(_) => Err(last),
+    }
 }
 
-/// Of two errors the one that says more.
-fn worse(a: DialError, b: DialError) -> DialError {
-    if b == DialError::NoAnswer { a } else { b }
-}
-
-/// One address: connection, admission, session.
+/// One address: connection and admission.
 async fn connect(
     peers: &Peers,
     device: DeviceId,
     addr: SocketAddr,
-    replaces: u64,
-) -> Result<Session, DialError> {
+) -> Result<quinn::Connection, DialError> {
     let (config, check) = config::client(&peers.identity, device, peers.profile)
         .map_err(|error| DialError::Failed(error.to_string()))?;
     let connecting = peers
@@ -168,6 +169,20 @@ async fn connect(
         connection.close(CloseCode::NotTrusted.code().into(), b"not trusted");
         return Err(DialError::Failed("trust was withdrawn".into()));
     }
+    Ok(connection)
+}
+
+/// Makes a connection the session with a device.
+async fn open(
+    peers: &Peers,
+    device: DeviceId,
+    connection: quinn::Connection,
+) -> Result<(), DialError> {
+    let replaces = {
+        let table = peers.lock();
+        let entry = table.entries.get(&device);
+        entry.map_or(0, |entry| entry.lost_session)
+    };
     let link = Arc::new(QuicLink::new(connection.clone(), true));
     let party = Party { device, process: 0 };
     let remote = Remote {
@@ -179,7 +194,9 @@ async fn connect(
         OpenSessionError::Closed(end) => closed(end),
         other => DialError::Failed(other.to_string()),
     })?;
-    Ok(Session { peer, connection })
+    // No wait in between: a session that has begun is always taken.
+    peers.install(device, Session { peer, connection });
+    Ok(())
 }
 
 fn closed(end: LinkClosed) -> DialError {
