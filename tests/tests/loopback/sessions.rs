@@ -1,6 +1,6 @@
 //! One session with each device, whoever dials.
 
-use std::{path::Path, time::Duration};
+use std::{net::SocketAddr, path::Path, time::Duration};
 
 use softbus::{
     DeviceEvent, GetServiceError, Identity, Node, TrustStore,
@@ -24,11 +24,19 @@ use crate::run_in;
 const REPETITIONS: usize = 20;
 
 fn start(identity: Identity, trust: &TrustStore) -> (NodeDevice, StaticPeers) {
+    start_at(LOCAL, identity, trust)
+}
+
+fn start_at(
+    address: SocketAddr,
+    identity: Identity,
+    trust: &TrustStore,
+) -> (NodeDevice, StaticPeers) {
     let list = StaticPeers::new(Source::STATIC, []).unwrap();
     let builder = Node::builder()
         .identity(identity)
         .trust(trust.clone())
-        .listen(LOCAL)
+        .listen(address)
         .discovery(Box::new(list.clone()));
     (NodeDevice::start(builder, Vanish::Crash).unwrap(), list)
 }
@@ -69,6 +77,41 @@ async fn both_dial_at_once() {
         assert!(more.is_err(), "the first session stays: {more:?}");
     }
     assert!(!to_a.is_dead() && !to_b.is_dead());
+}
+
+/// A device that answers under several addresses at once is one device, and has one session.
+#[test]
+#[cfg(target_os = "linux")]
+fn a_device_with_two_addresses_has_one_session() {
+    run_in(async |_| {
+        for _ in 0..REPETITIONS {
+            dial_two_addresses().await;
+        }
+    });
+}
+
+#[cfg(target_os = "linux")]
+async fn dial_two_addresses() {
+    let (a, b) = (Identity::generate().unwrap(), Identity::generate().unwrap());
+    let trust = TrustStore::in_memory();
+    trust.trust(*a.device_id(), "a").unwrap();
+    trust.trust(*b.device_id(), "b").unwrap();
+    let (a, a_list) = start(a, &trust);
+    // All of 127.0.0.0/8 is this machine.
+    let (b, _list) = start_at("0.0.0.0:0".parse().unwrap(), b, &trust);
+    b.add(SERVICE, &workbench().0, for_all()).unwrap();
+    let mut events = [a.events().unwrap(), b.events().unwrap()];
+    let port = b.node().local_addr().port();
+    for address in [[127, 0, 0, 1], [127, 0, 0, 2], [127, 0, 0, 3]] {
+        a_list.insert(b.id(), (address, port).into()).unwrap();
+    }
+    let proxy = a.get(SERVICE, &b.id()).await.unwrap();
+    for (events, other) in events.iter_mut().zip([&b, &a]) {
+        assert_eq!(next_event(events).await, DeviceEvent::Online(other.id()));
+        let more = tokio::time::timeout(Duration::from_millis(20), events.next()).await;
+        assert!(more.is_err(), "the first session stays: {more:?}");
+    }
+    assert_eq!(reverse(&proxy, 2019).await, Ok(9102));
 }
 
 /// A copy of an identity's files, made while nobody had it open.
