@@ -68,8 +68,8 @@ impl Plan {
             workloads: vec![W1, W2, W2b, W3, W4, W5],
             contestants: contestants.map(str::to_owned).to_vec(),
             rounds: 3,
-            warm: Duration::from_millis(200),
-            measure: Duration::from_millis(500),
+            warm: Duration::from_millis(150),
+            measure: Duration::from_millis(400),
         }
     }
 
