@@ -6,7 +6,7 @@
 //! - [`avahi::Avahi`]: somebody else's mDNS implementation on one of those devices.
 //! - [`process::Process`]: a child program that reports what it does line by line.
 //! - [`wait::wait_until`]: the only place that polls.
-//! - [`scenarios`]: what the bus has to do, for any [`world::World`]: memory, loopback or lab.
+//! - [`mod@scenarios`]: what the bus has to do, for any [`world::World`]: memory, loopback or lab.
 //! - [`skip::skip`]: says loudly that a test did not run, and why.
 //!
 //! A test in a lab looks like this:

@@ -1,7 +1,7 @@
 //! What the soft-bus has to do, written once: each function is a scenario for any [`World`].
 //!
 //! The numbers in their documentation are the rows of the acceptance table, OpenHarmony's contracts.
-//! [`scenarios!`](crate::scenarios) lists those that run everywhere.
+//! [`scenarios!`](crate::scenarios!) lists those that run everywhere.
 
 #![expect(clippy::unwrap_used, reason = "a scenario fails its test")]
 
