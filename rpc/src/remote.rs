@@ -97,7 +97,7 @@ pub enum Execution {
     /// serving runs at once: waiting would be for ever.
     Serial,
     /// Where the request arrives, without a task. For handlers that answer at once; one that waits after all goes on
-    /// in a task, and one that repeatedly takes longer than 1 ms loses the privilege. The fastest, and the one where a slow
+    /// in a task, and one that takes longer than 1 ms five times in a row loses the privilege. The fastest, and the one where a slow
     /// handler delays others.
     Inline,
 }

@@ -16,8 +16,8 @@ use crate::remote::{Execution, StubOptions};
 
 /// How long a handler may hold the task that reads requests.
 const INLINE_TIME: Duration = Duration::from_millis(1);
-/// How often it may take longer.
-const SLOW_POLLS: u32 = 3;
+/// How often in a row it may take longer.
+const SLOW_POLLS: u32 = 5;
 
 type Task = Pin<Box<dyn Future<Output = ()> + Send>>;
 
@@ -27,7 +27,7 @@ pub(crate) struct Gate {
     inside: Arc<AtomicUsize>,
     queue: usize,
     serial: Option<Serial>,
-    /// How often a handler that runs where its request arrives took longer than it may.
+    /// How often in a row a handler that runs where its request arrives took longer than it may.
     slow: AtomicU32,
     /// One-way calls of this process: one at a time, in order. `None` while nobody works on them.
     one_way: Arc<Mutex<Option<VecDeque<Task>>>>,
@@ -82,7 +82,14 @@ impl Gate {
     /// A handler has run where its request arrived. Whether it was the one too many: from here on this stub's requests
     /// get tasks, so that a handler with a wrong idea of itself does not hold up everybody's.
     pub(crate) fn ran_inline(&self, took: Duration) -> bool {
-        took > INLINE_TIME && self.slow.fetch_add(1, Ordering::Relaxed) + 1 == SLOW_POLLS
+        if took <= INLINE_TIME {
+            // A thread that was preempted once says nothing about its handlers.
+            if self.runs_inline() && self.slow.load(Ordering::Relaxed) > 0 {
+                self.slow.store(0, Ordering::Relaxed);
+            }
+            return false;
+        }
+        self.slow.fetch_add(1, Ordering::Relaxed) + 1 == SLOW_POLLS
     }
 
     /// A place, unless the queue is full.
