@@ -33,3 +33,8 @@ pub mod scenarios;
 pub mod skip;
 pub mod wait;
 pub mod world;
+
+/// The README's code, so that it compiles as long as it stands there.
+#[cfg(doctest)]
+#[doc = include_str!("../../README.md")]
+struct Readme;
