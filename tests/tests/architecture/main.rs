@@ -6,6 +6,7 @@
 
 #![expect(clippy::unwrap_used, reason = "a helper of a test fails the test")]
 
+mod conformance;
 mod dependencies;
 mod source;
 mod text;
@@ -141,6 +142,14 @@ fn links_between_documents_resolve() {
     assert_none(&text::broken_links(&text_files(), |path| {
         root.join(path).exists()
     }));
+}
+
+#[test]
+fn every_row_of_the_acceptance_table_is_shown_by_tests() {
+    let files = text_files();
+    let table = files.iter().find(|file| file.path == "docs/conformance.md");
+    let tests = conformance::tests_of(&files);
+    assert_none(&conformance::untrue_rows(&table.unwrap().text, &tests));
 }
 
 #[test]

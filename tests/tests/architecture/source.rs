@@ -93,7 +93,7 @@ fn lines_without_tests(text: &str) -> usize {
 }
 
 /// The source with comments and the insides of literals blanked out, line by line the same.
-fn code_of(text: &str) -> String {
+pub(super) fn code_of(text: &str) -> String {
     let mut code = String::with_capacity(text.len());
     let mut rest = text;
     while let Some(first) = rest.chars().next() {
