@@ -3,6 +3,8 @@
 // So that generated code finds us from inside too.
 extern crate self as softbus_rpc;
 
+#[cfg(target_os = "linux")]
+pub mod ashmem;
 pub mod bus;
 mod call;
 mod context;

@@ -122,6 +122,11 @@ fn only_the_mdns_files_know_the_mdns_crate() {
 }
 
 #[test]
+fn unsafe_code_is_where_it_has_its_reasons() {
+    assert_none(&source::unsafe_outside_its_files(&text_files()));
+}
+
+#[test]
 fn files_fit_into_a_head() {
     assert_none(&source::files_too_long(&text_files()));
 }

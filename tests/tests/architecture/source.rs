@@ -18,6 +18,13 @@ const IMPURE: &[&str] = &[
     "getrandom",
 ];
 
+/// Where it is allowed, and why.
+const UNSAFE_FILES: &[&str] = &[
+    "rpc/src/ashmem.rs",     // an `unsafe fn`: what its caller has to promise
+    "rpc/src/ashmem/map.rs", // maps shared memory
+    "rpc/tests/ashmem.rs",   // calls it
+];
+
 pub(super) fn files_too_long(files: &[TextFile]) -> Vec<String> {
     let product = files.iter().filter(|file| is_product_source(&file.path));
     let counted = product.map(|file| (&file.path, lines_without_tests(&file.text)));
@@ -42,6 +49,16 @@ pub(super) fn impurities_of_the_session(files: &[TextFile]) -> Vec<String> {
 pub(super) fn mdns_outside_its_files(files: &[TextFile]) -> Vec<String> {
     let elsewhere = |file: &&TextFile| !file.path.starts_with("discovery/src/mdns");
     mentions(files.iter().filter(elsewhere), &["mdns_sd"])
+}
+
+/// Lints let a file allow itself anything; this list does not.
+pub(super) fn unsafe_outside_its_files(files: &[TextFile]) -> Vec<String> {
+    // What does not compile does nothing.
+    let elsewhere = |file: &&TextFile| {
+        !UNSAFE_FILES.contains(&file.path.as_str()) && !file.path.contains("/compile_fail/")
+    };
+    let needles = ["unsafe {", "unsafe fn", "unsafe impl", "unsafe extern"];
+    mentions(files.iter().filter(elsewhere), &needles)
 }
 
 /// Where the code of Rust files, not their comments and strings, contains one of `needles`.
@@ -264,6 +281,20 @@ mod tests {
         assert_eq!(
             mdns_outside_its_files(&files),
             ["discovery/src/merger.rs:1: `mdns_sd`"]
+        );
+    }
+
+    #[test]
+    fn unsafe_outside_of_its_files_is_found() {
+        let code = "let x = unsafe { f() };\n";
+        let files = [
+            TextFile::new("rpc/src/ashmem/map.rs", code),
+            TextFile::new("rpc/src/parcel.rs", code),
+            TextFile::new("softbus/src/node.rs", "/// unsafe { }\n"),
+        ];
+        assert_eq!(
+            unsafe_outside_its_files(&files),
+            ["rpc/src/parcel.rs:1: `unsafe {`"]
         );
     }
 
