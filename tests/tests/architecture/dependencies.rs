@@ -24,6 +24,7 @@ const ALLOWED_EDGES: &[(&str, &[&str])] = &[
     ("softbus-capi", &["softbus"]),
     ("softbus-cli", &["softbus"]),
     ("softbus-examples", &["softbus"]),
+    ("softbus-instructions", &["softbus-proto", "softbus-rpc"]),
     (
         "softbus-tests",
         &[

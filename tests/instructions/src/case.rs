@@ -1,0 +1,31 @@
+//! What is counted.
+
+mod bus;
+mod parcel;
+mod session;
+
+/// One path, ready to be taken again and again.
+pub(crate) trait Case {
+    /// Takes it once.
+    fn round(&mut self);
+}
+
+impl<F: FnMut()> Case for F {
+    fn round(&mut self) {
+        self();
+    }
+}
+
+type Make = fn() -> Box<dyn Case>;
+
+/// All of them.
+pub(crate) const CASES: [(&str, Make); 8] = [
+    ("parcel-encode", parcel::encode),
+    ("parcel-decode", parcel::decode),
+    ("session-call", session::call),
+    ("session-one-way", session::one_way),
+    ("session-object", session::object),
+    ("bus-call", bus::call),
+    ("bus-call-default", bus::call_default),
+    ("bus-object", bus::object),
+];
