@@ -38,7 +38,9 @@ pub use link::{Link, MemoryLink};
 pub use parcel::{Parcel, Parcelable};
 pub use peer::Peer;
 pub use registry::{Allow, ServiceOptions};
-pub use remote::{Execution, LocalObject, RemoteObject, RemoteProxy, RemoteStub, StubOptions};
+pub use remote::{
+    Execution, Holder, HolderWatch, LocalObject, RemoteObject, RemoteProxy, RemoteStub, StubOptions,
+};
 pub use rpc_macros::remote_interface;
 pub use samgr::{LocalAbilityManager, ServiceEvent, ServiceWatch};
 pub use typed::{CallError, Never};

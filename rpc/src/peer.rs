@@ -29,7 +29,7 @@ use crate::{
     error::LinkToDeathError,
     link::{Link, LinkClosed},
     parcel::PassObjectError,
-    remote::{RemoteObject, RemoteProxy},
+    remote::{Holder, RemoteObject, RemoteProxy},
     session::{
         Delivered, ImportKey, LinkId, Outgoing, PeerFault, Scope, ServingId, Session, Usage,
         passing_rules::{self, Holding, Party, Passing},
@@ -255,6 +255,15 @@ impl PeerShared {
 
     pub(crate) fn caller(&self) -> &Caller {
         &self.caller
+    }
+
+    /// The peer, as one that holds a stub.
+    fn holder(&self) -> Holder {
+        Holder {
+            device: self.remote.device,
+            session: self.name,
+            references: 1,
+        }
     }
 
     pub(crate) fn link(&self) -> &Arc<dyn Link> {

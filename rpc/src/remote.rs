@@ -1,8 +1,12 @@
 //! Objects: stubs of this process, proxies of stubs elsewhere, and references to either.
 
+mod ask;
+mod holders;
 mod local;
 mod proxy;
 
+pub(crate) use holders::SharedHolders;
+pub use holders::{Holder, HolderWatch};
 pub use local::LocalObject;
 pub(crate) use local::{LocalObjectKey, Registration, StubCell};
 pub(crate) use proxy::ProxyInner;

@@ -19,7 +19,7 @@ mod tests;
 
 pub use event::{
     Answer, Arrived, Body, Context, Delivered, Event, ImportKey, Incoming, LinkId, Outcome,
-    Outgoing, OutgoingBulk, ServingId,
+    Outgoing, OutgoingBulk, Reference, ServingId,
 };
 pub use fault::PeerFault;
 pub use sending::{CallRequest, StartCallError};

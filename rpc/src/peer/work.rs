@@ -17,7 +17,7 @@ use crate::{
     dispatch::{self, Request},
     driver,
     remote::LocalObject,
-    session::{Arrived, Event, Incoming, LinkId, OutgoingBulk},
+    session::{Arrived, Event, Incoming, LinkId, OutgoingBulk, Reference},
 };
 
 #[derive(Default)]
@@ -27,6 +27,7 @@ pub(super) struct Work {
     cancelled: SmallVec<[AbortHandle; 1]>,
     deaths: Vec<(DeathReason, Vec<LinkId>)>,
     released: Vec<LocalObject>,
+    held: SmallVec<[Reference; 1]>,
     bulk: Vec<OutgoingBulk>,
     credit: SmallVec<[u16; 4]>,
     timer: bool,
@@ -88,6 +89,16 @@ impl State {
                 work.wakers.extend(waker.and_then(Option::take));
             }
             Event::Died { reason, links, .. } => work.deaths.push((reason, links)),
+            Event::Held(reference) => {
+                if reference.0.gained(peer.number, || peer.holder()) {
+                    work.held.push(reference);
+                }
+            }
+            Event::Unheld(reference) => {
+                if reference.0.lost(peer.number) {
+                    work.held.push(reference);
+                }
+            }
             Event::Released(object) => work.released.push(object),
             Event::Credit { lane } => work.credit.push(lane),
             Event::OneWayRefused { count } => {
@@ -113,6 +124,9 @@ impl Work {
         }
         for handler in self.cancelled {
             handler.abort();
+        }
+        for reference in self.held {
+            reference.0.publish();
         }
         drop(self.released);
         let rare = !self.bulk.is_empty() || !self.deaths.is_empty() || !self.requests.is_empty();

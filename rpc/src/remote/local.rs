@@ -7,9 +7,12 @@ use std::sync::{
 
 use proto::{BootId, DeviceId, ObjectId, ServiceId, message::DeathReason};
 
-use super::{RemoteStub, StubOptions};
+use super::{RemoteStub, SharedHolders, StubOptions};
 use crate::{
-    dispatch::Gate, interface::MethodHash, registry::Allow, session::passing_rules::Party,
+    dispatch::Gate,
+    interface::MethodHash,
+    registry::Allow,
+    session::{Reference, passing_rules::Party},
 };
 
 /// A stub with what the bus has to know of it. One per stub: it is the stub's identity.
@@ -23,6 +26,7 @@ pub(crate) struct StubCell {
     options: StubOptions,
     pub(crate) gate: Gate,
     dead: OnceLock<DeathReason>,
+    holders: SharedHolders,
     /// The bus it was first offered on.
     home: OnceLock<Party>,
 }
@@ -47,6 +51,7 @@ impl StubCell {
             gate: Gate::new(&options),
             options,
             dead: OnceLock::new(),
+            holders: SharedHolders::default(),
             home: OnceLock::new(),
             stub,
         }
@@ -62,6 +67,10 @@ impl StubCell {
 
     pub(crate) fn options(&self) -> &StubOptions {
         &self.options
+    }
+
+    pub(crate) fn holders(&self) -> &SharedHolders {
+        &self.holders
     }
 
     pub(crate) fn death(&self) -> Option<DeathReason> {
@@ -178,6 +187,11 @@ impl LocalObject {
             let removed = self.registration.as_ref()?.removed.get();
             removed.map(|()| DeathReason::ServiceRemoved)
         })
+    }
+
+    /// What tells who holds it.
+    pub(crate) fn reference(&self) -> Reference {
+        Reference(Arc::clone(self.stub.holders()))
     }
 
     pub(crate) fn registration(&self) -> Option<ServiceId> {

@@ -9,7 +9,7 @@ use proto::{
     message::DeathReason,
 };
 
-use crate::remote::LocalObject;
+use crate::remote::{LocalObject, SharedHolders};
 
 /// A place in the import table. Valid while the one who got it keeps the hold that came with it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -174,6 +174,10 @@ pub enum Answer<'a> {
     },
 }
 
+/// A reference to a stub of ours that the peer holds: the stub itself, or one registration of it.
+#[derive(Clone, Debug)]
+pub struct Reference(pub(crate) SharedHolders);
+
 /// What a session wants done or known. All of it is done outside the lock that guards the session.
 #[derive(Debug)]
 pub enum Event {
@@ -192,6 +196,10 @@ pub enum Event {
         /// Who asked to be told; each once.
         links: Vec<LinkId>,
     },
+    /// The peer holds one more reference to a stub of ours.
+    Held(Reference),
+    /// The peer holds one reference less to a stub of ours.
+    Unheld(Reference),
     /// The peer holds a stub of ours no longer. Dropping it may run its owner's code.
     Released(LocalObject),
     /// One-way calls of this lane may be sent again.

@@ -73,16 +73,20 @@ impl ExportTable {
         self.slots.len() - self.free.len()
     }
 
-    /// The place of one more grant of `object`; a new place takes `tag`.
-    pub(super) fn grant(&mut self, object: &LocalObject, tag: impl FnOnce() -> u64) -> Handle {
-        let index = match self.by_object.get(&object.key()) {
-            Some(&index) => index,
-            None => self.insert(object.clone(), tag()),
+    /// The place of one more grant of `object`; a new place takes `tag`. Whether it is new.
+    pub(super) fn grant(
+        &mut self,
+        object: &LocalObject,
+        tag: impl FnOnce() -> u64,
+    ) -> (Handle, bool) {
+        let (index, new) = match self.by_object.get(&object.key()) {
+            Some(&index) => (index, false),
+            None => (self.insert(object.clone(), tag()), true),
         };
         let export = self.get_mut(index);
         export.outstanding += 1;
         export.granted += 1;
-        Handle::new(index, export.tag)
+        (Handle::new(index, export.tag), new)
     }
 
     /// Whether one more grant of `object` needs a new place.

@@ -246,20 +246,27 @@ impl Session {
             tags,
             config,
             imports,
+            events,
             ..
         } = self;
         objects
             .iter()
             .map(|object| match object {
                 Outgoing::Null => Grant::Null,
-                Outgoing::Own(own) => Grant::Granted {
+                Outgoing::Own(own) => {
                     // `check_room` has counted the tags.
-                    handle: exports.grant(own, || tags.pop().unwrap_or_default()),
-                    kind: own
-                        .registration()
-                        .map_or(ObjectKind::Anonymous, ObjectKind::Named),
-                    object: own.id(config.boot),
-                },
+                    let (handle, new) = exports.grant(own, || tags.pop().unwrap_or_default());
+                    if new {
+                        events.push_back(Event::Held(own.reference()));
+                    }
+                    Grant::Granted {
+                        handle,
+                        kind: own
+                            .registration()
+                            .map_or(ObjectKind::Anonymous, ObjectKind::Named),
+                        object: own.id(config.boot),
+                    }
+                }
                 Outgoing::Home(key) => imports
                     .send_home(*key)
                     .map_or(Grant::Null, |handle| Grant::Home { handle }),
@@ -365,6 +372,8 @@ impl Session {
                 self.discard(*incoming);
             }
         }
+        self.events
+            .push_back(Event::Unheld(export.object.reference()));
         self.release_own(export.object);
     }
 

@@ -2,6 +2,8 @@
 
 #![expect(clippy::unwrap_used, reason = "a helper of tests fails the test")]
 
+mod cast;
 mod echo;
 mod inline;
+mod one_proxy;
 mod pair;

@@ -95,6 +95,92 @@ pub async fn one_way_calls_run_in_order(world: &mut dyn World) {
     assert_eq!(*pair.bench.most.borrow(), 1);
 }
 
+/// Row 62: once flushed, what was sent one-way through a proxy has arrived, whether its turn has come or not.
+pub async fn a_flush_waits_until_one_way_calls_have_arrived(world: &mut dyn World) {
+    const CALLS: usize = 100;
+    let pair = pair(world).await;
+    let own = pair.b.check(super::SERVICE).unwrap();
+    for proxy in [&pair.proxy, &own] {
+        assert_eq!(proxy.flush(SOON).await, Ok(()), "nothing was sent");
+    }
+    let note = parcel(|data| data.write_i32(1));
+    for code in std::iter::once(code::HOLD).chain([code::NOTE; CALLS]) {
+        let sent = pair.proxy.send_request(code, &note, CallOption::one_way());
+        sent.await.unwrap();
+    }
+    pair.proxy.flush(SOON).await.unwrap();
+    let there = usage_of(&*pair.b, &*pair.a).serving;
+    assert_eq!(there, CALLS + 1, "all of them are there");
+    assert!(*pair.bench.left.borrow() == 0, "and none has run");
+    pair.bench.release();
+    reached(&pair.bench.left, CALLS as u64 + 1).await;
+
+    let (tell, mut told) = super::obituaries();
+    let _link = pair.proxy.link_to_death(tell).unwrap();
+    pair.b.remove(super::SERVICE).unwrap();
+    let reason = super::next(&mut told).await;
+    let dead = SendRequestError::DeadObject { reason };
+    assert_eq!(pair.proxy.flush(SOON).await, Err(dead));
+}
+
+/// Row 74: a serial service does one thing at a time, in the order it was asked, whoever asks.
+pub async fn a_serial_service_does_one_thing_at_a_time(world: &mut dyn World) {
+    let serial = StubOptions::execution(softbus::rpc::Execution::Serial);
+    let pair = pair_with(world, workbench_with(serial)).await;
+    let proxy = pair.proxy.clone();
+    let first = tokio::spawn(async move { call(&proxy, code::HOLD, &Parcel::new()).await });
+    reached(&pair.bench.entered, 1).await;
+    let mut others = Vec::new();
+    for number in 0..10 {
+        let proxy = pair.proxy.clone();
+        others.push(tokio::spawn(async move {
+            let note = parcel(|data| data.write_i32(number));
+            call(&proxy, code::NOTE, &note).await
+        }));
+        // A call of its own proxy goes out before the next is made.
+        pair.proxy.flush(SOON).await.unwrap();
+    }
+    assert_eq!(*pair.bench.entered.borrow(), 1, "the others wait");
+    pair.bench.release();
+    first.await.unwrap().unwrap();
+    for other in others {
+        other.await.unwrap().unwrap();
+    }
+    assert_eq!(*pair.bench.notes.borrow(), Vec::from_iter(0..10));
+    assert_eq!(*pair.bench.most.borrow(), 1);
+}
+
+/// Row 51: a parcel can be sent again, to the same object and to another, and after it was refused.
+pub async fn a_parcel_can_be_sent_again(world: &mut dyn World) {
+    let pair = pair(world).await;
+    let (stub, bench) = workbench_with(StubOptions::default());
+    let data = parcel(|data| data.write_i32(2019));
+    let sends = [
+        (&pair.proxy, code::UNKNOWN, false),
+        (&pair.proxy, code::PANIC, false),
+        (&pair.proxy, 0, false),
+        (&pair.proxy, code::REVERSE, true),
+        (&stub, code::REVERSE, true),
+        (&pair.proxy, code::REVERSE, true),
+    ];
+    for (object, code, answered) in sends {
+        let reply = call(object, code, &data).await;
+        let number = reply.ok().map(|mut reply| reply.read_i32());
+        assert_eq!(number, answered.then_some(Ok(9102)), "code {code:#x}");
+    }
+    assert_eq!(bench.callers().len(), 1);
+    // With everything a parcel can hold.
+    let full = parcel(|data| {
+        data.write_u32(100_000)?;
+        data.write_raw_data(vec![7; 100_000])?;
+        data.write_remote_object(&stub)
+    });
+    for _ in 0..3 {
+        let mut reply = call(&pair.proxy, code::RAW, &full).await.unwrap();
+        assert_eq!(reply.read_raw_data(100_000).unwrap(), vec![7; 100_000]);
+    }
+}
+
 /// Rows 6 and 64.
 pub async fn codes_outside_the_range_are_refused(world: &mut dyn World) {
     let pair = pair(world).await;

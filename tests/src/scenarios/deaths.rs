@@ -13,7 +13,7 @@ use tokio::sync::{mpsc, watch};
 
 use super::{
     SERVICE, for_all, next, obituaries, pair, reached,
-    workbench::{anonymous, call, code, reverse, workbench},
+    workbench::{anonymous, code, reverse, workbench},
 };
 use crate::world::World;
 
@@ -217,13 +217,26 @@ pub async fn a_device_that_vanishes_takes_its_proxies_along(world: &mut dyn Worl
     assert_eq!(reverse(&anonymous, 1).await, Err(dead));
 }
 
-/// Whether a handler ran whose device vanished nobody knows, and the caller is told just that.
+/// Whether a handler ran whose device vanished nobody knows, and the caller is told just that. The call is not made
+/// again by anybody but the caller, also if he said that it might be.
 pub async fn a_call_under_way_is_indeterminate_when_its_device_vanishes(world: &mut dyn World) {
     let pair = pair(world).await;
-    let proxy = pair.proxy.clone();
-    let under_way = tokio::spawn(async move { call(&proxy, code::HOLD, &Parcel::new()).await });
-    reached(&pair.bench.entered, 1).await;
+    let plain = CallOption::two_way();
+    let under_way = [plain, plain.idempotent()].map(|option| {
+        let proxy = pair.proxy.clone();
+        let nothing = Parcel::new();
+        tokio::spawn(async move { proxy.send_request(code::HOLD, &nothing, option).await })
+    });
+    reached(&pair.bench.entered, 2).await;
     pair.b.vanish().await;
-    let lost = under_way.await.unwrap().unwrap_err();
-    assert_eq!(lost, SendRequestError::Indeterminate);
+    for call in under_way {
+        let lost = call.await.unwrap().unwrap_err();
+        assert_eq!(lost, SendRequestError::Indeterminate);
+    }
+    // The same service on the device that is there again: a call of now reaches it, and none of before.
+    let again = world.restart(&pair.b).await;
+    again.add(SERVICE, &pair.stub, for_all()).unwrap();
+    let proxy = pair.a.get(SERVICE, &again.id()).await.unwrap();
+    assert_eq!(reverse(&proxy, 2019).await, Ok(9102));
+    assert_eq!(*pair.bench.entered.borrow(), 3, "each handler ran once");
 }

@@ -7,7 +7,7 @@ use softbus::{
 
 use super::{
     Pair, SERVICE, for_all, pair, reached, settled, usage_of,
-    workbench::{anonymous, call, code, delegate, keep, reverse, workbench},
+    workbench::{anonymous, call, code, delegate, forget, keep, parcel, reverse, workbench},
 };
 use crate::world::World;
 
@@ -94,6 +94,118 @@ pub async fn a_vanished_holder_releases_what_it_held(world: &mut dyn World) {
     pair.b.vanish().await;
     reached(&bench.destroyed, 1).await;
     assert_eq!(*bench.destroyed.borrow(), 1);
+}
+
+/// Row 44: what is appended is part of the parcel, its objects too.
+pub async fn appended_objects_arrive(world: &mut dyn World) {
+    let pair = pair(world).await;
+    let [(first, _), (second, bench), (third, _)] = [workbench(), workbench(), workbench()];
+    let mut data = parcel(|data| data.write_remote_object(&first));
+    let tail = parcel(|data| {
+        data.write_remote_object(&second)?;
+        data.write_remote_object(&third)
+    });
+    data.append(&Parcel::new()).unwrap();
+    data.append(&tail).unwrap();
+    call(&pair.proxy, code::KEEP, &data).await.unwrap();
+    let kept = pair.bench.kept().clone();
+    assert_eq!(kept.len(), 3);
+    assert_eq!(reverse(&kept[1], 2019).await, Ok(9102));
+    assert_eq!(*bench.entered.borrow(), 1, "each is the one that it was");
+}
+
+/// Row 160: a listener is taken back with an equal reference, however each of them came to be.
+pub async fn a_callback_is_taken_back_with_an_equal_reference(world: &mut dyn World) {
+    let pair = pair(world).await;
+    let [(listener, bench), (other, _)] = [workbench(), workbench()];
+    keep(&pair.proxy, &[&listener, &other]).await.unwrap();
+    assert_eq!(forget(&pair.proxy, &listener).await, Ok(1));
+    assert_eq!(forget(&pair.proxy, &listener).await, Ok(0));
+    assert_eq!(pair.bench.kept().len(), 1, "the other one is still there");
+
+    // Got as a service, and then handed over by its owner: two proxies of one stub.
+    pair.a.add(SERVICE, &listener, for_all()).unwrap();
+    let got = pair.b.get(SERVICE, &pair.a.id()).await.unwrap();
+    pair.bench.kept().push(got);
+    assert_eq!(forget(&pair.proxy, &listener).await, Ok(1));
+    pair.a.remove(SERVICE).unwrap();
+    drop(listener);
+    reached(&bench.destroyed, 1).await;
+}
+
+/// The owner of a stub can ask who holds it, and is told when that changes.
+pub async fn a_stub_knows_who_holds_it(world: &mut dyn World) {
+    let pair = pair(world).await;
+    let third = world.device().await;
+    let (stub, _) = workbench();
+    let mut watch = stub.watch_holders().unwrap();
+    assert_eq!(watch.next().await, Some(0));
+    assert_eq!(pair.proxy.holders(), None, "only the stub's process knows");
+    assert!(pair.proxy.watch_holders().is_none());
+    let holders = || {
+        let holders = stub.holders().unwrap();
+        let mut holders: Vec<_> = holders.iter().map(|h| (h.device, h.references)).collect();
+        holders.sort_unstable();
+        holders
+    };
+
+    // However often it is sent, it is one reference; a registration is another.
+    for _ in 0..3 {
+        keep(&pair.proxy, &[&stub, &stub]).await.unwrap();
+    }
+    assert_eq!(holders(), [(pair.b.id(), 1)]);
+    assert_eq!(watch.next().await, Some(1));
+    let service = softbus::ServiceId::new(7).unwrap();
+    pair.a.add(service, &stub, for_all()).unwrap();
+    let at_b = pair.b.get(service, &pair.a.id()).await.unwrap();
+    let at_third = third.get(service, &pair.a.id()).await.unwrap();
+    let mut expected = [(pair.b.id(), 2), (third.id(), 1)];
+    expected.sort_unstable();
+    assert_eq!(holders(), expected);
+    // Whoever did not look meanwhile sees the newest only.
+    assert_eq!(watch.next().await, Some(3));
+
+    drop(at_b);
+    assert_eq!(watch.next().await, Some(2));
+    third.vanish().await;
+    assert_eq!(watch.next().await, Some(1));
+    drop(at_third);
+    pair.bench.kept().clear();
+    assert_eq!(watch.next().await, Some(0));
+    assert_eq!(holders(), []);
+    pair.a.remove(service).unwrap();
+    drop(stub);
+    assert_eq!(watch.next().await, None, "the stub is gone");
+}
+
+/// Row 116: one object that may not pass, and nothing of the request is sent, whatever else is in it.
+pub async fn a_request_with_what_may_not_pass_is_not_sent(world: &mut dyn World) {
+    let pair = pair(world).await;
+    let before = (usage_of(&*pair.a, &*pair.b), usage_of(&*pair.b, &*pair.a));
+    let (own, bench) = workbench();
+    for option in [
+        softbus::CallOption::two_way(),
+        softbus::CallOption::one_way(),
+    ] {
+        let data = parcel(|data| {
+            data.write_remote_object(&own)?;
+            data.write_raw_data(vec![1; 100_000])?;
+            data.write_remote_object(&pair.proxy)
+        });
+        let refused = pair.proxy.send_request(code::KEEP, &data, option).await;
+        let (index, reason) = (1, PassObjectError::BackToOrigin);
+        assert_eq!(
+            refused.unwrap_err(),
+            SendRequestError::Pass { index, reason }
+        );
+    }
+    pair.proxy.flush(super::SOON).await.unwrap();
+    assert_eq!(*pair.bench.entered.borrow(), 0);
+    assert_eq!(own.holders(), Some(vec![]), "it was granted to nobody");
+    drop(own);
+    reached(&bench.destroyed, 1).await;
+    settled(&*pair.a, &*pair.b, before.0).await;
+    settled(&*pair.b, &*pair.a, before.1).await;
 }
 
 /// Row 104.

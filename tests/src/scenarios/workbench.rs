@@ -51,6 +51,8 @@ pub mod code {
     pub const LARGE_REPLY: u32 = 14;
     /// Reads three objects and what stands between them, and says which were whole.
     pub const READ_THREE: u32 = 15;
+    /// Takes an object, keeps it no longer, and says how often it did.
+    pub const FORGET: u32 = 16;
     /// Does nothing, as the last code there is.
     pub const LAST: u32 = 0x00ff_ffff;
     /// Not one of its methods.
@@ -245,6 +247,15 @@ impl RemoteStub for Workbench {
                     reply.write_i32(data.read_i32()?)?;
                 }
             }
+            code::FORGET => {
+                let object = data.read_remote_object()?;
+                // Dropped outside of the lock.
+                let forgotten: Vec<_> = bench
+                    .kept()
+                    .extract_if(.., |known| *known == object)
+                    .collect();
+                reply.write_i32(forgotten.len() as i32)?;
+            }
             code::LAST => {}
             _ => return Err(HandlerError::UnknownMethod),
         }
@@ -333,6 +344,15 @@ pub async fn keep(object: &RemoteObject, others: &[&RemoteObject]) -> Result<(),
             .try_for_each(|other| data.write_remote_object(other))
     });
     call(object, code::KEEP, &data).await.map(drop)
+}
+
+/// [`code::FORGET`].
+pub async fn forget(object: &RemoteObject, other: &RemoteObject) -> Result<i32, SendRequestError> {
+    let data = parcel(|data| data.write_remote_object(other));
+    let mut reply = call(object, code::FORGET, &data).await?;
+    reply
+        .read_i32()
+        .map_err(|_| SendRequestError::MalformedReply)
 }
 
 /// [`code::STUB`].

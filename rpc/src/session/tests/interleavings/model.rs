@@ -507,6 +507,7 @@ impl World {
                 }
             }
             Event::OneWayRefused { count } => app.one_way_refused += count,
+            Event::Held(_) | Event::Unheld(_) => {}
             Event::Released(_) | Event::Credit { .. } | Event::PeerGoingAway => {}
         }
     }
