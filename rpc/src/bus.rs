@@ -102,6 +102,7 @@ impl Bus {
         self.kill(DeathReason::Revoked, |object| {
             object.stub.number() == number
         });
+        local.stub.gate.drain(None, DeathReason::Revoked);
         true
     }
 
@@ -140,18 +141,12 @@ impl Bus {
         if let Some(registration) = &removed.registration {
             registration.remove();
         }
-        let number = removed
-            .registration
-            .as_ref()
-            .map(|registration| registration.number);
+        let number = removed.registration_number();
         self.kill(DeathReason::ServiceRemoved, |object| {
-            object.registration() == Some(service)
-                && object
-                    .registration
-                    .as_ref()
-                    .map(|registration| registration.number)
-                    == number
+            object.registration() == Some(service) && object.registration_number() == number
         });
+        let gate = &removed.stub.gate;
+        gate.drain(Some(number), DeathReason::ServiceRemoved);
     }
 
     pub(crate) fn root(&self) -> LocalObject {

@@ -2,8 +2,10 @@
 
 mod gate;
 mod guard;
+mod pool;
 
 pub(crate) use gate::{Gate, next_chain};
+pub use pool::blocking;
 
 use std::{
     future::Future,
@@ -11,14 +13,8 @@ use std::{
     pin::Pin,
     sync::Arc,
     task::{Context as TaskContext, Poll, Waker},
+    time::Duration,
 };
-
-use bytes::Bytes;
-use proto::{
-    frame::{ExtensionKind, Extensions, Status},
-    openharmony::code::{INTERFACE_TRANSACTION, PING_TRANSACTION},
-};
-use tokio::sync::Semaphore;
 
 use crate::{
     Parcel,
@@ -32,7 +28,13 @@ use crate::{
     remote::{Execution, LocalObject, RemoteObject, StubCell},
     session::{Answer, Body, Context, ServingId},
 };
+use bytes::Bytes;
+use gate::{Entry, Refusal, Visit};
 use guard::Serving;
+use proto::{
+    frame::{ExtensionKind, Extensions, Status},
+    openharmony::code::{INTERFACE_TRANSACTION, PING_TRANSACTION},
+};
 
 /// A request with its objects in hand.
 pub(crate) struct Request {
@@ -41,6 +43,8 @@ pub(crate) struct Request {
     pub(crate) code: u32,
     pub(crate) one_way: bool,
     pub(crate) context: Context,
+    /// It comes from where a handler of its chain waits.
+    pub(crate) nested: bool,
     pub(crate) body: Bytes,
     pub(crate) raw: Option<Bytes>,
     pub(crate) objects: Vec<Option<RemoteObject>>,
@@ -54,6 +58,7 @@ pub(crate) fn serve(peer: &Arc<PeerShared>, request: Request) {
         code,
         one_way,
         context,
+        nested,
         body,
         raw,
         objects,
@@ -66,73 +71,130 @@ pub(crate) fn serve(peer: &Arc<PeerShared>, request: Request) {
         .is_some_and(|registration| !registration.admits(device))
     {
         tracing::warn!(?device, service = ?target.registration(), "call refused");
+        target.stub.gate.refused_by_rule();
         return serving.fail(Status::Refused, Extensions::default());
     }
     if let Some(reply) = built_in(&target.stub, code) {
         return serving.answer(reply.map_err(Into::into));
     }
+    let bytes = body.len() + raw.as_ref().map_or(0, Bytes::len);
     let Ok(data) = Parcel::from_wire(body, objects, raw) else {
         return serving.fail(Status::MalformedParcel, Extensions::default());
     };
-    let stub = target.stub;
-    let Some(entry) = stub.gate.enter() else {
-        tracing::warn!(?device, stub = ?stub, one_way, "queue is full");
-        return serving.fail(Status::Busy, limit(stub.options().queue));
+    let visit = Visit {
+        caller: peer.remote(),
+        chain: context.chain,
+        registration: target.registration_number(),
+        nested,
     };
+    let entry = match Gate::enter(Arc::clone(&target.stub), visit, bytes) {
+        Ok(entry) => entry,
+        Err(refusal) => {
+            tracing::debug!(?device, stub = ?target.stub, one_way, ?refusal, "not let in");
+            return serving.answer(Err(refusal.into()));
+        }
+    };
+    // Either this sees that it was removed, or who removes it sees that this waits.
+    if let Some(reason) = target.death() {
+        target.stub.gate.refused_dead();
+        return serving.fail(Status::Dead(reason), Extensions::default());
+    }
     let id = serving.id();
-    let caller = peer.caller().clone();
     let mut reply = Parcel::new();
     reply.set_pass_check(peer.pass_check());
-    let inline = stub.options().execution == Execution::Inline && stub.gate.runs_inline();
-    let owner = Arc::clone(&stub);
-    let handler = async move {
-        let _entry = entry;
-        let result = handle(&stub, &caller, code, data, reply, context).await;
-        serving.answer(result);
+    let job = Job {
+        caller: peer.caller().clone(),
+        code,
+        data,
+        reply,
+        context,
+        nested,
     };
-    if inline {
-        // One look where the request arrived; who waits goes on as a task, which looks again and leaves its waker.
-        let mut handler = Box::pin(handler);
-        let begun = now();
-        let polled = handler
-            .as_mut()
-            .poll(&mut TaskContext::from_waker(Waker::noop()));
-        if owner.gate.ran_inline(now() - begun) {
-            tracing::warn!(stub = ?owner, "handlers too slow to run inline get tasks from now on");
-        }
-        if polled.is_pending() {
-            let task = peer.runtime().spawn(handler);
+    let stub = target.stub;
+    match stub.options().execution {
+        Execution::Blocking => {
+            let task = peer.runtime().spawn(serve_on_pool(serving, entry, job));
             peer.set_handler(id, task.abort_handle());
         }
-    } else {
-        let task = peer.runtime().spawn(handler);
-        peer.set_handler(id, task.abort_handle());
+        Execution::Inline if stub.gate.runs_inline() => {
+            // One look where the request arrived; who waits goes on as a task, which looks again and leaves its waker.
+            let mut handler = Box::pin(serve_here(serving, entry, job));
+            let begun = now();
+            let polled = handler
+                .as_mut()
+                .poll(&mut TaskContext::from_waker(Waker::noop()));
+            if stub.gate.ran_inline(now() - begun) {
+                tracing::warn!(
+                    ?stub,
+                    "handlers too slow to run inline get tasks from now on"
+                );
+            }
+            if polled.is_pending() {
+                let task = peer.runtime().spawn(handler);
+                peer.set_handler(id, task.abort_handle());
+            }
+        }
+        _ => {
+            let task = peer.runtime().spawn(serve_here(serving, entry, job));
+            peer.set_handler(id, task.abort_handle());
+        }
     }
 }
 
-/// Runs a stub's handler once it is its turn.
-async fn handle(
-    stub: &StubCell,
-    caller: &Caller,
+/// What a handler is given.
+struct Job {
+    caller: Caller,
     code: u32,
-    mut data: Parcel,
-    mut reply: Parcel,
+    data: Parcel,
+    reply: Parcel,
     context: Context,
-) -> Result<Parcel, Failure> {
-    let _turn = stub.gate.turn(context.chain).await;
-    let request = stub
-        .stub
-        .on_remote_request(caller, code, &mut data, &mut reply);
-    let request = WithContext::new(context, request);
-    match (CatchPanic { future: request }).await {
-        Some(Ok(())) => Ok(reply),
-        Some(Err(error)) => Err(error.into()),
-        None => {
-            tracing::error!(stub = ?stub, code, "handler panicked");
-            Err(Failure {
-                status: Status::Panicked,
-                extensions: Extensions::default(),
-            })
+    nested: bool,
+}
+
+/// Runs a handler in the task that this is polled by.
+async fn serve_here(serving: Serving, mut entry: Entry, job: Job) {
+    let result = match entry.turn().await {
+        Ok(()) => job.run(entry.stub()).await,
+        Err(refusal) => Err(refusal.into()),
+    };
+    // Whoever has the answer can count on the place being free.
+    drop(entry);
+    serving.answer(result);
+}
+
+/// Runs a handler on a thread of the pool. What it holds there it holds until it has really ended.
+async fn serve_on_pool(serving: Serving, mut entry: Entry, job: Job) {
+    if let Err(refusal) = entry.turn().await {
+        drop(entry);
+        return serving.answer(Err(refusal.into()));
+    }
+    let (context, nested) = (job.context, job.nested);
+    let work = async move {
+        let result = job.run(entry.stub()).await;
+        drop(entry);
+        serving.answer(result);
+    };
+    pool::run(context, nested, work).await;
+}
+
+impl Job {
+    /// Runs a stub's handler. It is its turn.
+    async fn run(mut self, stub: &StubCell) -> Result<Parcel, Failure> {
+        let Self { code, context, .. } = self;
+        let request =
+            stub.stub
+                .on_remote_request(&self.caller, code, &mut self.data, &mut self.reply);
+        let request = WithContext::new(context, self.nested, request);
+        match (CatchPanic { future: request }).await {
+            Some(Ok(())) => Ok(self.reply),
+            Some(Err(error)) => Err(error.into()),
+            None => {
+                tracing::error!(?stub, code, "handler panicked");
+                Err(Failure {
+                    status: Status::Panicked,
+                    extensions: Extensions::default(),
+                })
+            }
         }
     }
 }
@@ -165,10 +227,7 @@ impl From<HandlerError> for Failure {
             HandlerError::InterfaceMismatch => Status::InterfaceMismatch,
             HandlerError::Refused => Status::Refused,
             HandlerError::Busy { retry_after } => {
-                if let Some(after) = retry_after {
-                    let ms = u32::try_from(after.as_millis()).unwrap_or(u32::MAX);
-                    extensions = extensions.with(ExtensionKind::RetryAfter, &ms.to_le_bytes());
-                }
+                extensions = with_retry_after(extensions, retry_after);
                 Status::Busy
             }
             HandlerError::Arguments(_) => Status::MalformedParcel,
@@ -187,6 +246,35 @@ impl From<HandlerError> for Failure {
     }
 }
 
+impl From<Refusal> for Failure {
+    fn from(refusal: Refusal) -> Self {
+        match refusal {
+            Refusal::Busy {
+                limit,
+                value,
+                retry_after,
+                ..
+            } => Self {
+                status: Status::Busy,
+                extensions: with_retry_after(limit_reached(limit, value), retry_after),
+            },
+            Refusal::Dead(reason) => Self {
+                status: Status::Dead(reason),
+                extensions: Extensions::default(),
+            },
+        }
+    }
+}
+
+/// In whole milliseconds, and never earlier than was said.
+fn with_retry_after(extensions: Extensions, after: Option<Duration>) -> Extensions {
+    let Some(after) = after else {
+        return extensions;
+    };
+    let ms = u32::try_from(after.as_micros().div_ceil(1000)).unwrap_or(u32::MAX);
+    extensions.with(ExtensionKind::RetryAfter, &ms.to_le_bytes())
+}
+
 impl Serving {
     /// Sends what the handler answered.
     fn answer(self, result: Result<Parcel, Failure>) {
@@ -201,7 +289,8 @@ impl Serving {
         };
         let largest = max_parcel(self.peer().scope());
         if body.len() > largest {
-            return self.fail(Status::ReplyTooLarge, limit(largest));
+            let extensions = limit_reached(largest as u64, body.len() as u64);
+            return self.fail(Status::ReplyTooLarge, extensions);
         }
         let mut objects = Vec::new();
         for object in parts.objects {
@@ -223,9 +312,10 @@ impl Serving {
     }
 }
 
-fn limit(limit: usize) -> Extensions {
+fn limit_reached(limit: u64, value: u64) -> Extensions {
     let mut bytes = [0; 16];
-    bytes[..8].copy_from_slice(&(limit as u64).to_le_bytes());
+    bytes[..8].copy_from_slice(&limit.to_le_bytes());
+    bytes[8..].copy_from_slice(&value.to_le_bytes());
     Extensions::default().with(ExtensionKind::Limit, &bytes)
 }
 
@@ -264,28 +354,53 @@ pub(crate) async fn call_local(
     if let Some(reply) = built_in(&stub, code) {
         return reply.map_err(|error| SendRequestError::Internal(error.to_string()));
     }
+    let size = data.wire_parts();
+    let bytes = size.data.len() + size.raw.map_or(0, Bytes::len);
     let data = received(data).ok_or(SendRequestError::MalformedRequest)?;
-    let Some(entry) = stub.gate.enter() else {
-        let limit = Some(stub.options().queue as u64);
-        return Err(SendRequestError::Busy {
-            limit,
-            retry_after: None,
-        });
-    };
     let (context, wait) = local_context(option)?;
-    let caller = Caller::local(stub.home());
+    let visit = Visit {
+        caller: stub.home(),
+        chain: context.chain,
+        registration: 0,
+        // A handler of this process makes the call, and waits for it.
+        nested: context.depth > 0,
+    };
+    let failed = |failure: Failure| {
+        let Failure { status, extensions } = failure;
+        crate::peer::failure(code, status, &extensions)
+    };
+    let mut entry =
+        Gate::enter(Arc::clone(&stub), visit, bytes).map_err(|refusal| failed(refusal.into()))?;
+    let job = Job {
+        caller: Caller::local(stub.home()),
+        code,
+        data,
+        reply: Parcel::new(),
+        context,
+        nested: visit.nested,
+    };
+    let blocks = stub.options().execution == Execution::Blocking;
+    let handler = async move {
+        entry.turn().await?;
+        if !blocks {
+            return job.run(entry.stub()).await;
+        }
+        let (context, nested) = (job.context, job.nested);
+        let work = async move { job.run(entry.stub()).await };
+        let ended = pool::run(context, nested, work).await;
+        ended.unwrap_or_else(|| {
+            Err(Failure {
+                status: Status::Cancelled,
+                extensions: Extensions::default(),
+            })
+        })
+    };
     if option.is_one_way() {
-        let queue = Arc::clone(&stub);
-        queue.gate.one_way(Box::pin(async move {
-            let _entry = entry;
-            let _ = handle(&stub, &caller, code, data, Parcel::new(), context).await;
+        stub.gate.one_way(Box::pin(async move {
+            let _ = handler.await;
         }));
         return Ok(Parcel::new());
     }
-    let handler = async {
-        let _entry = entry;
-        handle(&stub, &caller, code, data, Parcel::new(), context).await
-    };
     let result = match context.deadline {
         None => handler.await,
         Some(deadline) => tokio::time::timeout_at(deadline.into(), handler)
@@ -296,7 +411,7 @@ pub(crate) async fn call_local(
     };
     match result {
         Ok(reply) => received(&reply).ok_or(SendRequestError::MalformedReply),
-        Err(Failure { status, extensions }) => Err(crate::peer::failure(code, status, &extensions)),
+        Err(failure) => Err(failed(failure)),
     }
 }
 
@@ -310,9 +425,7 @@ fn received(sent: &Parcel) -> Option<Parcel> {
 }
 
 /// A local call has a deadline only if it asks for one or serves a call that has one.
-fn local_context(
-    option: CallOption,
-) -> Result<(Context, Option<std::time::Duration>), SendRequestError> {
+fn local_context(option: CallOption) -> Result<(Context, Option<Duration>), SendRequestError> {
     let wait = option.wait_time();
     let own = wait.map(|wait| now() + wait);
     let context = match context::current() {
@@ -333,23 +446,4 @@ fn local_context(
         },
     };
     Ok((context, wait))
-}
-
-/// Runs a blocking handler on the pool, at most [`limits::BLOCKING_THREADS`] at a time in this process, with the
-/// context of the call it serves.
-pub async fn blocking<R: Send + 'static>(run: impl FnOnce() -> R + Send + 'static) -> R {
-    static POOL: Semaphore = Semaphore::const_new(limits::BLOCKING_THREADS);
-    let context = context::current();
-    // The semaphore is never closed.
-    let permit = POOL.acquire().await;
-    let done = tokio::task::spawn_blocking(move || context::enter(context, run)).await;
-    drop(permit);
-    match done {
-        Ok(result) => result,
-        Err(error) => match error.try_into_panic() {
-            Ok(panic) => std::panic::resume_unwind(panic),
-            // The runtime is shutting down; the task that waits is about to be dropped with it.
-            Err(_) => std::future::pending().await,
-        },
-    }
 }

@@ -58,11 +58,14 @@ pub enum SendRequestError {
         /// How long the call was to wait.
         after: Duration,
     },
-    /// A queue, a budget or the number of calls in flight is exhausted. Try again, after the hint if there is one.
-    #[error("busy{}", limit.map(|limit| format!(": limit {limit}")).unwrap_or_default())]
+    /// A queue, a budget, a rate or the number of calls in flight is exhausted. Try again, after the hint if there is
+    /// one.
+    #[error("busy{}", bound(*limit, *value))]
     Busy {
         /// The bound, if the callee named it.
         limit: Option<u64>,
+        /// What there would have been with this call, if the callee named it.
+        value: Option<u64>,
         /// When the callee expects to have room.
         retry_after: Option<Duration>,
     },
@@ -118,6 +121,14 @@ pub enum SendRequestError {
     /// The other side failed and says only this.
     #[error("internal error of the other side: {0}")]
     Internal(String),
+}
+
+fn bound(limit: Option<u64>, value: Option<u64>) -> String {
+    match (limit, value) {
+        (Some(limit), Some(value)) => format!(": {value}, limit {limit}"),
+        (Some(limit), None) => format!(": limit {limit}"),
+        _ => String::new(),
+    }
 }
 
 /// What a handler may answer instead of a reply. Reading and writing parcels converts into it, so `?` works.

@@ -39,7 +39,8 @@ pub use parcel::{Parcel, Parcelable};
 pub use peer::Peer;
 pub use registry::{Allow, ServiceOptions};
 pub use remote::{
-    Execution, Holder, HolderWatch, LocalObject, RemoteObject, RemoteProxy, RemoteStub, StubOptions,
+    Execution, Holder, HolderWatch, LocalObject, RateLimit, Refused, RemoteObject, RemoteProxy,
+    RemoteStub, StubOptions, StubStats,
 };
 pub use rpc_macros::remote_interface;
 pub use samgr::{LocalAbilityManager, ServiceEvent, ServiceWatch};

@@ -26,6 +26,10 @@ pub const DEATH_LINKS_PER_PEER: usize = 1024;
 pub const MAX_SERVICES: usize = 1000;
 /// Requests of one object that run or wait.
 pub const DEFAULT_QUEUE: usize = 1024;
+/// The most requests of one object that may be allowed to run or wait.
+pub const MAX_QUEUE: usize = 1 << 18;
+/// Bytes of the requests of one object that run or wait: as much as one peer may have arriving.
+pub const DEFAULT_BUDGET: usize = 256 * 1024 * 1024;
 /// Threads for blocking handlers (OpenHarmony `ipc_process_skeleton.h`: 16).
 pub const BLOCKING_THREADS: usize = 16;
 /// Call lanes by default.

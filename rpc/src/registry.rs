@@ -1,7 +1,10 @@
 //! Which services a bus offers and to whom: the pure core of its system ability manager.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::sync::Arc;
+use std::sync::{
+    Arc,
+    atomic::{AtomicU64, Ordering},
+};
 
 use proto::{DeviceId, ServiceId};
 
@@ -65,7 +68,6 @@ pub(crate) struct ServiceRegistry {
     services: BTreeMap<ServiceId, LocalObject>,
     /// The last rule for an id: whom it names is told *absent* or *not distributed*, and nobody else is.
     rules: BTreeMap<ServiceId, Allow>,
-    registrations: u64,
 }
 
 impl ServiceRegistry {
@@ -88,8 +90,9 @@ impl ServiceRegistry {
         {
             self.rules.insert(service, allow.clone());
         }
-        self.registrations += 1;
-        let registration = Registration::new(service, self.registrations, options.allow);
+        static REGISTRATIONS: AtomicU64 = AtomicU64::new(1);
+        let number = REGISTRATIONS.fetch_add(1, Ordering::Relaxed);
+        let registration = Registration::new(service, number, options.allow);
         let object = LocalObject {
             stub,
             registration: Some(Arc::new(registration)),

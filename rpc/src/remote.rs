@@ -3,14 +3,18 @@
 mod ask;
 mod holders;
 mod local;
+mod options;
 mod proxy;
+mod stats;
 
 pub(crate) use holders::SharedHolders;
 pub use holders::{Holder, HolderWatch};
 pub use local::LocalObject;
 pub(crate) use local::{LocalObjectKey, Registration, StubCell};
+pub use options::{Execution, RateLimit, StubOptions};
 pub(crate) use proxy::ProxyInner;
 pub use proxy::RemoteProxy;
+pub use stats::{Refused, StubStats};
 
 use std::sync::Arc;
 
@@ -24,7 +28,6 @@ use crate::{
     dispatch,
     error::{HandlerError, LinkToDeathError, SendRequestError},
     interface::{Interface, MethodHash},
-    limits,
 };
 
 /// The service side of an object: what runs when somebody calls it.
@@ -92,57 +95,6 @@ pub trait RemoteStub: Send + Sync + 'static {
     ) -> Result<(), HandlerError>;
 }
 
-/// How the requests of a stub are run.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Execution {
-    /// A task each, side by side. The default.
-    Concurrent,
-    /// One at a time, in the order they came. A request that belongs to a chain of calls which the stub is already
-    /// serving runs at once: waiting would be for ever.
-    Serial,
-    /// Where the request arrives, without a task. For handlers that answer at once; one that waits after all goes on
-    /// in a task, and one that takes longer than 1 ms five times in a row loses the privilege. The fastest, and the one where a slow
-    /// handler delays others.
-    Inline,
-}
-
-/// How a stub is run and how much of it at a time.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[non_exhaustive]
-pub struct StubOptions {
-    /// How requests are run.
-    pub execution: Execution,
-    /// How many requests may run or wait; a further one is answered `Busy`.
-    pub queue: usize,
-}
-
-impl Default for StubOptions {
-    /// [`Execution::Concurrent`], 1,024 requests.
-    fn default() -> Self {
-        Self {
-            execution: Execution::Concurrent,
-            queue: limits::DEFAULT_QUEUE,
-        }
-    }
-}
-
-impl StubOptions {
-    /// The default options with this execution.
-    pub fn execution(execution: Execution) -> Self {
-        Self {
-            execution,
-            ..Self::default()
-        }
-    }
-
-    /// At most this many requests may run or wait.
-    #[must_use]
-    pub fn queue(mut self, requests: usize) -> Self {
-        self.queue = requests;
-        self
-    }
-}
-
 /// A reference to an object: a stub of this process, or a proxy of a stub elsewhere. Calls look the same.
 ///
 /// Equal references are references to the same object, wherever they came from.
@@ -204,6 +156,11 @@ impl RemoteObject {
             Repr::Local(local) => local.stub.death(),
             Repr::Remote(proxy) => proxy.death(),
         }
+    }
+
+    /// What a stub of this process has done and what waits for it; `None` for a proxy.
+    pub fn stats(&self) -> Option<StubStats> {
+        self.local().map(|local| local.stub.gate.stats())
     }
 
     /// Sends a request, and waits for its reply unless `option` is one-way (an empty parcel then). The parcel can be

@@ -1,74 +1,111 @@
-//! In which order and how many at a time the requests of one stub run.
+//! The way into a stub: who may enter, when it is whose turn, and what is told to who may not.
+//!
+//! A stub that runs as many requests as come is entered with one atomic addition. Only where it gets crowded, where
+//! requests take turns, or where a rate is set, is there a lock.
+
+mod queue;
+mod rate;
+mod shares;
+mod tally;
+mod turns;
+
+pub(crate) use queue::Visit;
+pub(crate) use tally::Cause;
 
 use std::{
     collections::VecDeque,
-    future::Future,
+    future::{Future, poll_fn},
     hash::{BuildHasher, RandomState},
     pin::Pin,
     sync::{
         Arc, Mutex, OnceLock, PoisonError,
-        atomic::{AtomicU32, AtomicU64, AtomicUsize, Ordering},
+        atomic::{AtomicU32, AtomicU64, Ordering},
     },
-    time::Duration,
+    time::{Duration, Instant},
 };
 
-use crate::remote::{Execution, StubOptions};
+use proto::message::DeathReason;
+
+use crate::{
+    limits,
+    peer::now,
+    remote::{StubCell, StubOptions, StubStats},
+    session::passing_rules::Party,
+};
+use rate::Rate;
+use shares::{Full, Load, Share, Shares};
+use tally::Tally;
+use turns::{Gone, NoPlace, Place, Turns};
 
 /// How long a handler may hold the task that reads requests.
 const INLINE_TIME: Duration = Duration::from_millis(1);
 /// How often in a row it may take longer.
 const SLOW_POLLS: u32 = 5;
+/// Where requests do not take turns, one in so many is timed: the clock costs more than the rest of the gate.
+const TIMED: u64 = 8;
 
 type Task = Pin<Box<dyn Future<Output = ()> + Send>>;
 
 /// The way into a stub.
 pub(crate) struct Gate {
-    /// Requests that run or wait.
-    inside: Arc<AtomicUsize>,
-    queue: usize,
-    serial: Option<Serial>,
+    shares: Shares,
+    /// How many may run or wait.
+    queue: u64,
+    /// How many may run at a time, and their turns; `None` if as many as come.
+    turns: Option<(usize, Turns)>,
+    rate: Option<Box<Mutex<Rate<Party>>>>,
+    tally: Tally,
     /// How often in a row a handler that runs where its request arrives took longer than it may.
     slow: AtomicU32,
     /// One-way calls of this process: one at a time, in order. `None` while nobody works on them.
     one_way: Arc<Mutex<Option<VecDeque<Task>>>>,
 }
 
-#[derive(Default)]
-struct Serial {
-    turn: tokio::sync::Mutex<()>,
-    /// The chain that has the turn.
-    chain: Mutex<Option<u64>>,
+/// Why a request will not run.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Refusal {
+    /// A bound is reached.
+    Busy {
+        cause: Cause,
+        limit: u64,
+        value: u64,
+        /// `None` where waiting does not help.
+        retry_after: Option<Duration>,
+    },
+    /// What was called is dead.
+    Dead(DeathReason),
 }
 
-/// A place inside, given back when dropped.
-pub(crate) struct Entry(Arc<AtomicUsize>);
-
-impl Drop for Entry {
-    fn drop(&mut self) {
-        self.0.fetch_sub(1, Ordering::Relaxed);
-    }
-}
-
-/// The turn of a serial stub, given back when dropped.
-pub(crate) struct Turn<'a> {
-    serial: Option<&'a Serial>,
-    _guard: Option<tokio::sync::MutexGuard<'a, ()>>,
-}
-
-impl Drop for Turn<'_> {
-    fn drop(&mut self) {
-        if let Some(serial) = self.serial {
-            *serial.chain.lock().unwrap_or_else(PoisonError::into_inner) = None;
-        }
-    }
+/// A request inside a stub. Gives everything back when dropped, which begins the turn of the next one.
+pub(crate) struct Entry {
+    stub: Arc<StubCell>,
+    share: Share,
+    place: Option<Place>,
+    ran: bool,
+    begun: Option<Instant>,
 }
 
 impl Gate {
     pub(crate) fn new(options: &StubOptions) -> Self {
+        let queue = options.queue.min(limits::MAX_QUEUE);
+        let turns = options.width().map(|width| {
+            let width = width.get();
+            (width, Turns::new(width, queue))
+        });
+        // Turns have a bound of their own.
+        let places = if turns.is_some() {
+            limits::MAX_QUEUE
+        } else {
+            queue
+        };
         Self {
-            inside: Arc::default(),
-            queue: options.queue,
-            serial: (options.execution == Execution::Serial).then(Serial::default),
+            shares: Shares::new(places, options.budget),
+            queue: queue as u64,
+            turns,
+            rate: options
+                .rate
+                .map(|limit| Box::new(Mutex::new(Rate::new(limit)))),
+            tally: Tally::default(),
             slow: AtomicU32::new(0),
             one_way: Arc::default(),
         }
@@ -92,31 +129,131 @@ impl Gate {
         self.slow.fetch_add(1, Ordering::Relaxed) + 1 == SLOW_POLLS
     }
 
-    /// A place, unless the queue is full.
-    pub(crate) fn enter(&self) -> Option<Entry> {
-        let before = self.inside.fetch_add(1, Ordering::Relaxed);
-        let entry = Entry(Arc::clone(&self.inside));
-        (before < self.queue).then_some(entry)
+    /// Lets a request in, or says why not. Its place in the order is that of this call.
+    pub(crate) fn enter(
+        stub: Arc<StubCell>,
+        visit: Visit<Party>,
+        bytes: usize,
+    ) -> Result<Entry, Refusal> {
+        let gate = &stub.gate;
+        let taken = gate.take(visit, bytes);
+        match taken {
+            Ok((share, place)) => Ok(Entry {
+                stub,
+                share,
+                place,
+                ran: false,
+                begun: None,
+            }),
+            Err(refusal) => Err(gate.refused(refusal)),
+        }
     }
 
-    /// Waits for the turn of a serial stub. A request of the chain that has the turn does not wait: that chain waits
-    /// for it.
-    pub(crate) async fn turn(&self, chain: u64) -> Turn<'_> {
-        let none = Turn {
-            serial: None,
-            _guard: None,
-        };
-        let Some(serial) = &self.serial else {
-            return none;
-        };
-        if *serial.chain.lock().unwrap_or_else(PoisonError::into_inner) == Some(chain) {
-            return none;
+    fn take(&self, visit: Visit<Party>, bytes: usize) -> Result<(Share, Option<Place>), Refusal> {
+        if let Some(rate) = &self.rate {
+            let mut rate = rate.lock().unwrap_or_else(PoisonError::into_inner);
+            rate.take(now(), visit.caller).map_err(|until_next| {
+                let burst = u64::from(rate.limit().burst());
+                Refusal::Busy {
+                    cause: Cause::Rate,
+                    limit: burst,
+                    value: burst + 1,
+                    retry_after: Some(until_next),
+                }
+            })?;
         }
-        let guard = serial.turn.lock().await;
-        *serial.chain.lock().unwrap_or_else(PoisonError::into_inner) = Some(chain);
-        Turn {
-            serial: Some(serial),
-            _guard: Some(guard),
+        let share = self.shares.take(visit.caller, Load::of(bytes));
+        let share = share.map_err(|full| self.full(full))?;
+        let Some((_, turns)) = &self.turns else {
+            return Ok((share, None));
+        };
+        match turns.enter(visit) {
+            Ok(place) => Ok((share, Some(place))),
+            Err(NoPlace) => {
+                self.shares.give_back(&share);
+                Err(self.no_place())
+            }
+        }
+    }
+
+    fn no_place(&self) -> Refusal {
+        self.busy(Cause::Queue, self.queue, self.queue + 1)
+    }
+
+    fn full(&self, full: Full) -> Refusal {
+        match full {
+            Full::Queue { limit, value } => self.busy(Cause::Queue, limit, value),
+            Full::Budget {
+                limit,
+                value,
+                alone: false,
+            } => self.busy(Cause::Budget, limit, value),
+            Full::Budget { limit, value, .. } => Refusal::Busy {
+                cause: Cause::Budget,
+                limit,
+                value,
+                retry_after: None,
+            },
+        }
+    }
+
+    fn busy(&self, cause: Cause, limit: u64, value: u64) -> Refusal {
+        // Of requests that all run at once, some end soon.
+        let (ahead, at_most) = self.turns.as_ref().map_or((1, 1), |(at_most, turns)| {
+            let (_, waiting) = turns.count();
+            (waiting, *at_most)
+        });
+        Refusal::Busy {
+            cause,
+            limit,
+            value,
+            retry_after: Some(self.tally.retry_after(ahead, at_most)),
+        }
+    }
+
+    fn refused(&self, refusal: Refusal) -> Refusal {
+        self.tally.refuse(match refusal {
+            Refusal::Busy { cause, .. } => cause,
+            Refusal::Dead(_) => Cause::Dead,
+        });
+        refusal
+    }
+
+    /// A rule of the registration turned a request away before it came here.
+    pub(crate) fn refused_by_rule(&self) {
+        self.tally.refuse(Cause::Rule);
+    }
+
+    /// A request came to what is dead, or waited when it died.
+    pub(crate) fn refused_dead(&self) {
+        self.tally.refuse(Cause::Dead);
+    }
+
+    pub(crate) fn stats(&self) -> StubStats {
+        let Load { requests, bytes } = self.shares.used();
+        let (running, waiting) = match &self.turns {
+            None => (requests, 0),
+            Some((_, turns)) => {
+                let (_, waiting) = turns.count();
+                let waiting = waiting as u64;
+                (requests.saturating_sub(waiting), waiting)
+            }
+        };
+        let tally = &self.tally;
+        StubStats {
+            running,
+            waiting,
+            bytes,
+            served: tally.served(),
+            refused: tally.all_refused(),
+            average: tally.average(),
+        }
+    }
+
+    /// What waits for a registration, or for the stub at all, is refused; what runs ends as it would.
+    pub(crate) fn drain(&self, registration: Option<u64>, reason: DeathReason) {
+        if let Some((_, turns)) = &self.turns {
+            turns.drain(registration, reason);
         }
     }
 
@@ -148,6 +285,52 @@ async fn work_off(queue: Arc<Mutex<Option<VecDeque<Task>>>>) {
         match task {
             Some(task) => task.await,
             None => return,
+        }
+    }
+}
+
+impl Entry {
+    /// What was entered.
+    pub(crate) fn stub(&self) -> &Arc<StubCell> {
+        &self.stub
+    }
+
+    /// Waits for its turn; at once where there are none.
+    ///
+    /// # Errors
+    /// It will not have one.
+    pub(crate) async fn turn(&mut self) -> Result<(), Refusal> {
+        let gate = &self.stub.gate;
+        if let (Some((_, turns)), Some(place)) = (&gate.turns, &self.place) {
+            let turn = poll_fn(|cx| turns.poll(place, cx)).await;
+            turn.map_err(|gone| gate.gone(gone))?;
+        }
+        self.ran = true;
+        if gate.turns.is_some() || gate.tally.served() % TIMED == 0 {
+            self.begun = Some(now());
+        }
+        Ok(())
+    }
+}
+
+impl Gate {
+    fn gone(&self, gone: Gone) -> Refusal {
+        self.refused(match gone {
+            Gone::Dead(reason) => Refusal::Dead(reason),
+            Gone::PushedOut => self.no_place(),
+        })
+    }
+}
+
+impl Drop for Entry {
+    fn drop(&mut self) {
+        let gate = &self.stub.gate;
+        if self.ran {
+            gate.tally.ended(self.begun.map(|begun| now() - begun));
+        }
+        gate.shares.give_back(&self.share);
+        if let (Some((_, turns)), Some(place)) = (&gate.turns, &self.place) {
+            turns.leave(place);
         }
     }
 }

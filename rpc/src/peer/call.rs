@@ -84,7 +84,12 @@ impl PeerShared {
             | Ended::TimedOut => Err(SendRequestError::TimedOut {
                 after: wait.unwrap_or_default(),
             }),
-            Ended::Failed { status, extensions } => Err(failure(code, status, &extensions)),
+            Ended::Failed { status, extensions } => {
+                if status == Status::Refused {
+                    tracing::info!(device = ?self.remote.device, code, "call refused by the other side");
+                }
+                Err(failure(code, status, &extensions))
+            }
             Ended::Indeterminate => Err(SendRequestError::Indeterminate),
         }
     }
@@ -254,6 +259,7 @@ impl Drop for Call<'_> {
 fn start_error(error: StartCallError) -> SendRequestError {
     let busy = |limit: u32| SendRequestError::Busy {
         limit: Some(limit.into()),
+        value: Some(u64::from(limit) + 1),
         retry_after: None,
     };
     match error {
@@ -264,9 +270,16 @@ fn start_error(error: StartCallError) -> SendRequestError {
         }
         StartCallError::NoCredit { .. } => SendRequestError::Busy {
             limit: None,
+            value: None,
             retry_after: None,
         },
     }
+}
+
+/// One of the two numbers of a bound that was reached: where it begins.
+fn bound(extensions: &Extensions, at: usize) -> Option<u64> {
+    let bytes = extensions.get(ExtensionKind::Limit)?.get(at..)?;
+    Some(u64::from_le_bytes(*bytes.first_chunk()?))
 }
 
 /// The one place that turns a status into an error.
@@ -283,10 +296,8 @@ pub(crate) fn failure(code: u32, status: Status, extensions: &Extensions) -> Sen
         Status::InterfaceMismatch => SendRequestError::InterfaceMismatch,
         Status::Refused => SendRequestError::Refused,
         Status::Busy => SendRequestError::Busy {
-            limit: extensions
-                .get(ExtensionKind::Limit)
-                .and_then(|bytes| bytes.first_chunk::<8>())
-                .map(|limit| u64::from_le_bytes(*limit)),
+            limit: bound(extensions, 0),
+            value: bound(extensions, 8).filter(|value| *value > 0),
             retry_after: extensions
                 .get(ExtensionKind::RetryAfter)
                 .and_then(|bytes| bytes.first_chunk::<4>())

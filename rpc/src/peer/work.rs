@@ -65,6 +65,7 @@ impl State {
                     code,
                     one_way,
                     context,
+                    nested,
                     parcel,
                 } = incoming;
                 let Arrived { body, raw, objects } = parcel;
@@ -75,6 +76,7 @@ impl State {
                     code,
                     one_way,
                     context,
+                    nested,
                     body,
                     raw,
                     objects,

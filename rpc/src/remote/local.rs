@@ -167,10 +167,7 @@ impl LocalObject {
     pub(crate) fn key(&self) -> LocalObjectKey {
         LocalObjectKey {
             stub: self.stub.number,
-            registration: self
-                .registration
-                .as_ref()
-                .map_or(0, |registration| registration.number),
+            registration: self.registration_number(),
         }
     }
 
@@ -198,6 +195,13 @@ impl LocalObject {
         self.registration
             .as_ref()
             .map(|registration| registration.service)
+    }
+
+    /// The number of its registration, 0 if it is anonymous.
+    pub(crate) fn registration_number(&self) -> u64 {
+        self.registration
+            .as_ref()
+            .map_or(0, |registration| registration.number)
     }
 
     pub(crate) fn descriptor(&self) -> &str {

@@ -9,7 +9,7 @@ use crate::{
     bus::Bus,
     error::{AddServiceError, RemoveServiceError},
     registry::ServiceOptions,
-    remote::{LocalObject, RemoteObject},
+    remote::{LocalObject, RemoteObject, StubStats},
 };
 
 /// The services of this process.
@@ -65,6 +65,13 @@ impl LocalAbilityManager {
     pub fn check(&self, service: ServiceId) -> Option<RemoteObject> {
         let found = self.bus.registry().get(service).cloned()?;
         Some(RemoteObject::from_local(LocalObject::anonymous(found.stub)))
+    }
+
+    /// What the stub behind a service has done and what waits for it; `None` if there is no such service. Only for this
+    /// process: no other can ask.
+    pub fn stats(&self, service: ServiceId) -> Option<StubStats> {
+        let found = self.bus.registry().get(service).cloned()?;
+        Some(found.stub.gate.stats())
     }
 
     /// The ids of all services of this process, ascending.

@@ -13,6 +13,8 @@ pub(super) struct CallTable {
     slots: Vec<Slot>,
     free: Vec<u32>,
     open: u32,
+    /// How many handlers wait for calls that they have made.
+    nested: u32,
     /// Not later than the earliest deadline. Kept as a bound: calls end far more often than deadlines pass, and a
     /// bound that is too early costs one look at the table.
     earliest: Option<Instant>,
@@ -24,6 +26,8 @@ struct Slot {
     state: State,
     deadline: Option<Instant>,
     lane: u16,
+    /// The chain that a handler makes the call in.
+    chain: Option<u64>,
 }
 
 #[derive(Debug)]
@@ -54,8 +58,21 @@ impl CallTable {
         self.open
     }
 
-    pub(super) fn insert(&mut self, lane: u16, deadline: Option<Instant>) -> CallId {
+    /// Whether a handler waits for a call that it made in this chain.
+    pub(super) fn waits_for(&self, chain: u64) -> bool {
+        let waits = |slot: &Slot| slot.chain == Some(chain) && matches!(slot.state, State::Waiting);
+        self.nested > 0 && self.slots.iter().any(waits)
+    }
+
+    /// `chain` is that of the handler which makes the call, if one does.
+    pub(super) fn insert(
+        &mut self,
+        lane: u16,
+        deadline: Option<Instant>,
+        chain: Option<u64>,
+    ) -> CallId {
         self.open += 1;
+        self.nested += u32::from(chain.is_some());
         if let Some(deadline) = deadline {
             self.earliest = Some(
                 self.earliest
@@ -68,6 +85,7 @@ impl CallTable {
             place.state = State::Waiting;
             place.deadline = deadline;
             place.lane = lane;
+            place.chain = chain;
             return CallId {
                 slot,
                 generation: place.generation,
@@ -79,6 +97,7 @@ impl CallTable {
             state: State::Waiting,
             deadline,
             lane,
+            chain,
         });
         CallId {
             slot,
@@ -94,6 +113,7 @@ impl CallTable {
         match std::mem::replace(&mut slot.state, State::Free) {
             State::Waiting => {
                 slot.state = State::Ended(outcome);
+                self.nested -= u32::from(slot.chain.is_some());
                 self.open -= 1;
                 Completed::Told
             }
@@ -148,7 +168,11 @@ impl CallTable {
             return (None, None);
         };
         match std::mem::replace(&mut slot.state, State::Abandoned) {
-            State::Waiting => (Some(slot.lane), None),
+            State::Waiting => {
+                let lane = slot.lane;
+                self.nested -= u32::from(slot.chain.is_some());
+                (Some(lane), None)
+            }
             State::Abandoned => (None, None),
             State::Overdue(outcome) => (None, Some(outcome)),
             State::Ended(outcome) => {
@@ -179,6 +203,7 @@ impl CallTable {
             };
             if deadline <= now {
                 slot.state = State::Overdue(Outcome::TimedOut);
+                self.nested -= u32::from(slot.chain.is_some());
                 ended(
                     CallId {
                         slot: index as u32,
@@ -212,6 +237,7 @@ impl CallTable {
             }
         }
         self.open = 0;
+        self.nested = 0;
         self.earliest = None;
     }
 

@@ -133,6 +133,8 @@ pub struct Incoming {
     pub one_way: bool,
     /// What to inherit.
     pub context: Context,
+    /// It comes over the session on which a handler of its chain waits.
+    pub nested: bool,
     /// The arguments.
     pub parcel: Arrived,
 }

@@ -76,6 +76,7 @@ impl Session {
                 chain: call.chain,
                 depth: call.depth,
             },
+            nested: call.depth > 0 && self.calls.waits_for(call.chain),
             parcel: Arrived {
                 body: call.body,
                 raw: None,

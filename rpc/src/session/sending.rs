@@ -90,7 +90,10 @@ impl Session {
             .map_or(0, |interface| self.bind(request.target, interface));
         let context = request.context;
         let (bulk, parts) = self.split(&request.body, Of::Request);
-        let id = (!request.one_way).then(|| self.calls.insert(lane, context.deadline));
+        let id = (!request.one_way).then(|| {
+            let chain = (context.depth > 0).then_some(context.chain);
+            self.calls.insert(lane, context.deadline, chain)
+        });
         let call = Call {
             handle,
             id,

@@ -1,0 +1,293 @@
+//! How the places and bytes of a stub are shared between its callers.
+//!
+//! The first half of each is for whoever comes: entering it is one atomic addition. The second half is shared evenly
+//! between the callers in it, and the last 64th is kept for those who hold nothing of it. So one caller alone can use
+//! nearly everything, and one more always finds room.
+
+use std::sync::{
+    Mutex, MutexGuard, PoisonError,
+    atomic::{AtomicU64, Ordering},
+};
+
+use crate::{limits, session::passing_rules::Party};
+
+/// Requests are counted above this bit, bytes below it: one addition takes both.
+const BYTES: u32 = 44;
+/// So that additions which are about to be taken back never run from the bytes into the requests.
+const MAX_BUDGET: u64 = 1 << 42;
+
+/// What a request takes, and what is taken.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Load {
+    pub(crate) requests: u64,
+    pub(crate) bytes: u64,
+}
+
+impl Load {
+    /// One request.
+    pub(crate) fn of(bytes: usize) -> Self {
+        Self {
+            requests: 1,
+            bytes: (bytes as u64).min(MAX_BUDGET),
+        }
+    }
+
+    fn pack(self) -> u64 {
+        self.requests << BYTES | self.bytes
+    }
+
+    fn unpack(packed: u64) -> Self {
+        Self {
+            requests: packed >> BYTES,
+            bytes: packed & ((1 << BYTES) - 1),
+        }
+    }
+
+    fn add(&mut self, other: Self) {
+        self.requests += other.requests;
+        self.bytes += other.bytes;
+    }
+
+    fn sub(&mut self, other: Self) {
+        self.requests -= other.requests;
+        self.bytes -= other.bytes;
+    }
+}
+
+/// Which bound there was no room under.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Full {
+    Queue {
+        limit: u64,
+        value: u64,
+    },
+    /// `alone`: even if nothing else were there.
+    Budget {
+        limit: u64,
+        value: u64,
+        alone: bool,
+    },
+}
+
+/// What one caller holds of the second half.
+#[derive(Debug)]
+struct Holder {
+    caller: Party,
+    load: Load,
+}
+
+/// The places and bytes of one stub.
+#[derive(Debug)]
+pub(crate) struct Shares {
+    capacity: Load,
+    used: AtomicU64,
+    holders: Mutex<Vec<Holder>>,
+}
+
+/// What was taken, to be given back.
+#[must_use]
+#[derive(Debug)]
+pub(crate) struct Share {
+    load: Load,
+    /// Who holds it, where it is of the second half.
+    holder: Option<Party>,
+}
+
+impl Shares {
+    pub(crate) fn new(queue: usize, budget: usize) -> Self {
+        let capacity = Load {
+            requests: queue.min(limits::MAX_QUEUE) as u64,
+            bytes: (budget as u64).min(MAX_BUDGET),
+        };
+        Self {
+            capacity,
+            used: AtomicU64::new(0),
+            holders: Mutex::default(),
+        }
+    }
+
+    /// What is taken now.
+    pub(crate) fn used(&self) -> Load {
+        Load::unpack(self.used.load(Ordering::Relaxed))
+    }
+
+    /// Takes room for a request, or says which bound does not have it.
+    pub(crate) fn take(&self, caller: Party, load: Load) -> Result<Share, Full> {
+        let before = Load::unpack(self.used.fetch_add(load.pack(), Ordering::Relaxed));
+        let open = before.requests + load.requests <= self.capacity.requests / 2
+            && before.bytes + load.bytes <= self.capacity.bytes / 2;
+        if open {
+            return Ok(Share { load, holder: None });
+        }
+        let taken = self.take_of_second_half(caller, load, before);
+        if taken.is_err() {
+            self.used.fetch_sub(load.pack(), Ordering::Relaxed);
+        }
+        taken
+    }
+
+    fn take_of_second_half(&self, caller: Party, load: Load, before: Load) -> Result<Share, Full> {
+        let mut holders = self.holders();
+        let known = holders.iter().position(|holder| holder.caller == caller);
+        let callers = holders.len() as u64 + u64::from(known.is_none());
+        let held = known.map(|index| holders[index].load).unwrap_or_default();
+        let Load { requests, bytes } = self.capacity;
+        if !may_take(
+            requests,
+            before.requests,
+            load.requests,
+            held.requests,
+            callers,
+        ) {
+            return Err(Full::Queue {
+                limit: requests,
+                value: before.requests + load.requests,
+            });
+        }
+        if !may_take(bytes, before.bytes, load.bytes, held.bytes, callers) {
+            return Err(Full::Budget {
+                limit: bytes,
+                value: before.bytes + load.bytes,
+                alone: load.bytes > bytes,
+            });
+        }
+        match known {
+            Some(index) => holders[index].load.add(load),
+            None => holders.push(Holder { caller, load }),
+        }
+        Ok(Share {
+            load,
+            holder: Some(caller),
+        })
+    }
+
+    pub(crate) fn give_back(&self, share: &Share) {
+        if let Some(caller) = share.holder {
+            let mut holders = self.holders();
+            if let Some(index) = holders.iter().position(|holder| holder.caller == caller) {
+                holders[index].load.sub(share.load);
+                if holders[index].load.requests == 0 {
+                    holders.swap_remove(index);
+                }
+            }
+        }
+        self.used.fetch_sub(share.load.pack(), Ordering::Relaxed);
+    }
+
+    fn holders(&self) -> MutexGuard<'_, Vec<Holder>> {
+        self.holders.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Whether a caller that holds `held` of the second half may take `more`, when `used` is taken of all and `callers`,
+/// it among them, want some of the second half.
+fn may_take(capacity: u64, used: u64, more: u64, held: u64, callers: u64) -> bool {
+    if used + more > capacity {
+        return false;
+    }
+    if held == 0 || more == 0 {
+        return true;
+    }
+    // A bound of a few is what it says, for one caller too.
+    let kept = if capacity < 8 {
+        0
+    } else {
+        (capacity / 64).max(1)
+    };
+    used + more <= capacity - kept && (callers == 1 || held + more <= capacity / 2 / callers)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proto::DeviceId;
+
+    fn caller(number: u8) -> Party {
+        Party {
+            device: DeviceId::from_bytes([number; 32]),
+            process: 0,
+        }
+    }
+
+    fn fill(shares: &Shares, who: u8, bytes: usize) -> Vec<Share> {
+        std::iter::from_fn(|| shares.take(caller(who), Load::of(bytes)).ok()).collect()
+    }
+
+    #[test]
+    fn one_caller_alone_gets_nearly_everything() {
+        let shares = Shares::new(1024, 1 << 30);
+        assert_eq!(fill(&shares, 1, 0).len(), 1008);
+        for few in 1..8 {
+            assert_eq!(fill(&Shares::new(few, 1 << 30), 1, 0).len(), few);
+        }
+        assert_eq!(fill(&Shares::new(0, 1 << 30), 1, 0).len(), 0);
+    }
+
+    #[test]
+    fn everybody_finds_room_beside_a_flood() {
+        let shares = Shares::new(1024, 1 << 30);
+        let flood = fill(&shares, 1, 0);
+        let polite: Vec<_> = (2..=17)
+            .map(|who| shares.take(caller(who), Load::of(0)))
+            .collect();
+        assert!(polite.iter().all(Result::is_ok), "sixteen more callers");
+        assert_eq!(
+            shares.take(caller(1), Load::of(0)).unwrap_err(),
+            Full::Queue {
+                limit: 1024,
+                value: 1025
+            }
+        );
+        flood.iter().for_each(|share| shares.give_back(share));
+        for share in polite {
+            shares.give_back(&share.unwrap());
+        }
+        assert_eq!(shares.used(), Load::default());
+        assert!(shares.holders().is_empty());
+    }
+
+    /// However greedy they are: as what they hold ends, each of them gets the same.
+    #[test]
+    fn floods_get_even_shares_of_the_second_half() {
+        let shares = Shares::new(1024, 1 << 30);
+        let mut held: Vec<Vec<Share>> =
+            vec![fill(&shares, 0, 0), Vec::new(), Vec::new(), Vec::new()];
+        for _ in 0..4000 {
+            // Each ends one request, and asks for as many as it can get.
+            for who in 0..4 {
+                if !held[who].is_empty() {
+                    shares.give_back(&held[who].remove(0));
+                }
+                held[who].extend(fill(&shares, who as u8, 0));
+            }
+        }
+        let mut second = [0_u64; 4];
+        for holder in shares.holders().iter() {
+            second[usize::from(holder.caller.device.as_bytes()[0])] = holder.load.requests;
+        }
+        assert!(
+            second.iter().all(|held| (120..=128).contains(held)),
+            "{second:?}"
+        );
+    }
+
+    #[test]
+    fn bytes_are_shared_as_places_are() {
+        let shares = Shares::new(1024, 64 << 10);
+        let flood = fill(&shares, 1, 1 << 10);
+        assert_eq!(flood.len(), 63);
+        let full = shares.take(caller(1), Load::of(1 << 10)).unwrap_err();
+        assert_eq!(
+            full,
+            Full::Budget {
+                limit: 64 << 10,
+                value: 64 << 10,
+                alone: false
+            }
+        );
+        let _small = shares.take(caller(2), Load::of(100)).unwrap();
+        let too_large = shares.take(caller(2), Load::of(usize::MAX));
+        assert!(matches!(too_large, Err(Full::Budget { alone: true, .. })));
+        let _nothing = shares.take(caller(1), Load::of(0)).unwrap();
+    }
+}
