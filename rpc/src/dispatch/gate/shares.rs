@@ -1,8 +1,8 @@
 //! How the places and bytes of a stub are shared between its callers.
 //!
 //! The first half of each is for whoever comes: entering it is one atomic addition. The second half is shared evenly
-//! between the callers in it, and the last 64th is kept for those who hold nothing of it. So one caller alone can use
-//! nearly everything, and one more always finds room.
+//! between the callers in it, and a 64th is kept for those who hold nothing of it: of the bytes the last, of the
+//! places one beyond the bound. So one caller alone can use everything, and one more still finds room.
 
 use std::sync::{
     Mutex, MutexGuard, PoisonError,
@@ -132,19 +132,21 @@ impl Shares {
         let callers = holders.len() as u64 + u64::from(known.is_none());
         let held = known.map(|index| holders[index].load).unwrap_or_default();
         let Load { requests, bytes } = self.capacity;
-        if !may_take(
-            requests,
-            before.requests,
-            load.requests,
-            held.requests,
-            callers,
-        ) {
+        let places = Bound {
+            common: requests,
+            all: requests + kept(requests),
+        };
+        if !places.admits(before.requests, load.requests, held.requests, callers) {
             return Err(Full::Queue {
                 limit: requests,
                 value: before.requests + load.requests,
             });
         }
-        if !may_take(bytes, before.bytes, load.bytes, held.bytes, callers) {
+        let budget = Bound {
+            common: bytes - kept(bytes),
+            all: bytes,
+        };
+        if !budget.admits(before.bytes, load.bytes, held.bytes, callers) {
             return Err(Full::Budget {
                 limit: bytes,
                 value: before.bytes + load.bytes,
@@ -179,22 +181,34 @@ impl Shares {
     }
 }
 
-/// Whether a caller that holds `held` of the second half may take `more`, when `used` is taken of all and `callers`,
-/// it among them, want some of the second half.
-fn may_take(capacity: u64, used: u64, more: u64, held: u64, callers: u64) -> bool {
-    if used + more > capacity {
-        return false;
-    }
-    if held == 0 || more == 0 {
-        return true;
-    }
-    // A bound of a few is what it says, for one caller too.
-    let kept = if capacity < 8 {
+/// What is kept for callers that hold nothing. A bound of a few is what it says.
+fn kept(capacity: u64) -> u64 {
+    if capacity < 8 {
         0
     } else {
         (capacity / 64).max(1)
-    };
-    used + more <= capacity - kept && (callers == 1 || held + more <= capacity / 2 / callers)
+    }
+}
+
+/// How far something may be used.
+#[derive(Clone, Copy, Debug)]
+struct Bound {
+    /// By everybody.
+    common: u64,
+    /// By callers that hold nothing of the second half.
+    all: u64,
+}
+
+impl Bound {
+    /// Whether a caller that holds `held` of the second half may take `more`, when `used` is taken of all and
+    /// `callers`, it among them, want some of that half.
+    fn admits(self, used: u64, more: u64, held: u64, callers: u64) -> bool {
+        let after = used + more;
+        if held == 0 || more == 0 {
+            return after <= self.all;
+        }
+        after <= self.common && (callers == 1 || held + more <= self.common / 2 / callers)
+    }
 }
 
 #[cfg(test)]
@@ -214,10 +228,10 @@ mod tests {
     }
 
     #[test]
-    fn one_caller_alone_gets_nearly_everything() {
+    fn one_caller_alone_gets_everything() {
         let shares = Shares::new(1024, 1 << 30);
-        assert_eq!(fill(&shares, 1, 0).len(), 1008);
-        for few in 1..8 {
+        assert_eq!(fill(&shares, 1, 0).len(), 1024);
+        for few in 1..100 {
             assert_eq!(fill(&Shares::new(few, 1 << 30), 1, 0).len(), few);
         }
         assert_eq!(fill(&Shares::new(0, 1 << 30), 1, 0).len(), 0);
@@ -235,7 +249,7 @@ mod tests {
             shares.take(caller(1), Load::of(0)).unwrap_err(),
             Full::Queue {
                 limit: 1024,
-                value: 1025
+                value: 1041
             }
         );
         flood.iter().for_each(|share| shares.give_back(share));
