@@ -306,7 +306,7 @@ impl Entry {
             turn.map_err(|gone| gate.gone(gone))?;
         }
         self.ran = true;
-        if gate.turns.is_some() || gate.tally.served() % TIMED == 0 {
+        if gate.turns.is_some() || gate.tally.served().is_multiple_of(TIMED) {
             self.begun = Some(now());
         }
         Ok(())
