@@ -268,11 +268,11 @@ mod tests {
             vec![fill(&shares, 0, 0), Vec::new(), Vec::new(), Vec::new()];
         for _ in 0..4000 {
             // Each ends one request, and asks for as many as it can get.
-            for who in 0..4 {
-                if !held[who].is_empty() {
-                    shares.give_back(&held[who].remove(0));
+            for (who, held) in (0..).zip(&mut held) {
+                if !held.is_empty() {
+                    shares.give_back(&held.remove(0));
                 }
-                held[who].extend(fill(&shares, who as u8, 0));
+                held.extend(fill(&shares, who, 0));
             }
         }
         let mut second = [0_u64; 4];
