@@ -136,12 +136,6 @@ impl Ashmem {
             let limit = MAX_ASHMEM;
             return Err(AshmemError::Size { size, limit });
         }
-        if name.len() > MAX_NAME || name.contains('\0') {
-            return Err(AshmemError::Name {
-                len: name.len(),
-                limit: MAX_NAME,
-            });
-        }
         let descriptor = create_memfd(name)?;
         rustix::fs::ftruncate(&descriptor, size as u64).map_err(system("ftruncate"))?;
         rustix::fs::fcntl_add_seals(&descriptor, SealFlags::SHRINK | SealFlags::GROW)
@@ -348,7 +342,69 @@ impl Ashmem {
     }
 }
 
+/// Frozen shared memory in the making: what is appended until it is [finished](Self::finish). For what has a length only
+/// once it has come.
+#[derive(Debug)]
+pub struct AshmemWriter {
+    descriptor: OwnedFd,
+    size: usize,
+}
+
+impl AshmemWriter {
+    /// Nothing yet.
+    ///
+    /// # Errors
+    /// [`AshmemError::System`].
+    pub fn new(name: &str) -> Result<Self, AshmemError> {
+        let descriptor = create_memfd(name)?;
+        Ok(Self {
+            descriptor,
+            size: 0,
+        })
+    }
+
+    /// Copies `bytes` to the end.
+    ///
+    /// # Errors
+    /// [`AshmemError::Size`], [`AshmemError::System`].
+    pub fn append(&mut self, bytes: &[u8]) -> Result<(), AshmemError> {
+        let size = self.size.saturating_add(bytes.len());
+        if size > MAX_ASHMEM {
+            let limit = MAX_ASHMEM;
+            return Err(AshmemError::Size { size, limit });
+        }
+        let mut rest = bytes;
+        while !rest.is_empty() {
+            match rustix::io::pwrite(&self.descriptor, rest, self.size as u64) {
+                Ok(written) => {
+                    self.size += written;
+                    rest = &rest[written..];
+                }
+                Err(Errno::INTR) => {}
+                Err(error) => return Err(system("pwrite")(error)),
+            }
+        }
+        Ok(())
+    }
+
+    /// The memory, which nobody writes any more.
+    ///
+    /// # Errors
+    /// [`AshmemError::Size`] when nothing was appended, [`AshmemError::System`].
+    pub fn finish(self) -> Result<Ashmem, AshmemError> {
+        rustix::fs::fcntl_add_seals(&self.descriptor, SealFlags::WRITE | SEALED)
+            .map_err(system("fcntl"))?;
+        Ashmem::from_descriptor(self.descriptor, self.size)
+    }
+}
+
 fn create_memfd(name: &str) -> Result<OwnedFd, AshmemError> {
+    if name.len() > MAX_NAME || name.contains('\0') {
+        return Err(AshmemError::Name {
+            len: name.len(),
+            limit: MAX_NAME,
+        });
+    }
     let flags = MemfdFlags::CLOEXEC | MemfdFlags::ALLOW_SEALING;
     match rustix::fs::memfd_create(name, flags | MemfdFlags::NOEXEC_SEAL) {
         // Linux before 6.3 does not know that nobody runs shared memory.

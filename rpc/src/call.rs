@@ -9,6 +9,7 @@ use proto::{
 
 use crate::{
     limits,
+    opening::Remote,
     session::{Scope, passing_rules::Party},
 };
 
@@ -176,13 +177,14 @@ struct CallerInner {
 
 impl Caller {
     /// A caller at the other end of a session.
-    pub(crate) fn remote(party: Party, scope: Scope, pid: Option<u32>, uid: Option<u32>) -> Self {
+    pub(crate) fn remote(remote: &Remote) -> Self {
+        let credentials = remote.credentials;
         Self {
             inner: Arc::new(CallerInner {
-                party,
-                scope: Some(scope),
-                pid,
-                uid,
+                party: remote.party,
+                scope: Some(remote.scope),
+                pid: credentials.map(|credentials| credentials.pid),
+                uid: credentials.map(|credentials| credentials.uid),
             }),
         }
     }

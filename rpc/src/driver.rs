@@ -27,7 +27,7 @@ use crate::{
     opening::close_code,
     parcel::MAX_RAW_DATA,
     peer::{Peer, PeerShared, SessionEnd, now},
-    session::{OutgoingBulk, PeerFault},
+    session::{OutgoingBulk, PeerFault, Scope},
 };
 
 /// How many times a lane reads before it lets others run.
@@ -217,6 +217,8 @@ async fn watch_link(peer: Arc<PeerShared>) {
         }
         // Its host answers for a process that is gone.
         LinkClosed::Reset => DeathReason::ProcessDied,
+        // Between processes there is nothing that could be unreachable.
+        _ if peer.scope() == Scope::SameDevice => DeathReason::ProcessDied,
         _ => DeathReason::DeviceUnreachable,
     };
     peer.close(SessionEnd::Link(closed), reason);

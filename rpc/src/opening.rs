@@ -60,6 +60,37 @@ pub struct Remote {
     pub party: Party,
     /// Where.
     pub scope: Scope,
+    /// Of a process of this device: which, as the system says.
+    pub credentials: Option<Credentials>,
+}
+
+/// Which process, and whose, as the system vouches for it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Credentials {
+    /// Its number.
+    pub pid: u32,
+    /// Its user.
+    pub uid: u32,
+}
+
+impl Remote {
+    /// Another device.
+    pub const fn device(party: Party) -> Self {
+        Self {
+            party,
+            scope: Scope::OtherDevice,
+            credentials: None,
+        }
+    }
+
+    /// Another process of this device.
+    pub const fn process(party: Party, credentials: Credentials) -> Self {
+        Self {
+            party,
+            scope: Scope::SameDevice,
+            credentials: Some(credentials),
+        }
+    }
 }
 
 /// Opens a session on a link we dialled. `replaces` names a session with this peer that we lost; 0 for none.
@@ -256,7 +287,7 @@ fn begin(bus: &Arc<Bus>, link: Arc<dyn Link>, remote: Remote, opened: Opened) ->
     };
     let (session, root) = Session::new(config, bus.root());
     let info = PeerInfo {
-        remote: remote.party,
+        remote,
         name: opened.welcome.session,
     };
     let peer = Peer::new(Arc::clone(bus), link, session, root, info);

@@ -28,6 +28,7 @@ use crate::{
     death::Recipient,
     error::LinkToDeathError,
     link::{Link, LinkClosed},
+    opening::Remote,
     parcel::PassObjectError,
     remote::{Holder, RemoteObject, RemoteProxy},
     session::{
@@ -106,7 +107,7 @@ pub(crate) struct State {
 /// What a peer is, as the one who opened the session knows it.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct PeerInfo {
-    pub(crate) remote: Party,
+    pub(crate) remote: Remote,
     pub(crate) name: u64,
 }
 
@@ -131,12 +132,12 @@ impl Peer {
         };
         let shared = Arc::new_cyclic(|me| PeerShared {
             bus,
-            remote: info.remote,
+            remote: info.remote.party,
             scope,
             boot,
             name: info.name,
             number: NUMBERS.fetch_add(1, Ordering::Relaxed),
-            caller: Caller::remote(info.remote, scope, None, None),
+            caller: Caller::remote(&info.remote),
             link,
             runtime: tokio::runtime::Handle::current(),
             state: Mutex::new(State {

@@ -5,7 +5,7 @@
 use std::os::fd::OwnedFd;
 
 use rustix::fs::{MemfdFlags, Mode, OFlags, SealFlags};
-use softbus_rpc::ashmem::{Ashmem, AshmemError, MAX_ASHMEM, MAX_NAME, Protection};
+use softbus_rpc::ashmem::{Ashmem, AshmemError, AshmemWriter, MAX_ASHMEM, MAX_NAME, Protection};
 
 const SIZE: usize = 10_000;
 
@@ -179,6 +179,20 @@ fn only_sealed_memory_of_its_size_is_taken() {
     assert_eq!(refused(file, SIZE), "no memory file");
     let (pipe, _writer) = rustix::pipe::pipe().unwrap();
     assert_eq!(refused(pipe, SIZE), "no memory file");
+}
+
+#[test]
+fn what_is_appended_is_frozen_when_it_is_finished() {
+    let mut writer = AshmemWriter::new("writer").unwrap();
+    for piece in [&b"one "[..], b"", b"two"] {
+        writer.append(piece).unwrap();
+    }
+    let memory = writer.finish().unwrap();
+    assert!(memory.is_frozen());
+    assert_eq!(&*memory.map().unwrap(), b"one two");
+    let nothing = AshmemWriter::new("nothing").unwrap().finish();
+    let (size, limit) = (0, MAX_ASHMEM);
+    assert_eq!(nothing.unwrap_err(), AshmemError::Size { size, limit });
 }
 
 #[test]

@@ -17,7 +17,7 @@ use softbus_rpc::{
     Allow, Bus, BusConfig, CallOption, Caller, Execution, HandlerError, MemoryLink, Parcel, Peer,
     RemoteObject, RemoteStub, ServiceOptions, StubOptions, async_trait,
     opening::{self, Incoming, Remote},
-    session::{Scope, passing_rules::Party},
+    session::passing_rules::Party,
 };
 use tokio::runtime::{Builder, Runtime};
 
@@ -77,10 +77,7 @@ struct Pair {
 async fn pair(execution: Execution) -> Pair {
     let (a, b) = (bus(1), bus(2));
     let (to_b, to_a) = MemoryLink::pair();
-    let remote = |bus: &Arc<Bus>| Remote {
-        party: bus.party(),
-        scope: Scope::OtherDevice,
-    };
+    let remote = |bus: &Arc<Bus>| Remote::device(bus.party());
     let (at_a, at_b) = tokio::join!(opening::connect(&a, Arc::new(to_b), remote(&b), 0), async {
         let incoming = Incoming::accept(Arc::new(to_a), remote(&a)).await.unwrap();
         incoming.welcome(&b).await

@@ -68,6 +68,8 @@ mod ability_manager;
 mod device;
 pub mod error;
 mod link;
+#[cfg(target_os = "linux")]
+pub mod local;
 mod node;
 mod peers;
 pub mod presence;

@@ -42,6 +42,13 @@ impl Deref for AshmemMap {
     }
 }
 
+/// What makes `Bytes` of it.
+impl AsRef<[u8]> for AshmemMap {
+    fn as_ref(&self) -> &[u8] {
+        &self.0
+    }
+}
+
 /// Shared memory that can be written, in place. Outlives the handle it was made from.
 #[derive(Debug)]
 pub struct AshmemMapMut(MmapMut);

@@ -40,7 +40,11 @@ pub(crate) async fn offer_locally(object: impl Into<RemoteObject>) -> Pair {
 async fn between(client: Party, server: Party, scope: Scope, object: RemoteObject) -> Pair {
     let (a, b) = (bus(client), bus(server));
     let (to_b, to_a) = MemoryLink::pair();
-    let remote = |party| Remote { party, scope };
+    let remote = |party| Remote {
+        party,
+        scope,
+        credentials: None,
+    };
     let (at_a, at_b) = tokio::join!(
         opening::connect(&a, Arc::new(to_b), remote(server), 0),
         async {

@@ -6,7 +6,7 @@ use proto::{BootId, DeviceId};
 use softbus_rpc::{
     Bus, BusConfig, MemoryLink, Peer,
     opening::{self, Incoming, Remote},
-    session::{Scope, passing_rules::Party},
+    session::passing_rules::Party,
 };
 
 pub(crate) fn bus(number: u8) -> Arc<Bus> {
@@ -23,10 +23,7 @@ pub(crate) fn bus(number: u8) -> Arc<Bus> {
 
 pub(crate) async fn pair(a: &Arc<Bus>, b: &Arc<Bus>) -> (Peer, Peer) {
     let (to_b, to_a) = MemoryLink::pair();
-    let remote = |bus: &Arc<Bus>| Remote {
-        party: bus.party(),
-        scope: Scope::OtherDevice,
-    };
+    let remote = |bus: &Arc<Bus>| Remote::device(bus.party());
     let (at_a, at_b) = tokio::join!(opening::connect(a, Arc::new(to_b), remote(b), 0), async {
         let incoming = Incoming::accept(Arc::new(to_a), remote(a)).await.unwrap();
         incoming.welcome(b).await

@@ -14,7 +14,7 @@ use quinn::VarInt;
 use rpc::{
     link::LinkClosed,
     opening::{Incoming, Remote},
-    session::{Scope, passing_rules::Party},
+    session::passing_rules::Party,
 };
 use rustls::pki_types::CertificateDer;
 
@@ -96,10 +96,7 @@ async fn receive_stranger(
     connection.set_max_concurrent_bi_streams(VarInt::from_u32(config::LANE_STREAMS));
     connection.set_max_concurrent_uni_streams(VarInt::from_u32(config::BULK_STREAMS));
     let link = Arc::new(QuicLink::new(connection.clone(), false));
-    let remote = Remote {
-        party: Party { device, process: 0 },
-        scope: Scope::OtherDevice,
-    };
+    let remote = Remote::device(Party { device, process: 0 });
     match Incoming::accept(link, remote).await {
         Ok(incoming) => Some((device, connection, incoming)),
         Err(error) => {

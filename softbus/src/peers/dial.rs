@@ -7,7 +7,7 @@ use proto::DeviceId;
 use rpc::{
     link::LinkClosed,
     opening::{self, OpenSessionError, Remote},
-    session::{Scope, passing_rules::Party},
+    session::passing_rules::Party,
 };
 use tokio::task::JoinSet;
 
@@ -184,11 +184,7 @@ async fn open(
         entry.map_or(0, |entry| entry.lost_session)
     };
     let link = Arc::new(QuicLink::new(connection.clone(), true));
-    let party = Party { device, process: 0 };
-    let remote = Remote {
-        party,
-        scope: Scope::OtherDevice,
-    };
+    let remote = Remote::device(Party { device, process: 0 });
     let peer = opening::connect(&peers.bus, link, remote, replaces).await;
     let peer = peer.map_err(|error| match error {
         OpenSessionError::Closed(end) => closed(end),

@@ -14,7 +14,7 @@ use softbus::{
         limits,
         link::{BulkReceive, BulkSend, Lane, Link, LinkClosed, LinkError},
         opening::{self, Incoming, Remote, close_code},
-        session::{Scope, Usage, passing_rules::Party},
+        session::{Usage, passing_rules::Party},
     },
 };
 use tokio::sync::watch;
@@ -119,10 +119,7 @@ impl MemoryDevice {
             link: to_here,
             cut: ends(),
         });
-        let remote = |device: &Self| Remote {
-            party: device.bus.party(),
-            scope: Scope::OtherDevice,
-        };
+        let remote = |device: &Self| Remote::device(device.bus.party());
         let accept = async {
             let incoming = Incoming::accept(to_here, remote(&here)).await?;
             incoming.welcome(&there.bus).await

@@ -12,7 +12,7 @@ use softbus::rpc::{
     Bus, MemoryLink, Peer, limits,
     link::{Lane, Link, LinkClosed},
     opening::{Incoming, OpenSessionError, Remote},
-    session::{Scope, passing_rules::Party},
+    session::passing_rules::Party,
 };
 
 /// Longer than a memory link takes.
@@ -67,10 +67,7 @@ impl RawPeer {
         let (link, theirs) = MemoryLink::pair();
         let bus = Arc::clone(bus);
         let accept = tokio::spawn(async move {
-            let remote = Remote {
-                party: PARTY,
-                scope: Scope::OtherDevice,
-            };
+            let remote = Remote::device(PARTY);
             let incoming = Incoming::accept(Arc::new(theirs), remote).await?;
             incoming.welcome(&bus).await
         });

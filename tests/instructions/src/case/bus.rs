@@ -9,7 +9,7 @@ use rpc::{
     fuzzing::a_stub,
     opening::{self, Incoming, Remote},
     remote_interface,
-    session::{Scope, passing_rules::Party},
+    session::passing_rules::Party,
 };
 use tokio::runtime::{Builder, Runtime};
 
@@ -80,10 +80,7 @@ impl World {
 }
 
 async fn joined(here: &Arc<Bus>, there: &Arc<Bus>) -> (Peer, Peer) {
-    let remote = |bus: &Bus| Remote {
-        party: bus.party(),
-        scope: Scope::OtherDevice,
-    };
+    let remote = |bus: &Bus| Remote::device(bus.party());
     let (to_there, to_here) = MemoryLink::pair();
     let accept = async {
         let incoming = Incoming::accept(Arc::new(to_here), remote(here)).await?;

@@ -1,0 +1,245 @@
+//! A session's lanes between two processes of one device, on Unix sockets.
+//!
+//! | socket | carries |
+//! |---|---|
+//! | control, a stream | lane 0 |
+//! | call, a stream | lane 1, the only one: nothing is lost between processes, so nothing waits behind it |
+//! | packets | a frozen shared memory for each bulk body, and the close code |
+//!
+//! A bulk body is written to shared memory once and looked at where it is: the receiver copies nothing.
+
+pub(crate) mod packets;
+
+use std::{
+    io,
+    os::fd::OwnedFd,
+    pin::{Pin, pin},
+    sync::{Mutex, PoisonError},
+    task::{Context, Poll},
+};
+
+use async_trait::async_trait;
+use bytes::{Buf, Bytes, BytesMut};
+use rpc::{
+    ashmem::{Ashmem, AshmemWriter},
+    link::{BulkReceive, BulkSend, Lane, LaneReceive, LaneSend, Link, LinkClosed, LinkError},
+};
+use tokio::{
+    io::{AsyncReadExt, AsyncWrite},
+    net::{
+        UnixStream,
+        unix::{OwnedReadHalf, OwnedWriteHalf},
+    },
+    sync::{mpsc, watch},
+};
+
+use packets::Packet;
+
+/// How much a lane reads at a time.
+const READ: usize = 16 * 1024;
+/// How much of a bulk body is copied before others run.
+const COPY: usize = 256 * 1024;
+/// Packets that wait to be written, or to be taken. Sessions open a few streams at a time.
+const PACKETS: usize = 64;
+
+/// The three sockets of one end.
+#[derive(Debug)]
+pub(crate) struct Sockets {
+    pub(crate) control: UnixStream,
+    pub(crate) call: UnixStream,
+    pub(crate) packets: OwnedFd,
+}
+
+/// A connection to another process of this device.
+#[derive(Debug)]
+pub(crate) struct UnixLink {
+    control: Mutex<Option<UnixStream>>,
+    call: Mutex<Option<UnixStream>>,
+    outgoing: mpsc::Sender<Packet>,
+    incoming: tokio::sync::Mutex<mpsc::Receiver<(u64, Option<Bytes>)>>,
+    closed: watch::Sender<Option<LinkClosed>>,
+}
+
+impl UnixLink {
+    /// A link on connected sockets. Must be called on a runtime.
+    pub(crate) fn new(sockets: Sockets) -> io::Result<Self> {
+        let (outgoing, to_send) = mpsc::channel(PACKETS);
+        let (received, incoming) = mpsc::channel(PACKETS);
+        let closed = watch::Sender::new(None);
+        packets::start(sockets.packets, to_send, received, closed.clone())?;
+        Ok(Self {
+            control: Mutex::new(Some(sockets.control)),
+            call: Mutex::new(Some(sockets.call)),
+            outgoing,
+            incoming: tokio::sync::Mutex::new(incoming),
+            closed,
+        })
+    }
+}
+
+fn take(socket: &Mutex<Option<UnixStream>>) -> Result<Lane, LinkError> {
+    let socket = socket
+        .lock()
+        .unwrap_or_else(PoisonError::into_inner)
+        .take()
+        .ok_or(LinkError::Unexpected)?;
+    let (receive, send) = socket.into_split();
+    Ok(Lane {
+        send: Box::new(LaneWriter(send)),
+        receive: Box::new(LaneReader(receive)),
+    })
+}
+
+#[async_trait]
+impl Link for UnixLink {
+    async fn control(&self) -> Result<Lane, LinkError> {
+        take(&self.control)
+    }
+
+    async fn lanes(&self, count: u16) -> Result<Vec<Lane>, LinkError> {
+        if count != 1 {
+            return Err(LinkError::Unexpected);
+        }
+        Ok(vec![take(&self.call)?])
+    }
+
+    async fn open_bulk(&self, id: u64) -> Result<Box<dyn BulkSend>, LinkError> {
+        let permit = self.outgoing.clone().reserve_owned().await;
+        let permit = permit.map_err(|_| LinkError::Closed)?;
+        let memory = AshmemWriter::new("softbus-bulk").map_err(|_| LinkError::Reset)?;
+        Ok(Box::new(BulkWriter {
+            id,
+            sending: Some((permit, memory)),
+        }))
+    }
+
+    async fn accept_bulk(&self) -> Result<(u64, Box<dyn BulkReceive>), LinkError> {
+        let mut incoming = self.incoming.lock().await;
+        let (id, body) = incoming.recv().await.ok_or(LinkError::Closed)?;
+        Ok((id, Box::new(BulkReader { body, ended: false })))
+    }
+
+    fn close(&self, code: u32, text: &str) {
+        let first = self.closed.send_if_modified(|closed| {
+            let first = closed.is_none();
+            if first {
+                *closed = Some(LinkClosed::ByUs);
+            }
+            first
+        });
+        if first {
+            // The task that writes it ends with it. A queue that is full of bodies says less: that the socket closed.
+            let text = text.chars().take(200).collect();
+            let _ = self.outgoing.try_send(Packet::Close { code, text });
+        }
+    }
+
+    async fn closed(&self) -> LinkClosed {
+        let mut closed = self.closed.subscribe();
+        let closed = closed.wait_for(Option::is_some).await;
+        let closed = closed.ok().and_then(|closed| closed.clone());
+        closed.unwrap_or(LinkClosed::ByUs)
+    }
+
+    fn transport(&self) -> &'static str {
+        "unix"
+    }
+}
+
+struct LaneWriter(OwnedWriteHalf);
+
+impl LaneSend for LaneWriter {
+    fn poll_write(
+        &mut self,
+        cx: &mut Context<'_>,
+        bytes: &mut BytesMut,
+    ) -> Poll<Result<(), LinkError>> {
+        Pin::new(&mut self.0)
+            .poll_write(cx, bytes)
+            .map(|written| match written {
+                Ok(written) => {
+                    bytes.advance(written);
+                    Ok(())
+                }
+                Err(_) => Err(LinkError::Closed),
+            })
+    }
+
+    fn poll_finish(&mut self, _: &mut Context<'_>) -> Poll<()> {
+        // What the system has taken, the peer can read, whatever becomes of us.
+        Poll::Ready(())
+    }
+}
+
+struct LaneReader(OwnedReadHalf);
+
+impl LaneReceive for LaneReader {
+    fn poll_read(
+        &mut self,
+        cx: &mut Context<'_>,
+        buffer: &mut BytesMut,
+    ) -> Poll<Result<usize, LinkError>> {
+        buffer.reserve(READ);
+        // The future holds no state of its own between polls, so it can be made anew for each.
+        let read = pin!(self.0.read_buf(buffer)).poll(cx);
+        read.map_err(|_| LinkError::Closed)
+    }
+}
+
+struct BulkWriter {
+    id: u64,
+    sending: Option<(mpsc::OwnedPermit<Packet>, AshmemWriter)>,
+}
+
+#[async_trait]
+impl BulkSend for BulkWriter {
+    async fn write(&mut self, bytes: Bytes) -> Result<(), LinkError> {
+        for piece in bytes.chunks(COPY) {
+            let (_, memory) = self.sending.as_mut().ok_or(LinkError::Reset)?;
+            memory.append(piece).map_err(|_| LinkError::Reset)?;
+            tokio::task::yield_now().await;
+        }
+        Ok(())
+    }
+
+    fn finish(&mut self) {
+        let Some((permit, memory)) = self.sending.take() else {
+            return;
+        };
+        let id = self.id;
+        permit.send(match memory.finish() {
+            Ok(memory) => Packet::Bulk { id, memory },
+            // No descriptors left, say.
+            Err(_) => Packet::Reset { id },
+        });
+    }
+}
+
+impl Drop for BulkWriter {
+    fn drop(&mut self) {
+        if let Some((permit, _)) = self.sending.take() {
+            permit.send(Packet::Reset { id: self.id });
+        }
+    }
+}
+
+/// A body that has come, or the news that it will not.
+struct BulkReader {
+    body: Option<Bytes>,
+    ended: bool,
+}
+
+#[async_trait]
+impl BulkReceive for BulkReader {
+    async fn read(&mut self) -> Result<Option<Bytes>, LinkError> {
+        if std::mem::replace(&mut self.ended, true) {
+            return Ok(None);
+        }
+        self.body.take().map(Some).ok_or(LinkError::Reset)
+    }
+}
+
+/// A body in place.
+fn body_of(memory: &Ashmem) -> Option<Bytes> {
+    memory.map().ok().map(Bytes::from_owner)
+}

@@ -1,0 +1,229 @@
+//! The socket of packets: what travels beside the lanes.
+
+use std::{
+    io::{self, IoSlice, IoSliceMut},
+    mem::MaybeUninit,
+    os::fd::{AsFd, OwnedFd},
+};
+
+use bytes::{Buf, BufMut, Bytes};
+use rpc::{
+    ashmem::{Ashmem, MAX_ASHMEM},
+    link::LinkClosed,
+};
+use rustix::{
+    io::Errno,
+    net::{
+        RecvAncillaryBuffer, RecvAncillaryMessage, RecvFlags, ReturnFlags, SendAncillaryBuffer,
+        SendAncillaryMessage, SendFlags, recvmsg, sendmsg,
+    },
+};
+use tokio::{
+    io::Interest,
+    net::UnixStream,
+    sync::{mpsc, watch},
+};
+
+use super::body_of;
+
+/// Bytes of the longest packet: a close with its text.
+const MAX_PACKET: usize = 1024;
+
+const BULK: u8 = 1;
+const RESET: u8 = 2;
+const CLOSE: u8 = 3;
+
+/// What one process tells the other beside the lanes.
+#[derive(Debug)]
+pub(super) enum Packet {
+    /// A bulk body.
+    Bulk { id: u64, memory: Ashmem },
+    /// A bulk body that will not come.
+    Reset { id: u64 },
+    /// The end, and why.
+    Close { code: u32, text: String },
+}
+
+/// Starts the task of a socket. It ends with the link, and with it both directions.
+pub(super) fn start(
+    socket: OwnedFd,
+    outgoing: mpsc::Receiver<Packet>,
+    incoming: mpsc::Sender<(u64, Option<Bytes>)>,
+    closed: watch::Sender<Option<LinkClosed>>,
+) -> io::Result<()> {
+    rustix::io::ioctl_fionbio(&socket, true)?;
+    // Only waited for and read in our own way, so it does not matter that it is no stream.
+    let socket = UnixStream::from_std(socket.into())?;
+    tokio::spawn(async move {
+        let end = drive(&socket, outgoing, incoming).await;
+        closed.send_if_modified(|known| {
+            let first = known.is_none();
+            if first {
+                *known = Some(end);
+            }
+            first
+        });
+    });
+    Ok(())
+}
+
+/// Until either side says, or shows, that it is over.
+async fn drive(
+    socket: &UnixStream,
+    mut outgoing: mpsc::Receiver<Packet>,
+    incoming: mpsc::Sender<(u64, Option<Bytes>)>,
+) -> LinkClosed {
+    loop {
+        let received = socket.async_io(Interest::READABLE, || Ok(receive(socket)?));
+        tokio::select! {
+            packet = received => match packet {
+                Ok(Some(Packet::Bulk { id, memory })) => {
+                    let body = body_of(&memory);
+                    if incoming.send((id, body)).await.is_err() {
+                        return LinkClosed::ByUs;
+                    }
+                }
+                Ok(Some(Packet::Reset { id })) => {
+                    if incoming.send((id, None)).await.is_err() {
+                        return LinkClosed::ByUs;
+                    }
+                }
+                Ok(Some(Packet::Close { code, text })) => return LinkClosed::ByPeer { code, text },
+                // A process that ends says nothing; the system closes its sockets.
+                Ok(None) => return LinkClosed::Reset,
+                Err(error) => return LinkClosed::Failed(error.to_string()),
+            },
+            packet = outgoing.recv() => match packet {
+                Some(packet) => {
+                    let sent = socket.async_io(Interest::WRITABLE, || Ok(send(socket, &packet)?));
+                    if sent.await.is_err() {
+                        return LinkClosed::Reset;
+                    }
+                    if let Packet::Close { .. } = packet {
+                        return LinkClosed::ByUs;
+                    }
+                }
+                None => return LinkClosed::ByUs,
+            },
+        }
+    }
+}
+
+fn send(socket: &UnixStream, packet: &Packet) -> Result<(), Errno> {
+    let mut bytes = Vec::with_capacity(32);
+    let mut memory = None;
+    match packet {
+        Packet::Bulk { id, memory: body } => {
+            bytes.put_u8(BULK);
+            bytes.put_u64_le(*id);
+            bytes.put_u64_le(body.size() as u64);
+            memory = Some(body.share().map_err(|_| Errno::BADF)?);
+        }
+        Packet::Reset { id } => {
+            bytes.put_u8(RESET);
+            bytes.put_u64_le(*id);
+        }
+        Packet::Close { code, text } => {
+            bytes.put_u8(CLOSE);
+            bytes.put_u32_le(*code);
+            bytes.put_slice(text.as_bytes());
+        }
+    }
+    let descriptors: Vec<_> = memory.into_iter().collect();
+    send_with(socket, &bytes, &descriptors)
+}
+
+/// Sends bytes and at most two descriptors in one piece.
+pub(crate) fn send_with(
+    socket: impl AsFd,
+    bytes: &[u8],
+    descriptors: &[std::os::fd::BorrowedFd<'_>],
+) -> Result<(), Errno> {
+    let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(2))];
+    let mut ancillary = SendAncillaryBuffer::new(&mut space);
+    if !descriptors.is_empty() && !ancillary.push(SendAncillaryMessage::ScmRights(descriptors)) {
+        return Err(Errno::INVAL);
+    }
+    let sent = sendmsg(
+        socket,
+        &[IoSlice::new(bytes)],
+        &mut ancillary,
+        SendFlags::NOSIGNAL,
+    )?;
+    if sent == bytes.len() {
+        Ok(())
+    } else {
+        Err(Errno::IO)
+    }
+}
+
+/// What comes in one piece: how many bytes, and exactly the descriptors. Those that are cut off, or more than there may be, are
+/// a fault of the sender's, and all of them are closed.
+pub(crate) fn receive_with(
+    socket: impl AsFd,
+    bytes: &mut [u8],
+) -> Result<(usize, Vec<OwnedFd>), Errno> {
+    let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(2))];
+    let mut ancillary = RecvAncillaryBuffer::new(&mut space);
+    let received = recvmsg(
+        socket,
+        &mut [IoSliceMut::new(bytes)],
+        &mut ancillary,
+        RecvFlags::CMSG_CLOEXEC,
+    )?;
+    let descriptors: Vec<OwnedFd> = ancillary
+        .drain()
+        .flat_map(|message| match message {
+            RecvAncillaryMessage::ScmRights(descriptors) => descriptors.collect(),
+            _ => Vec::new(),
+        })
+        .collect();
+    if received
+        .flags
+        .intersects(ReturnFlags::CTRUNC | ReturnFlags::TRUNC)
+    {
+        return Err(Errno::BADMSG);
+    }
+    Ok((received.bytes, descriptors))
+}
+
+/// The next packet; `None` at the end.
+fn receive(socket: &UnixStream) -> Result<Option<Packet>, Errno> {
+    let mut bytes = [0; MAX_PACKET];
+    let (len, descriptors) = receive_with(socket, &mut bytes)?;
+    if len == 0 {
+        return Ok(None);
+    }
+    decode(&bytes[..len], descriptors)
+        .map(Some)
+        .ok_or(Errno::BADMSG)
+}
+
+fn decode(mut bytes: &[u8], mut descriptors: Vec<OwnedFd>) -> Option<Packet> {
+    let packet = match bytes.try_get_u8().ok()? {
+        BULK => {
+            let id = bytes.try_get_u64_le().ok()?;
+            let size = usize::try_from(bytes.try_get_u64_le().ok()?).ok()?;
+            let memory = descriptors.pop().filter(|_| size <= MAX_ASHMEM)?;
+            let memory = Ashmem::from_descriptor(memory, size).ok()?;
+            // What may change is not taken for a body: it would be judged once and read again.
+            Packet::Bulk {
+                id,
+                memory: memory.is_frozen().then_some(memory)?,
+            }
+        }
+        RESET => Packet::Reset {
+            id: bytes.try_get_u64_le().ok()?,
+        },
+        CLOSE => {
+            let code = bytes.try_get_u32_le().ok()?;
+            let text = String::from_utf8_lossy(std::mem::take(&mut bytes));
+            Packet::Close {
+                code,
+                text: certs::escape_untrusted(&text, 200),
+            }
+        }
+        _ => return None,
+    };
+    (bytes.is_empty() && descriptors.is_empty()).then_some(packet)
+}
