@@ -51,6 +51,10 @@ pub mod samgr {
     pub const SUBSCRIBE_SYSTEM_ABILITY: u32 = 6;
     /// Start a service.
     pub const LOAD_SYSTEM_ABILITY: u32 = 7;
+    /// The last code of OpenHarmony's.
+    pub const LAST_CODE: u32 = 44;
     /// Ours: the services that the caller may call.
     pub const LIST_CALLABLE: u32 = 0x1_0000;
+    /// Ours: a get that is answered when the service is there for the caller, and not before.
+    pub const WAIT_FOR_SYSTEM_ABILITY: u32 = 0x1_0010;
 }

@@ -53,6 +53,8 @@ pub struct Bus {
     /// By a number of our own: the name of a session is the other end's choice.
     sessions: Mutex<HashMap<u64, Weak<PeerShared>>>,
     root: LocalObject,
+    /// The one it was made on, if it was made on one.
+    runtime: Option<tokio::runtime::Handle>,
 }
 
 impl Bus {
@@ -66,6 +68,7 @@ impl Bus {
                 watches: Watches::default(),
                 sessions: Mutex::default(),
                 root: LocalObject::anonymous(Arc::new(stub)),
+                runtime: tokio::runtime::Handle::try_current().ok(),
             }
         })
     }
@@ -95,10 +98,17 @@ impl Bus {
             return false;
         }
         let number = local.stub.number();
-        let removed = self.registry().remove_stub(number);
-        for service in removed.iter().filter_map(LocalObject::registration) {
-            self.watches.changed(service, None);
+        let (removed, changes) = {
+            let mut registry = self.registry();
+            let removed = registry.remove_stub(number);
+            let services = removed.iter().filter_map(LocalObject::registration);
+            let changes: Vec<_> = services.map(|service| registry.change(service)).collect();
+            (removed, changes)
+        };
+        for change in changes {
+            self.watches.changed(change);
         }
+        drop(removed);
         self.kill(DeathReason::Revoked, |object| {
             object.stub.number() == number
         });
@@ -122,6 +132,12 @@ impl Bus {
 
     pub(crate) fn registry(&self) -> MutexGuard<'_, ServiceRegistry> {
         self.registry.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Where what belongs to no session runs: the runtime the bus was made on, or else the one of who asks.
+    pub(crate) fn runtime(&self) -> Option<tokio::runtime::Handle> {
+        let current = || tokio::runtime::Handle::try_current().ok();
+        self.runtime.clone().or_else(current)
     }
 
     fn sessions(&self) -> MutexGuard<'_, HashMap<u64, Weak<PeerShared>>> {

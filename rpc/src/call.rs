@@ -202,6 +202,11 @@ impl Caller {
         }
     }
 
+    /// The calling process, as sessions know it.
+    pub(crate) fn party(&self) -> Party {
+        self.inner.party
+    }
+
     /// The calling device, proven by its key.
     pub fn device(&self) -> DeviceId {
         self.inner.party.device

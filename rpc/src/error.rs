@@ -203,6 +203,50 @@ pub enum AddServiceError {
     /// The stub has been revoked.
     #[error("dead object")]
     DeadObject,
+    /// A service that is started on demand needs a tokio runtime to be started on, and there is none here.
+    #[error("no tokio runtime")]
+    NoRuntime,
+}
+
+/// Why a service was not unloaded, or its unload not cancelled.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum UnloadServiceError {
+    /// Nothing that is started on demand is offered under this id. A service that was added is removed instead.
+    #[error("not a service that is started on demand")]
+    NotOnDemand,
+    /// It is not there yet, or not any more.
+    #[error("not loaded")]
+    NotLoaded,
+    /// The delay is longer than it may be. Unload it later.
+    #[error("delay of {delay:?}, limit {limit:?}")]
+    DelayTooLong {
+        /// The delay asked for.
+        delay: Duration,
+        /// The longest.
+        limit: Duration,
+    },
+    /// It is being unloaded already. Getting it starts it again afterwards.
+    #[error("too late: it is being unloaded")]
+    TooLate,
+    /// It did not stop in time. It is unregistered all the same.
+    #[error("not stopped after {after:?}")]
+    TimedOut {
+        /// How long it was waited for.
+        after: Duration,
+    },
+}
+
+/// Why a service is not watched.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum WatchServiceError {
+    /// There are as many watches in this process as there may be. Drop those that are not needed.
+    #[error("limit of {limit} watches reached")]
+    LimitReached {
+        /// The limit.
+        limit: usize,
+    },
 }
 
 /// Why a service was not removed.
@@ -237,7 +281,8 @@ pub enum GetServiceError {
     /// The device was not found, or does not answer on any address it is known by.
     #[error("device unreachable: {0}")]
     Unreachable(String),
-    /// The device is there but did not answer in time.
+    /// The device is there but did not answer in time, or the service was not there in time: its start took too long, or
+    /// what was waited for did not come.
     #[error("timed out after {after:?}")]
     TimedOut {
         /// How long the look-up was to wait.
@@ -246,6 +291,25 @@ pub enum GetServiceError {
     /// The device is busy.
     #[error("busy")]
     Busy,
+    /// So many gets, loads and waits of this caller wait for a service already. Wait for one of them.
+    #[error("limit of {limit} loads under way reached")]
+    TooManyLoads {
+        /// The limit: [`WAITING_PER_CALLER`](crate::limits::WAITING_PER_CALLER), or
+        /// [`LOADS_WHILE_UNLOADING`](crate::limits::LOADS_WHILE_UNLOADING).
+        limit: usize,
+    },
+    /// The service is started on demand and could not be started; the text is for people. Of another device's service
+    /// only that much is known.
+    #[error("service not started: {0}")]
+    StartFailed(String),
+    /// The service failed or died too often in a short time. Try again after the hint.
+    #[error("restarted {limit} times within {:?}", crate::limits::RESTART_TIME)]
+    TooManyRestarts {
+        /// The limit: [`RESTARTS`](crate::limits::RESTARTS).
+        limit: usize,
+        /// When it may be started again.
+        retry_after: Duration,
+    },
     /// The look-up failed in another way.
     #[error("look-up failed: {0}")]
     Call(SendRequestError),

@@ -32,7 +32,7 @@ pub use call::{CallOption, Caller};
 pub use death::{DeathLink, DeathReason, DeathRecipient};
 pub use error::{
     AddServiceError, GetServiceError, HandlerError, LinkToDeathError, RemoveServiceError,
-    SendRequestError,
+    SendRequestError, UnloadServiceError, WatchServiceError,
 };
 pub use link::{Link, MemoryLink};
 pub use parcel::{Parcel, Parcelable};
@@ -43,7 +43,10 @@ pub use remote::{
     RemoteStub, StubOptions, StubStats,
 };
 pub use rpc_macros::remote_interface;
-pub use samgr::{LocalAbilityManager, ServiceEvent, ServiceWatch};
+pub use samgr::{
+    LocalAbilityManager, OnDemandOptions, ServiceEvent, ServiceStarter, ServiceState, ServiceWatch,
+    WatchPlace,
+};
 pub use typed::{CallError, Never};
 
 #[doc(hidden)]

@@ -22,8 +22,26 @@ pub const NESTED_CALLS_RESERVE: u32 = 16;
 pub const DEATH_LINKS_PER_OBJECT: usize = 64;
 /// Death links on one peer's objects.
 pub const DEATH_LINKS_PER_PEER: usize = 1024;
-/// Services of one system ability manager (OpenHarmony samgr: 1,000).
+/// Services of one system ability manager, and as many that are started on demand (OpenHarmony samgr: 1,000 each).
 pub const MAX_SERVICES: usize = 1000;
+/// How long a load waits by default, and a start may take (OpenHarmony `base_system_ability_manager.cpp`: 4 s).
+pub const LOAD_TIME: Duration = Duration::from_secs(4);
+/// Gets, loads and waits of one caller that wait for a service at a time (OpenHarmony samgr: 256 load callbacks of a
+/// process).
+pub const WAITING_PER_CALLER: usize = 256;
+/// Watches of one process (OpenHarmony samgr: 256 subscriptions of a process).
+pub const WATCHES: usize = 256;
+/// How long a service may take to stop (OpenHarmony `ability_schedule`: 5 s).
+pub const UNLOAD_TIME: Duration = Duration::from_secs(5);
+/// How much later an owner may have its service unloaded (OpenHarmony `ability_schedule`: 5 minutes).
+pub const MAX_UNLOAD_DELAY: Duration = Duration::from_secs(300);
+/// Gets and loads of one caller that wait for the end of an unload, to start the service again (OpenHarmony
+/// `ability_schedule`: 50 of a process).
+pub const LOADS_WHILE_UNLOADING: usize = 50;
+/// How often a service that failed or died is started again within [`RESTART_TIME`] (OpenHarmony `ability_schedule`: 4).
+pub const RESTARTS: usize = 4;
+/// The time in which restarts are counted (OpenHarmony `ability_schedule`: 20 s).
+pub const RESTART_TIME: Duration = Duration::from_secs(20);
 /// Requests of one object that run or wait.
 pub const DEFAULT_QUEUE: usize = 1024;
 /// The most requests of one object that may be allowed to run or wait.

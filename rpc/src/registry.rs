@@ -12,6 +12,7 @@ use crate::{
     error::{AddServiceError, GetServiceError, RemoveServiceError},
     limits,
     remote::{LocalObject, Registration, StubCell},
+    samgr::{Change, Offer, OnDemandEntry, OnDemandTable, ServiceState},
 };
 
 /// Which other devices may get and call a service. Every device that a session exists with is trusted; without a rule
@@ -68,11 +69,54 @@ pub(crate) struct ServiceRegistry {
     services: BTreeMap<ServiceId, LocalObject>,
     /// The last rule for an id: whom it names is told *absent* or *not distributed*, and nobody else is.
     rules: BTreeMap<ServiceId, Allow>,
+    pub(crate) on_demand: OnDemandTable,
+    changes: u64,
+}
+
+/// What stood under an id. Nothing of it may be dropped under a lock: it is somebody's code.
+#[derive(Default)]
+pub(crate) struct Removed {
+    pub(crate) object: Option<LocalObject>,
+    pub(crate) on_demand: Option<OnDemandEntry>,
+}
+
+/// What a look finds.
+#[derive(Debug)]
+pub(crate) enum Look {
+    /// It is there.
+    There(LocalObject),
+    /// It can be started.
+    OnDemand,
 }
 
 impl ServiceRegistry {
     /// Registers a stub; what stood under the id before is returned.
     pub(crate) fn add(
+        &mut self,
+        service: ServiceId,
+        stub: Arc<StubCell>,
+        options: ServiceOptions,
+    ) -> Result<Removed, AddServiceError> {
+        let object = self.register(service, stub, options)?;
+        let on_demand = self.on_demand.remove(service);
+        Ok(Removed { object, on_demand })
+    }
+
+    /// Offers a service that is started on demand; what stood under the id before is returned.
+    pub(crate) fn add_on_demand(
+        &mut self,
+        service: ServiceId,
+        offer: Arc<Offer>,
+    ) -> Result<Removed, AddServiceError> {
+        let options = offer.service_options().clone();
+        let on_demand = self.on_demand.add(service, offer)?;
+        self.remember_rule(service, &options);
+        let object = self.services.remove(&service);
+        Ok(Removed { object, on_demand })
+    }
+
+    /// Registers a stub, leaving alone how it is started.
+    pub(crate) fn register(
         &mut self,
         service: ServiceId,
         stub: Arc<StubCell>,
@@ -85,11 +129,7 @@ impl ServiceRegistry {
         if !self.services.contains_key(&service) && self.services.len() >= limit {
             return Err(AddServiceError::LimitReached { limit });
         }
-        if let Some(allow) = &options.allow
-            && (self.rules.len() < limit || self.rules.contains_key(&service))
-        {
-            self.rules.insert(service, allow.clone());
-        }
+        self.remember_rule(service, &options);
         static REGISTRATIONS: AtomicU64 = AtomicU64::new(1);
         let number = REGISTRATIONS.fetch_add(1, Ordering::Relaxed);
         let registration = Registration::new(service, number, options.allow);
@@ -100,10 +140,27 @@ impl ServiceRegistry {
         Ok(self.services.insert(service, object))
     }
 
-    pub(crate) fn remove(&mut self, service: ServiceId) -> Result<LocalObject, RemoveServiceError> {
-        self.services
-            .remove(&service)
-            .ok_or(RemoveServiceError::Absent)
+    fn remember_rule(&mut self, service: ServiceId, options: &ServiceOptions) {
+        let limit = 2 * limits::MAX_SERVICES;
+        if let Some(allow) = &options.allow
+            && (self.rules.len() < limit || self.rules.contains_key(&service))
+        {
+            self.rules.insert(service, allow.clone());
+        }
+    }
+
+    pub(crate) fn remove(&mut self, service: ServiceId) -> Result<Removed, RemoveServiceError> {
+        let object = self.services.remove(&service);
+        let on_demand = self.on_demand.remove(service);
+        if object.is_none() && on_demand.is_none() {
+            return Err(RemoveServiceError::Absent);
+        }
+        Ok(Removed { object, on_demand })
+    }
+
+    /// Removes what was registered, and leaves alone how it is started.
+    pub(crate) fn unregister(&mut self, service: ServiceId) -> Option<LocalObject> {
+        self.services.remove(&service)
     }
 
     /// Removes every registration of a stub that has died.
@@ -113,12 +170,26 @@ impl ServiceRegistry {
             .into_iter()
             .partition(|(_, object)| object.stub.number() == number);
         self.services = kept;
+        for service in removed.keys() {
+            self.on_demand.died(*service);
+        }
         BTreeMap::into_values(removed).collect()
     }
 
+    /// What everybody who wants the service finds: one that is being unloaded has to be started again.
+    fn look(&self, service: ServiceId) -> Option<Look> {
+        match self.on_demand.state(service) {
+            Some(ServiceState::Unloading) => Some(Look::OnDemand),
+            on_demand => match self.services.get(&service) {
+                Some(object) => Some(Look::There(object.clone())),
+                None => on_demand.map(|_| Look::OnDemand),
+            },
+        }
+    }
+
     /// For a caller of this device.
-    pub(crate) fn get(&self, service: ServiceId) -> Option<&LocalObject> {
-        self.services.get(&service)
+    pub(crate) fn get(&self, service: ServiceId) -> Result<Look, GetServiceError> {
+        self.look(service).ok_or(GetServiceError::Absent)
     }
 
     /// For a caller of another device. Who no rule names hears one answer, whatever the reason.
@@ -126,19 +197,49 @@ impl ServiceRegistry {
         &self,
         service: ServiceId,
         caller: DeviceId,
-    ) -> Result<&LocalObject, GetServiceError> {
+    ) -> Result<Look, GetServiceError> {
         let named = self
             .rules
             .get(&service)
             .is_some_and(|rule| rule.admits(caller));
-        match self.services.get(&service) {
-            Some(object) => match &object.registration {
-                Some(registration) if registration.admits(caller) => Ok(object),
-                _ if named => Err(GetServiceError::NotDistributed),
-                _ => Err(GetServiceError::Refused),
-            },
-            None if named => Err(GetServiceError::Absent),
-            None => Err(GetServiceError::Refused),
+        let error = match self.look(service) {
+            Some(look) if self.admits(&look, service, caller) => return Ok(look),
+            Some(_) => GetServiceError::NotDistributed,
+            None => GetServiceError::Absent,
+        };
+        Err(if named {
+            error
+        } else {
+            GetServiceError::Refused
+        })
+    }
+
+    fn admits(&self, look: &Look, service: ServiceId, caller: DeviceId) -> bool {
+        match look {
+            Look::There(object) => {
+                let registration = object.registration.as_ref();
+                registration.is_some_and(|registration| registration.admits(caller))
+            }
+            Look::OnDemand => {
+                let offer = self.on_demand.offer(service);
+                let allow = offer.and_then(|offer| offer.service_options().allow.as_ref());
+                allow.is_some_and(|allow| allow.admits(caller))
+            }
+        }
+    }
+
+    /// Numbers a change of what stands under an id, for those who watch it.
+    pub(crate) fn change(&mut self, service: ServiceId) -> Change {
+        self.changes += 1;
+        self.last_change(service)
+    }
+
+    /// What stands under an id since the last change.
+    pub(crate) fn last_change(&self, service: ServiceId) -> Change {
+        Change {
+            service,
+            number: self.changes,
+            registration: self.registration_number(service),
         }
     }
 
@@ -148,21 +249,17 @@ impl ServiceRegistry {
         Some(registration.number)
     }
 
+    /// All ids: what is there and what can be started.
     pub(crate) fn list(&self) -> Vec<ServiceId> {
-        self.services.keys().copied().collect()
+        let registered = self.services.keys().copied();
+        let ids: BTreeSet<_> = registered.chain(self.on_demand.ids()).collect();
+        ids.into_iter().collect()
     }
 
     /// What a caller of another device may call.
     pub(crate) fn list_remote(&self, caller: DeviceId) -> Vec<ServiceId> {
-        self.services
-            .iter()
-            .filter(|(_, object)| {
-                object
-                    .registration
-                    .as_ref()
-                    .is_some_and(|r| r.admits(caller))
-            })
-            .map(|(service, _)| *service)
-            .collect()
+        let mut ids = self.list();
+        ids.retain(|service| self.get_remote(*service, caller).is_ok());
+        ids
     }
 }

@@ -4,12 +4,12 @@ use std::{sync::Arc, time::Duration};
 
 use proto::{DeviceId, ServiceId};
 use rpc::{
-    AddServiceError, GetServiceError, LocalAbilityManager, RemoteObject, RemoveServiceError,
-    SendRequestError, ServiceOptions, ServiceWatch, limits,
+    AddServiceError, GetServiceError, LocalAbilityManager, OnDemandOptions, Peer, RemoteObject,
+    RemoveServiceError, ServiceOptions, ServiceStarter, ServiceWatch, WatchServiceError, limits,
 };
 use tokio::time::Instant;
 
-use crate::peers::Peers;
+use crate::{peers::Peers, service_watch::RemoteServiceWatch};
 
 /// Registers services, and finds those of this device and of others.
 #[derive(Clone, Debug)]
@@ -48,22 +48,80 @@ impl SystemAbilityManager {
         self.local.remove(service)
     }
 
-    /// One look at the services of this device.
+    /// Offers a service that is started when somebody gets, loads or waits for it:
+    /// [`LocalAbilityManager::add_on_demand`]. [`local`](Self::local) unloads it.
+    ///
+    /// # Errors
+    /// [`AddServiceError`].
+    pub fn add_on_demand(
+        &self,
+        service: ServiceId,
+        starter: impl ServiceStarter,
+        options: impl Into<OnDemandOptions>,
+    ) -> Result<(), AddServiceError> {
+        self.local.add_on_demand(service, starter, options)
+    }
+
+    /// The services of this node alone: what can be done with them that cannot be with those of others.
+    pub fn local(&self) -> &LocalAbilityManager {
+        &self.local
+    }
+
+    /// One look at the services of this device; nothing is started.
     pub fn check(&self, service: ServiceId) -> Option<RemoteObject> {
         self.local.check(service)
     }
 
-    /// The ids of the services of this node, ascending.
+    /// One look at the services of a device, waiting up to 8 s for the device to be found and to answer. A service that
+    /// could be started is [`Absent`](GetServiceError::Absent).
+    ///
+    /// # Errors
+    /// [`GetServiceError`].
+    pub async fn check_of(
+        &self,
+        service: ServiceId,
+        device: &DeviceId,
+    ) -> Result<RemoteObject, GetServiceError> {
+        if self.is_ours(device) {
+            return self.check(service).ok_or(GetServiceError::Absent);
+        }
+        let (peer, left) = self.reach(device, limits::DEFAULT_WAIT).await?;
+        peer.check_service(service, left).await
+    }
+
+    /// The ids of the services of this node, ascending, those that are started on demand among them.
     pub fn list(&self) -> Vec<ServiceId> {
         self.local.list()
     }
 
     /// Watches a service of this device: one that is there is the first event.
-    pub fn watch(&self, service: ServiceId) -> ServiceWatch {
+    ///
+    /// # Errors
+    /// [`WatchServiceError`]: there are 256 watches already.
+    pub fn watch(&self, service: ServiceId) -> Result<ServiceWatch, WatchServiceError> {
         self.local.watch(service)
     }
 
-    /// Gets a service of a device, waiting up to 8 s for the device to be found and to answer.
+    /// Follows a service of another device, as long as the watch is kept: it is added when the device is there and has it
+    /// for this one, and removed when it dies or the device goes. Watches of one service share what they cost: a request
+    /// that the device answers when the service comes, and a death link.
+    ///
+    /// # Errors
+    /// [`WatchServiceError`]: there are 256 watches already, those of this device's services among them.
+    pub fn watch_of(
+        &self,
+        service: ServiceId,
+        device: &DeviceId,
+    ) -> Result<RemoteServiceWatch, WatchServiceError> {
+        let place = self.local.watch_place()?;
+        Ok(self
+            .peers
+            .followers
+            .watch(&self.peers, service, *device, place))
+    }
+
+    /// Gets a service of a device, waiting up to 8 s for the device to be found, to start the service if it is started on
+    /// demand, and to answer. An absent service is an error at once.
     ///
     /// # Errors
     /// [`GetServiceError`].
@@ -85,32 +143,111 @@ impl SystemAbilityManager {
         device: &DeviceId,
         wait: Duration,
     ) -> Result<RemoteObject, GetServiceError> {
-        if *device == self.peers.bus.party().device {
-            return self.check(service).ok_or(GetServiceError::Absent);
+        if self.is_ours(device) {
+            return self.local.get(service, wait).await;
         }
-        let deadline = Instant::now() + wait;
-        let peer = self.peers.session(*device, deadline).await?;
-        let left = deadline.saturating_duration_since(Instant::now());
-        peer.get_service(service, left.max(Duration::from_millis(1)))
-            .await
+        let (peer, left) = self.reach(device, wait).await?;
+        let got = peer.get_service(service, left).await;
+        got.map_err(|error| in_all(error, left, wait))
     }
 
-    /// The services of a device that this node may call.
+    /// Starts a service of a device that is started on demand, and gets it, within 4 s; one that is there is got at once.
+    /// Of another device's services the distributed ones only.
+    ///
+    /// # Errors
+    /// [`GetServiceError`]: those of [`get`](Self::get). What ends the wait does not end the start.
+    pub async fn load(
+        &self,
+        service: ServiceId,
+        device: &DeviceId,
+    ) -> Result<RemoteObject, GetServiceError> {
+        self.load_within(service, device, limits::LOAD_TIME).await
+    }
+
+    /// As [`load`](Self::load), waiting as long as told. The device gives a start its own time, 4 s unless its service
+    /// says otherwise.
+    ///
+    /// # Errors
+    /// [`GetServiceError`].
+    pub async fn load_within(
+        &self,
+        service: ServiceId,
+        device: &DeviceId,
+        wait: Duration,
+    ) -> Result<RemoteObject, GetServiceError> {
+        if self.is_ours(device) {
+            return self.local.get(service, wait).await;
+        }
+        let (peer, left) = self.reach(device, wait).await?;
+        let loaded = peer.load_service(service, left).await;
+        loaded.map_err(|error| in_all(error, left, wait))
+    }
+
+    /// Gets a service of a device as soon as both are there. Nothing is asked again and again: a service of this node is
+    /// watched, another device answers when it has the service, and it is asked anew only if it was away meanwhile.
+    ///
+    /// # Errors
+    /// [`GetServiceError`]: [`Unreachable`](GetServiceError::Unreachable) if the device was not there in time,
+    /// [`TimedOut`](GetServiceError::TimedOut) if the service was not, or not for this device.
+    pub async fn wait_for(
+        &self,
+        service: ServiceId,
+        device: &DeviceId,
+        wait: Duration,
+    ) -> Result<RemoteObject, GetServiceError> {
+        if self.is_ours(device) {
+            return self.local.wait_for(service, wait).await;
+        }
+        let deadline = Instant::now() + wait;
+        loop {
+            let left = deadline.saturating_duration_since(Instant::now());
+            let (peer, left) = self.reach(device, left).await?;
+            let waited = peer.wait_for_service(service, left).await;
+            match waited {
+                Err(GetServiceError::Unreachable(_)) if Instant::now() < deadline => {
+                    // Its end is known when it can be looked for anew.
+                    let _ = tokio::time::timeout_at(deadline, peer.ended()).await;
+                }
+                other => return other.map_err(|error| in_all(error, left, wait)),
+            }
+        }
+    }
+
+    /// The services of a device that this node may call, those that are started on demand among them.
     ///
     /// # Errors
     /// [`GetServiceError`].
     pub async fn list_of(&self, device: &DeviceId) -> Result<Vec<ServiceId>, GetServiceError> {
-        if *device == self.peers.bus.party().device {
+        if self.is_ours(device) {
             return Ok(self.list());
         }
-        let deadline = Instant::now() + limits::DEFAULT_WAIT;
+        let (peer, left) = self.reach(device, limits::DEFAULT_WAIT).await?;
+        peer.callable_services(left).await
+    }
+
+    fn is_ours(&self, device: &DeviceId) -> bool {
+        *device == self.peers.bus.party().device
+    }
+
+    /// The session with a device, and what is left of the wait: something, because no wait at all would be the default.
+    async fn reach(
+        &self,
+        device: &DeviceId,
+        wait: Duration,
+    ) -> Result<(Peer, Duration), GetServiceError> {
+        let deadline = Instant::now() + wait;
         let peer = self.peers.session(*device, deadline).await?;
         let left = deadline.saturating_duration_since(Instant::now());
-        peer.callable_services(left.max(Duration::from_millis(1)))
-            .await
-            .map_err(|error| match error {
-                SendRequestError::TimedOut { after } => GetServiceError::TimedOut { after },
-                other => GetServiceError::Call(other),
-            })
+        Ok((peer, left.max(Duration::from_millis(1))))
+    }
+}
+
+/// An error that says how long was waited in all, and not only for the answer.
+fn in_all(error: GetServiceError, left: Duration, wait: Duration) -> GetServiceError {
+    match error {
+        GetServiceError::TimedOut { after } if after == left => {
+            GetServiceError::TimedOut { after: wait }
+        }
+        other => other,
     }
 }

@@ -2,6 +2,9 @@
 
 use std::net::SocketAddr;
 
+use proto::ServiceId;
+use rpc::AddServiceError;
+
 /// Why a node did not start.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
@@ -23,6 +26,14 @@ pub enum StartNodeError {
         address: SocketAddr,
         /// What the system said.
         reason: String,
+    },
+    /// A service that was to be there from the start could not be registered.
+    #[error("service {service}: {error}")]
+    Service {
+        /// Its id.
+        service: ServiceId,
+        /// Why not.
+        error: AddServiceError,
     },
     /// Discovery could not start.
     #[error("discovery: {0}")]

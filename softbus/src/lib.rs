@@ -42,6 +42,7 @@
 //!
 //! - [`Node`], [`NodeBuilder`]: start, stop, who this is, which devices are there ([`Device`], [`DeviceEvents`](presence::DeviceEvents)).
 //! - [`SystemAbilityManager`]: register a service; get one by (service id, device id).
+//! - [`service_watch`]: follow a service of another device ([`SystemAbilityManager::watch_of`]).
 //! - [`RemoteObject`]: what is called, passed in a [`Parcel`], and watched ([`RemoteObject::link_to_death`]).
 //! - [`Parcelable`](macro@Parcelable): derived, makes a type of your own an argument or result.
 //! - [`RemoteStub`]: a service written by hand, without the macro.
@@ -58,7 +59,10 @@
 //! | service ids, method codes | 1..=0x00ff_ffff |
 //! | a parcel to another device | 1 MiB, and beside it up to 128 MiB of raw data |
 //! | a call to another device waits | 8 s unless told otherwise, at most 3,000 s |
-//! | services of a node | 1,000 |
+//! | services of a node | 1,000, and as many that are started on demand |
+//! | a load waits | 4 s unless told otherwise |
+//! | gets, loads and waits of one caller that wait for a service | 256 |
+//! | watches of services | 256 |
 //! | calls in flight to one device | 1,024 |
 //! | objects held of one device | 16,384, and 64 in one parcel |
 //! | one-way calls under way | 1,000 or 1 MiB per lane; then the sender waits |
@@ -73,6 +77,7 @@ pub mod local;
 mod node;
 mod peers;
 pub mod presence;
+pub mod service_watch;
 
 pub use certs::{self, Identity, TrustStore};
 pub use discovery::{self, Interfaces};

@@ -25,6 +25,7 @@ use tokio::{
 use crate::{
     device::Device,
     presence::{Machine, OfflineReason, Profile},
+    service_watch::Followers,
 };
 
 /// What the peers of a node share.
@@ -40,6 +41,8 @@ pub(crate) struct Peers {
     version: watch::Sender<u64>,
     /// Somebody wants a device that is not there: discovery should look.
     pub(crate) wanted: Notify,
+    /// Services of other devices that are watched.
+    pub(crate) followers: Followers,
     me: Weak<Self>,
 }
 
@@ -144,6 +147,7 @@ impl Peers {
             table: Mutex::default(),
             version: watch::Sender::new(0),
             wanted: Notify::new(),
+            followers: Followers::default(),
             me: me.clone(),
         })
     }
@@ -316,6 +320,27 @@ impl Peers {
                 return Err(GetServiceError::Unreachable(why));
             }
         }
+    }
+
+    /// The session with a device if there is one; otherwise it is looked for, and a change told when there is.
+    pub(crate) fn session_or_dial(&self, device: DeviceId) -> Option<Peer> {
+        let session = {
+            let table = self.lock();
+            let entry = table.entries.get(&device);
+            entry.and_then(|entry| entry.session.clone())
+        };
+        if session.is_none() {
+            self.dial_if_useful(device);
+        }
+        session.map(|session| session.peer)
+    }
+
+    /// Runs something as long as the node's runtime does.
+    pub(crate) fn spawn(
+        &self,
+        task: impl Future<Output = ()> + Send + 'static,
+    ) -> tokio::task::JoinHandle<()> {
+        self.runtime.spawn(task)
     }
 
     /// Begins to dial a device that may be there, is trusted and has no session.

@@ -8,11 +8,13 @@
 pub mod calls;
 pub mod chains;
 pub mod deaths;
+pub mod loading;
 pub mod objects;
 pub mod presence;
 pub mod services;
 pub mod sizes;
 pub mod waits;
+pub mod watching;
 pub mod workbench;
 
 use std::{sync::Arc, time::Duration};
@@ -200,6 +202,28 @@ macro_rules! scenarios {
             services::others_see_only_what_they_may_call,
             services::after_the_end_of_a_session_the_next_get_makes_another,
             services::refusals_are_told_apart,
+            loading::a_load_starts_a_service_once,
+            loading::a_get_starts_a_service_and_a_check_does_not,
+            loading::a_start_that_takes_too_long_is_timed_out,
+            loading::a_load_that_fails_says_why,
+            loading::loads_of_one_caller_are_limited,
+            loading::a_remote_load_ends_with_its_caller,
+            loading::only_distributed_services_are_loaded_from_elsewhere,
+            loading::an_unload_stops_and_unregisters,
+            loading::only_what_is_loaded_is_unloaded,
+            loading::loads_during_an_unload_are_queued,
+            loading::an_unload_later_is_taken_back_by_who_wants_the_service,
+            loading::restarts_are_limited,
+            loading::a_service_that_dies_is_started_again,
+            loading::who_waits_for_a_start_hears_of_its_end,
+            watching::watches_are_limited,
+            watching::a_watch_is_told_of_what_is_started_and_unloaded,
+            watching::a_slow_watcher_is_told_of_the_newest,
+            watching::a_wait_ends_when_the_service_comes,
+            watching::a_wait_starts_what_is_started_on_demand,
+            watching::a_wait_ends_at_its_deadline,
+            watching::waits_of_one_caller_are_limited,
+            watching::a_stranger_is_refused_alike,
         }
     };
 }

@@ -11,13 +11,13 @@ pub mod memory;
 pub mod node;
 pub mod raw;
 
-use std::{fmt::Debug, sync::Arc};
+use std::{fmt::Debug, sync::Arc, time::Duration};
 
-use softbus::presence::DeviceEvents;
 use softbus::{
     DeviceId, GetServiceError, RemoteObject, ServiceId, ServiceOptions, async_trait,
-    rpc::{AddServiceError, RemoveServiceError, ServiceWatch, session::Usage},
+    rpc::{AddServiceError, LocalAbilityManager, RemoveServiceError, ServiceWatch, session::Usage},
 };
+use softbus::{presence::DeviceEvents, service_watch::RemoteServiceWatch};
 
 /// Where devices come from.
 #[async_trait(?Send)]
@@ -57,8 +57,14 @@ pub trait Device: Debug + Send + Sync {
     /// Its own services.
     fn list(&self) -> Vec<ServiceId>;
 
+    /// Its own services, with all that can be done with them.
+    fn samgr(&self) -> LocalAbilityManager;
+
     /// Watches a service of its own.
-    fn watch(&self, service: ServiceId) -> ServiceWatch;
+    fn watch(&self, service: ServiceId) -> ServiceWatch {
+        let watch = self.samgr().watch(service);
+        watch.expect("a scenario has few watches")
+    }
 
     /// Declares a stub of its own dead.
     fn revoke(&self, object: &RemoteObject) -> bool;
@@ -69,6 +75,32 @@ pub trait Device: Debug + Send + Sync {
         service: ServiceId,
         device: &DeviceId,
     ) -> Result<RemoteObject, GetServiceError>;
+
+    /// One look at a service of another device.
+    async fn check_of(
+        &self,
+        service: ServiceId,
+        device: &DeviceId,
+    ) -> Result<RemoteObject, GetServiceError>;
+
+    /// Loads a service of another device.
+    async fn load_within(
+        &self,
+        service: ServiceId,
+        device: &DeviceId,
+        wait: Duration,
+    ) -> Result<RemoteObject, GetServiceError>;
+
+    /// Waits for a service of another device.
+    async fn wait_for(
+        &self,
+        service: ServiceId,
+        device: &DeviceId,
+        wait: Duration,
+    ) -> Result<RemoteObject, GetServiceError>;
+
+    /// Follows a service of another device, where there is more than links.
+    fn watch_of(&self, service: ServiceId, device: &DeviceId) -> Option<RemoteServiceWatch>;
 
     /// The services of a device that this one may call.
     async fn list_of(&self, device: &DeviceId) -> Result<Vec<ServiceId>, GetServiceError>;

@@ -9,6 +9,7 @@ use crate::{
     Parcel,
     call::CallOption,
     error::{GetServiceError, SendRequestError},
+    parcel::ReadParcelError,
     peer::Peer,
     remote::RemoteObject,
 };
@@ -39,22 +40,50 @@ impl Peer {
             .await
     }
 
+    /// Starts a service of the peer that is started on demand, and gets it; one that is there is got at once. What the
+    /// wait ends here does not end the start there.
+    ///
+    /// # Errors
+    /// [`GetServiceError`].
+    pub async fn load_service(
+        &self,
+        service: ServiceId,
+        wait: Duration,
+    ) -> Result<RemoteObject, GetServiceError> {
+        self.look_up(code::LOAD_SYSTEM_ABILITY, service, wait).await
+    }
+
+    /// Gets a service of the peer as soon as it is there for this device: a get that the peer answers then. Whether it is
+    /// absent meanwhile, or not for this device, the peer does not say.
+    ///
+    /// # Errors
+    /// [`GetServiceError`], [`TimedOut`](GetServiceError::TimedOut) when it was not there in time.
+    pub async fn wait_for_service(
+        &self,
+        service: ServiceId,
+        wait: Duration,
+    ) -> Result<RemoteObject, GetServiceError> {
+        self.look_up(code::WAIT_FOR_SYSTEM_ABILITY, service, wait)
+            .await
+    }
+
     /// The services of the peer that this device may call.
     ///
     /// # Errors
-    /// [`SendRequestError`].
+    /// [`GetServiceError`].
     pub async fn callable_services(
         &self,
         wait: Duration,
-    ) -> Result<Vec<ServiceId>, SendRequestError> {
+    ) -> Result<Vec<ServiceId>, GetServiceError> {
         let option = CallOption::two_way().wait(wait);
         let mut reply = self
             .root()
             .send_request(code::LIST_CALLABLE, &Parcel::new(), option)
-            .await?;
+            .await
+            .map_err(failure)?;
         let ids = reply
             .read_u32_vec()
-            .map_err(|_| SendRequestError::MalformedReply)?;
+            .map_err(|_| GetServiceError::Call(SendRequestError::MalformedReply))?;
         Ok(ids.into_iter().filter_map(ServiceId::new).collect())
     }
 
@@ -71,23 +100,45 @@ impl Peer {
         })?;
         let option = CallOption::two_way().wait(wait);
         let reply = self.root().send_request(code, &data, option).await;
-        let mut reply = reply.map_err(|error| match error {
-            SendRequestError::TimedOut { after } => GetServiceError::TimedOut { after },
-            SendRequestError::Busy { .. } => GetServiceError::Busy,
-            SendRequestError::Refused => GetServiceError::Refused,
-            SendRequestError::DeadObject { reason } => {
-                GetServiceError::Unreachable(reason.to_string())
-            }
-            SendRequestError::Indeterminate => {
-                GetServiceError::Unreachable("connection lost".to_owned())
-            }
-            other => GetServiceError::Call(other),
-        })?;
+        let mut reply = reply.map_err(failure)?;
         match reply.read_i32().map_err(malformed)? {
             answer::FOUND => reply.read_remote_object().map_err(malformed),
-            answer::ABSENT => Err(GetServiceError::Absent),
-            answer::NOT_DISTRIBUTED => Err(GetServiceError::NotDistributed),
-            _ => Err(GetServiceError::Refused),
+            refusal => Err(read_refusal(refusal, &mut reply).unwrap_or_else(malformed)),
         }
+    }
+}
+
+fn read_refusal(refusal: i32, reply: &mut Parcel) -> Result<GetServiceError, ReadParcelError> {
+    Ok(match refusal {
+        answer::ABSENT => GetServiceError::Absent,
+        answer::NOT_DISTRIBUTED => GetServiceError::NotDistributed,
+        answer::START_FAILED => {
+            GetServiceError::StartFailed("the device does not say why".to_owned())
+        }
+        answer::START_TIMED_OUT => GetServiceError::TimedOut {
+            after: Duration::from_millis(reply.read_u32()?.into()),
+        },
+        answer::TOO_MANY_LOADS => GetServiceError::TooManyLoads {
+            limit: reply.read_u32()? as usize,
+        },
+        answer::TOO_MANY_RESTARTS => GetServiceError::TooManyRestarts {
+            limit: reply.read_u32()? as usize,
+            retry_after: Duration::from_millis(reply.read_u32()?.into()),
+        },
+        _ => GetServiceError::Refused,
+    })
+}
+
+/// Why there was no answer.
+fn failure(error: SendRequestError) -> GetServiceError {
+    match error {
+        SendRequestError::TimedOut { after } => GetServiceError::TimedOut { after },
+        SendRequestError::Busy { .. } => GetServiceError::Busy,
+        SendRequestError::Refused => GetServiceError::Refused,
+        SendRequestError::DeadObject { reason } => GetServiceError::Unreachable(reason.to_string()),
+        SendRequestError::Indeterminate => {
+            GetServiceError::Unreachable("connection lost".to_owned())
+        }
+        other => GetServiceError::Call(other),
     }
 }

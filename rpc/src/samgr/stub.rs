@@ -1,17 +1,17 @@
 //! What other devices may ask of this one's system ability manager.
 
-use std::sync::Weak;
+use std::{sync::Weak, time::Duration};
 
 use async_trait::async_trait;
 use proto::{ServiceId, openharmony::samgr as code};
 
-use super::answer;
+use super::{answer, asker::Asker};
 use crate::{
     Parcel,
     bus::Bus,
     call::Caller,
     error::{GetServiceError, HandlerError},
-    limits,
+    parcel::{ReadParcelError, WriteParcelError},
     remote::{Execution, RemoteObject, RemoteStub, StubOptions},
 };
 
@@ -34,7 +34,9 @@ impl RemoteStub for SamgrStub {
     }
 
     fn options(&self) -> StubOptions {
-        StubOptions::execution(Execution::Inline).queue(limits::MAX_SERVICES)
+        // Who waits holds a place here, and one device must not take those of others: each session has a limit of its
+        // own, and so have the waits of a caller.
+        StubOptions::execution(Execution::Inline).queue(usize::MAX)
     }
 
     async fn on_remote_request(
@@ -45,40 +47,61 @@ impl RemoteStub for SamgrStub {
         reply: &mut Parcel,
     ) -> Result<(), HandlerError> {
         let bus = self.bus.upgrade().ok_or(HandlerError::Refused)?;
-        match code {
-            code::GET_SYSTEM_ABILITY | code::CHECK_SYSTEM_ABILITY | code::LOAD_SYSTEM_ABILITY => {
-                let id = data.read_u32()?;
-                let found = match ServiceId::new(id) {
-                    Some(service) => bus.registry().get_remote(service, caller.device()).cloned(),
-                    None => Err(GetServiceError::Refused),
-                };
-                match found {
-                    Ok(object) => {
-                        reply.write_i32(answer::FOUND)?;
-                        reply.write_remote_object(&RemoteObject::from_local(object))?;
-                    }
-                    Err(error) => {
-                        tracing::info!(device = ?caller.device(), service = id, %error, "look-up");
-                        reply.write_i32(match error {
-                            GetServiceError::Absent => answer::ABSENT,
-                            GetServiceError::NotDistributed => answer::NOT_DISTRIBUTED,
-                            _ => answer::REFUSED,
-                        })?;
-                    }
-                }
-                Ok(())
+        let asker = Asker::Remote(caller.party());
+        let found = match code {
+            code::GET_SYSTEM_ABILITY | code::LOAD_SYSTEM_ABILITY => {
+                asker.get(&bus, read_id(data)?).await
             }
+            code::CHECK_SYSTEM_ABILITY => asker.check(&bus, read_id(data)?),
+            code::WAIT_FOR_SYSTEM_ABILITY => asker.wait_for(&bus, read_id(data)?).await,
             code::LIST_CALLABLE => {
                 let ids = bus.registry().list_remote(caller.device());
                 let ids: Vec<u32> = ids.into_iter().map(ServiceId::get).collect();
-                reply.write_u32_vec(&ids)?;
-                Ok(())
+                return Ok(reply.write_u32_vec(&ids)?);
             }
-            code::ADD_SYSTEM_ABILITY
-            | code::REMOVE_SYSTEM_ABILITY
-            | code::LIST_SYSTEM_ABILITY
-            | code::SUBSCRIBE_SYSTEM_ABILITY => Err(HandlerError::Refused),
-            _ => Err(HandlerError::UnknownMethod),
+            // OpenHarmony's others: add, remove, list, subscribe, unload and so on.
+            ..=code::LAST_CODE => return Err(HandlerError::Refused),
+            _ => return Err(HandlerError::UnknownMethod),
+        };
+        match found {
+            Ok(object) => {
+                reply.write_i32(answer::FOUND)?;
+                reply.write_remote_object(&RemoteObject::from_local(object))?;
+            }
+            Err(error) => {
+                tracing::info!(device = ?caller.device(), code, %error, "look-up");
+                write_refusal(&error, reply)?;
+            }
         }
+        Ok(())
+    }
+}
+
+fn read_id(data: &mut Parcel) -> Result<ServiceId, HandlerError> {
+    let invalid = ReadParcelError::InvalidValue("service id");
+    ServiceId::new(data.read_u32()?).ok_or_else(|| invalid.into())
+}
+
+fn write_refusal(error: &GetServiceError, reply: &mut Parcel) -> Result<(), WriteParcelError> {
+    let millis = |time: Duration| u32::try_from(time.as_millis()).unwrap_or(u32::MAX);
+    match error {
+        GetServiceError::Absent => reply.write_i32(answer::ABSENT),
+        GetServiceError::NotDistributed => reply.write_i32(answer::NOT_DISTRIBUTED),
+        // Why is for the owner to know.
+        GetServiceError::StartFailed(_) => reply.write_i32(answer::START_FAILED),
+        GetServiceError::TimedOut { after } => {
+            reply.write_i32(answer::START_TIMED_OUT)?;
+            reply.write_u32(millis(*after))
+        }
+        GetServiceError::TooManyLoads { limit } => {
+            reply.write_i32(answer::TOO_MANY_LOADS)?;
+            reply.write_u32(*limit as u32)
+        }
+        GetServiceError::TooManyRestarts { limit, retry_after } => {
+            reply.write_i32(answer::TOO_MANY_RESTARTS)?;
+            reply.write_u32(*limit as u32)?;
+            reply.write_u32(millis(*retry_after))
+        }
+        _ => reply.write_i32(answer::REFUSED),
     }
 }

@@ -2,14 +2,33 @@
 
 use std::{
     collections::HashMap,
-    sync::{Mutex, PoisonError},
+    sync::{
+        Arc, Mutex, PoisonError,
+        atomic::{AtomicUsize, Ordering},
+    },
 };
 
 use proto::ServiceId;
 use tokio::sync::watch;
 
-/// The registration that stands under an id; `None` when none does.
-type Current = Option<u64>;
+use crate::{error::WatchServiceError, limits};
+
+/// What stands under an id since a change.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Current {
+    /// The number of the change: two that are told the wrong way round are put right by it.
+    change: u64,
+    /// The registration that stands there; `None` when none does.
+    registration: Option<u64>,
+}
+
+/// A change of what stands under an id.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Change {
+    pub(crate) service: ServiceId,
+    pub(crate) number: u64,
+    pub(crate) registration: Option<u64>,
+}
 
 /// What happened to a watched service.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -23,26 +42,83 @@ pub enum ServiceEvent {
 /// What is watched. Holds the newest state of each id, not a list of what happened: a watcher that is slow sees fewer
 /// events, never too many.
 #[derive(Debug, Default)]
-pub(crate) struct Watches(Mutex<HashMap<ServiceId, watch::Sender<Current>>>);
+pub(crate) struct Watches {
+    ids: Mutex<HashMap<ServiceId, watch::Sender<Current>>>,
+    places: WatchPlaces,
+}
 
 impl Watches {
-    pub(crate) fn watch(&self, service: ServiceId, current: Current) -> ServiceWatch {
-        let mut watches = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        watches.retain(|_, sender| sender.receiver_count() > 0);
-        let sender = watches
-            .entry(service)
-            .or_insert_with(|| watch::Sender::new(current));
-        ServiceWatch {
-            current: sender.subscribe(),
+    /// Watches for the application, which may have so many watches.
+    pub(super) fn watch(&self, change: Change) -> Result<ServiceWatch, WatchServiceError> {
+        let place = self.places.take()?;
+        Ok(ServiceWatch {
+            current: self.follow(change),
             told: None,
-        }
+            _place: place,
+        })
     }
 
-    pub(crate) fn changed(&self, service: ServiceId, current: Current) {
-        let watches = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(sender) = watches.get(&service) {
-            sender.send_replace(current);
+    /// Watches for a caller who waits, and of whom somebody else has counted that. What stands there now is to be taken
+    /// from the registry and no change missed since.
+    pub(super) fn follow(&self, now: Change) -> watch::Receiver<Current> {
+        let mut ids = self.ids.lock().unwrap_or_else(PoisonError::into_inner);
+        ids.retain(|_, sender| sender.receiver_count() > 0);
+        let current = Current {
+            change: now.number,
+            registration: now.registration,
+        };
+        let sender = ids
+            .entry(now.service)
+            .or_insert_with(|| watch::Sender::new(current));
+        sender.subscribe()
+    }
+
+    pub(crate) fn changed(&self, change: Change) {
+        let ids = self.ids.lock().unwrap_or_else(PoisonError::into_inner);
+        let Some(sender) = ids.get(&change.service) else {
+            return;
+        };
+        sender.send_if_modified(|current| {
+            let newer = change.number > current.change;
+            if newer {
+                *current = Current {
+                    change: change.number,
+                    registration: change.registration,
+                };
+            }
+            newer
+        });
+    }
+
+    /// The places of watches, for those of other devices' services too.
+    pub(super) fn places(&self) -> &WatchPlaces {
+        &self.places
+    }
+}
+
+/// How many watches there may be in a process.
+#[derive(Clone, Debug, Default)]
+pub(super) struct WatchPlaces(Arc<AtomicUsize>);
+
+impl WatchPlaces {
+    /// Takes one of [`limits::WATCHES`].
+    pub(super) fn take(&self) -> Result<WatchPlace, WatchServiceError> {
+        let limit = limits::WATCHES;
+        let place = WatchPlace(Arc::clone(&self.0));
+        if self.0.fetch_add(1, Ordering::Relaxed) >= limit {
+            return Err(WatchServiceError::LimitReached { limit });
         }
+        Ok(place)
+    }
+}
+
+/// A place among the [`limits::WATCHES`] watches of a process, given back when dropped.
+#[derive(Debug)]
+pub struct WatchPlace(Arc<AtomicUsize>);
+
+impl Drop for WatchPlace {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, Ordering::Relaxed);
     }
 }
 
@@ -50,7 +126,8 @@ impl Watches {
 #[derive(Debug)]
 pub struct ServiceWatch {
     current: watch::Receiver<Current>,
-    told: Current,
+    told: Option<u64>,
+    _place: WatchPlace,
 }
 
 impl ServiceWatch {
@@ -59,7 +136,7 @@ impl ServiceWatch {
     /// Cancel safe: an event is lost with no dropped future.
     pub async fn next(&mut self) -> ServiceEvent {
         loop {
-            let current = *self.current.borrow_and_update();
+            let current = self.current.borrow_and_update().registration;
             match (self.told, current) {
                 (Some(told), Some(now)) if told == now => {}
                 (Some(_), _) => {

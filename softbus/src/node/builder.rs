@@ -9,10 +9,13 @@ use discovery::{
     Advertisement, Announcement, Discovery, Interfaces, ProtocolVersions, StaticPeers,
 };
 use proto::{
-    DeviceId,
+    DeviceId, ServiceId,
     message::{PROTOCOL_VERSION, PeerLimits},
 };
-use rpc::{Bus, BusConfig, session::passing_rules::Party};
+use rpc::{
+    AddServiceError, Bus, BusConfig, LocalAbilityManager, OnDemandOptions, RemoteObject,
+    ServiceOptions, ServiceStarter, session::passing_rules::Party,
+};
 use tokio::sync::watch;
 
 use super::{Inner, Node, discover::Discoveries, own_thread, trust_file};
@@ -22,6 +25,32 @@ use crate::{
     peers::Peers,
     presence::Profile,
 };
+
+trait Register: FnOnce(&LocalAbilityManager) -> Result<(), AddServiceError> + Send {}
+
+impl<F: FnOnce(&LocalAbilityManager) -> Result<(), AddServiceError> + Send> Register for F {}
+
+/// What is registered before anybody can ask.
+#[derive(Default)]
+struct Services(Vec<(ServiceId, Box<dyn Register>)>);
+
+impl Services {
+    fn register(&mut self, samgr: &LocalAbilityManager) -> Result<(), StartNodeError> {
+        for (service, register) in self.0.drain(..) {
+            let registered = register(samgr);
+            registered.map_err(|error| StartNodeError::Service { service, error })?;
+        }
+        Ok(())
+    }
+}
+
+impl std::fmt::Debug for Services {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_list()
+            .entries(self.0.iter().map(|(service, _)| service))
+            .finish()
+    }
+}
 
 /// What a node is made with. Only an identity is required.
 ///
@@ -40,6 +69,7 @@ pub struct NodeBuilder {
     profile: Profile,
     limits: Option<PeerLimits>,
     own_thread: bool,
+    services: Services,
 }
 
 impl NodeBuilder {
@@ -121,6 +151,39 @@ impl NodeBuilder {
         self
     }
 
+    /// A service that is there from the start: no device that finds this node early is told that it is absent. Call again
+    /// for more.
+    #[must_use]
+    pub fn service(
+        self,
+        service: ServiceId,
+        object: &RemoteObject,
+        options: ServiceOptions,
+    ) -> Self {
+        let object = object.clone();
+        self.register(service, move |samgr| samgr.add(service, &object, options))
+    }
+
+    /// As [`service`](Self::service), for one that is started on demand:
+    /// [`SystemAbilityManager::add_on_demand`](crate::SystemAbilityManager::add_on_demand).
+    #[must_use]
+    pub fn service_on_demand(
+        self,
+        service: ServiceId,
+        starter: impl ServiceStarter,
+        options: impl Into<OnDemandOptions>,
+    ) -> Self {
+        let options = options.into();
+        self.register(service, move |samgr| {
+            samgr.add_on_demand(service, starter, options)
+        })
+    }
+
+    fn register(mut self, service: ServiceId, register: impl Register + 'static) -> Self {
+        self.services.0.push((service, Box::new(register)));
+        self
+    }
+
     /// Gives the node and its handlers a thread of their own with a runtime for nothing else: the fastest, and the one
     /// way for a program without a runtime.
     #[must_use]
@@ -152,8 +215,10 @@ impl NodeBuilder {
         };
         let mut bus = BusConfig::new(party, boot);
         bus.limits = self.limits.unwrap_or(bus.limits);
+        let bus = Bus::new(bus);
+        self.services.register(&bus.samgr())?;
         let peers = Peers::new(
-            Bus::new(bus),
+            bus,
             Arc::new(identity),
             trust.clone(),
             endpoint,

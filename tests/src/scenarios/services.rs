@@ -5,11 +5,12 @@ use std::collections::BTreeSet;
 use softbus::{
     Allow, DeviceId, GetServiceError, Parcel, RemoteObject, SendRequestError, ServiceId,
     ServiceOptions,
-    rpc::{AddServiceError, RemoveServiceError, ServiceEvent, ServiceWatch, limits},
+    rpc::{AddServiceError, RemoveServiceError, ServiceEvent, limits},
 };
 
 use super::{
-    SERVICE, SOON, for_all, next, obituaries, pair, usage_of,
+    SERVICE, for_all, next, obituaries, pair, usage_of,
+    watching::next_change,
     workbench::{call, call_within, code, keep, reverse, workbench},
 };
 use crate::world::World;
@@ -143,11 +144,6 @@ pub async fn a_thousand_services_and_no_more(world: &mut dyn World) {
     device.revoke(&object);
     let dead = device.add(id(1), &object, for_all());
     assert_eq!(dead, Err(AddServiceError::DeadObject));
-}
-
-async fn next_change(watch: &mut ServiceWatch) -> ServiceEvent {
-    let change = tokio::time::timeout(SOON, watch.next()).await;
-    change.expect("a watcher is told in time")
 }
 
 /// Row 126: watchers see the old one go and the new one come, proxies of the old one die, and the next get finds the

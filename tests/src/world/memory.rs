@@ -3,20 +3,21 @@
 use std::{
     collections::HashMap,
     sync::{Arc, Mutex, MutexGuard, PoisonError, Weak},
+    time::Duration,
 };
 
 use proto::BootId;
-use softbus::presence::DeviceEvents;
 use softbus::{
     DeathReason, DeviceId, GetServiceError, RemoteObject, ServiceId, ServiceOptions, async_trait,
     rpc::{
-        AddServiceError, Bus, BusConfig, MemoryLink, Peer, RemoveServiceError, ServiceWatch,
+        AddServiceError, Bus, BusConfig, LocalAbilityManager, MemoryLink, Peer, RemoveServiceError,
         limits,
         link::{BulkReceive, BulkSend, Lane, Link, LinkClosed, LinkError},
         opening::{self, Incoming, Remote, close_code},
         session::{Usage, passing_rules::Party},
     },
 };
+use softbus::{presence::DeviceEvents, service_watch::RemoteServiceWatch};
 use tokio::sync::watch;
 
 use super::{Device, World};
@@ -169,8 +170,8 @@ impl Device for MemoryDevice {
         self.bus.samgr().list()
     }
 
-    fn watch(&self, service: ServiceId) -> ServiceWatch {
-        self.bus.samgr().watch(service)
+    fn samgr(&self) -> LocalAbilityManager {
+        self.bus.samgr()
     }
 
     fn revoke(&self, object: &RemoteObject) -> bool {
@@ -183,16 +184,48 @@ impl Device for MemoryDevice {
         device: &DeviceId,
     ) -> Result<RemoteObject, GetServiceError> {
         if *device == self.id() {
-            return self.check(service).ok_or(GetServiceError::Absent);
+            return self.samgr().get(service, limits::DEFAULT_WAIT).await;
         }
         let peer = self.peer(device).await?;
         peer.get_service(service, limits::DEFAULT_WAIT).await
     }
 
+    async fn check_of(
+        &self,
+        service: ServiceId,
+        device: &DeviceId,
+    ) -> Result<RemoteObject, GetServiceError> {
+        let peer = self.peer(device).await?;
+        peer.check_service(service, limits::DEFAULT_WAIT).await
+    }
+
+    async fn load_within(
+        &self,
+        service: ServiceId,
+        device: &DeviceId,
+        wait: Duration,
+    ) -> Result<RemoteObject, GetServiceError> {
+        let peer = self.peer(device).await?;
+        peer.load_service(service, wait).await
+    }
+
+    async fn wait_for(
+        &self,
+        service: ServiceId,
+        device: &DeviceId,
+        wait: Duration,
+    ) -> Result<RemoteObject, GetServiceError> {
+        let peer = self.peer(device).await?;
+        peer.wait_for_service(service, wait).await
+    }
+
+    fn watch_of(&self, _: ServiceId, _: &DeviceId) -> Option<RemoteServiceWatch> {
+        None
+    }
+
     async fn list_of(&self, device: &DeviceId) -> Result<Vec<ServiceId>, GetServiceError> {
         let peer = self.peer(device).await?;
-        let services = peer.callable_services(limits::DEFAULT_WAIT).await;
-        services.map_err(GetServiceError::Call)
+        peer.callable_services(limits::DEFAULT_WAIT).await
     }
 
     fn usage(&self) -> Vec<(DeviceId, Usage)> {

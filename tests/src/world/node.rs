@@ -3,15 +3,16 @@
 use std::{
     sync::{Mutex, MutexGuard, PoisonError},
     thread::{self, JoinHandle},
+    time::Duration,
 };
 
-use softbus::presence::DeviceEvents;
 use softbus::{
     DeviceId, GetServiceError, Node, NodeBuilder, RemoteObject, ServiceId, ServiceOptions,
     SystemAbilityManager, async_trait,
     error::StartNodeError,
-    rpc::{AddServiceError, RemoveServiceError, ServiceWatch, session::Usage},
+    rpc::{AddServiceError, LocalAbilityManager, RemoveServiceError, session::Usage},
 };
+use softbus::{presence::DeviceEvents, service_watch::RemoteServiceWatch};
 use tokio::{runtime, sync::oneshot};
 
 use super::Device;
@@ -99,7 +100,7 @@ impl NodeDevice {
         }
     }
 
-    fn samgr(&self) -> SystemAbilityManager {
+    fn samgr_of_all(&self) -> SystemAbilityManager {
         self.node().samgr()
     }
 
@@ -141,8 +142,8 @@ impl Device for NodeDevice {
         self.samgr().list()
     }
 
-    fn watch(&self, service: ServiceId) -> ServiceWatch {
-        self.samgr().watch(service)
+    fn samgr(&self) -> LocalAbilityManager {
+        self.samgr_of_all().local().clone()
     }
 
     fn revoke(&self, object: &RemoteObject) -> bool {
@@ -154,11 +155,42 @@ impl Device for NodeDevice {
         service: ServiceId,
         device: &DeviceId,
     ) -> Result<RemoteObject, GetServiceError> {
-        self.samgr().get(service, device).await
+        self.samgr_of_all().get(service, device).await
+    }
+
+    fn watch_of(&self, service: ServiceId, device: &DeviceId) -> Option<RemoteServiceWatch> {
+        self.samgr_of_all().watch_of(service, device).ok()
     }
 
     async fn list_of(&self, device: &DeviceId) -> Result<Vec<ServiceId>, GetServiceError> {
-        self.samgr().list_of(device).await
+        self.samgr_of_all().list_of(device).await
+    }
+
+    async fn check_of(
+        &self,
+        service: ServiceId,
+        device: &DeviceId,
+    ) -> Result<RemoteObject, GetServiceError> {
+        self.samgr_of_all().check_of(service, device).await
+    }
+
+    async fn load_within(
+        &self,
+        service: ServiceId,
+        device: &DeviceId,
+        wait: Duration,
+    ) -> Result<RemoteObject, GetServiceError> {
+        let samgr = self.samgr_of_all();
+        samgr.load_within(service, device, wait).await
+    }
+
+    async fn wait_for(
+        &self,
+        service: ServiceId,
+        device: &DeviceId,
+        wait: Duration,
+    ) -> Result<RemoteObject, GetServiceError> {
+        self.samgr_of_all().wait_for(service, device, wait).await
     }
 
     fn usage(&self) -> Vec<(DeviceId, Usage)> {

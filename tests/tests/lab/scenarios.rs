@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use testkit::{
-    scenarios::presence,
+    scenarios::{presence, watching},
     world::{World, lab::LabWorld},
 };
 
@@ -32,6 +32,16 @@ macro_rules! tests {
     )* };
 }
 testkit::scenarios!(tests);
+
+#[test]
+fn a_remote_watch_follows_its_service() {
+    run(watching::a_remote_watch_follows_its_service);
+}
+
+#[test]
+fn a_wait_outlives_a_restart_of_the_device() {
+    run(watching::a_wait_outlives_a_restart_of_the_device);
+}
 
 #[test]
 fn devices_come_and_go_in_order() {

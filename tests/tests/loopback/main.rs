@@ -8,7 +8,7 @@ mod sessions;
 use std::time::Duration;
 
 use testkit::{
-    scenarios::{presence, sizes},
+    scenarios::{presence, sizes, watching},
     world::{World, loopback::LoopbackWorld},
 };
 
@@ -39,6 +39,16 @@ macro_rules! tests {
     )* };
 }
 testkit::scenarios!(tests);
+
+#[test]
+fn a_remote_watch_follows_its_service() {
+    run(watching::a_remote_watch_follows_its_service);
+}
+
+#[test]
+fn a_wait_outlives_a_restart_of_the_device() {
+    run(watching::a_wait_outlives_a_restart_of_the_device);
+}
 
 #[test]
 fn devices_come_and_go_in_order() {

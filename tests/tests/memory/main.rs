@@ -7,7 +7,7 @@ mod hostile;
 use std::time::Duration;
 
 use testkit::{
-    scenarios::waits,
+    scenarios::{loading, waits},
     world::{World, memory::MemoryWorld},
 };
 
@@ -44,6 +44,11 @@ testkit::scenarios!(tests);
 #[test]
 fn the_default_wait_is_eight_seconds() {
     run(waits::the_default_wait_is_eight_seconds);
+}
+
+#[test]
+fn a_stop_that_takes_too_long_is_not_waited_for() {
+    run(loading::a_stop_that_takes_too_long_is_not_waited_for);
 }
 
 #[test]

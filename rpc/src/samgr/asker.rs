@@ -1,0 +1,157 @@
+//! Getting a service on somebody's behalf, and waiting for it.
+
+use std::sync::{Arc, Weak};
+
+use proto::ServiceId;
+
+use super::{loading, on_demand::Load};
+use crate::{
+    bus::Bus, error::GetServiceError, peer::now, registry::Look, remote::LocalObject,
+    session::passing_rules::Party,
+};
+
+/// On whose behalf a service is wanted.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Asker {
+    /// This process.
+    Ours(Party),
+    /// Another device: what it may know depends on the rules.
+    Remote(Party),
+}
+
+impl Asker {
+    const fn party(self) -> Party {
+        match self {
+            Self::Ours(party) | Self::Remote(party) => party,
+        }
+    }
+
+    /// One look.
+    pub(super) fn look(self, bus: &Bus, service: ServiceId) -> Result<Look, GetServiceError> {
+        let registry = bus.registry();
+        match self {
+            Self::Ours(_) => registry.get(service),
+            Self::Remote(party) => registry.get_remote(service, party.device),
+        }
+    }
+
+    /// One look that starts nothing.
+    pub(super) fn check(
+        self,
+        bus: &Bus,
+        service: ServiceId,
+    ) -> Result<LocalObject, GetServiceError> {
+        match self.look(bus, service)? {
+            Look::There(object) => Ok(object),
+            Look::OnDemand => Err(GetServiceError::Absent),
+        }
+    }
+
+    /// Gets a service, and starts one that is started on demand.
+    pub(super) async fn get(
+        self,
+        bus: &Arc<Bus>,
+        service: ServiceId,
+    ) -> Result<LocalObject, GetServiceError> {
+        if let Some(object) = self.find(bus, service)? {
+            return Ok(object);
+        }
+        let _waiting = Waiting::begin(bus, self.party())?;
+        self.start(bus, service).await
+    }
+
+    /// Gets a service as soon as it is there for this asker. An end without it is a start that failed.
+    pub(super) async fn wait_for(
+        self,
+        bus: &Arc<Bus>,
+        service: ServiceId,
+    ) -> Result<LocalObject, GetServiceError> {
+        let _waiting = Waiting::begin(bus, self.party())?;
+        let mut changes = {
+            // Under one lock, so that no change falls between the look and what follows.
+            let registry = bus.registry();
+            bus.watches.follow(registry.last_change(service))
+        };
+        loop {
+            changes.mark_unchanged();
+            let found = match self.find(bus, service) {
+                Ok(None) => self.start(bus, service).await.map(Some),
+                found => found,
+            };
+            match found {
+                Ok(Some(object)) => return Ok(object),
+                // Nobody is told which it is, or when: each of them may end.
+                Ok(None)
+                | Err(
+                    GetServiceError::Absent
+                    | GetServiceError::NotDistributed
+                    | GetServiceError::Refused,
+                ) => {}
+                Err(error) => return Err(error),
+            }
+            if changes.changed().await.is_err() {
+                return Err(GetServiceError::Absent);
+            }
+        }
+    }
+
+    /// What is there, `None` if it is to be started.
+    fn find(self, bus: &Bus, service: ServiceId) -> Result<Option<LocalObject>, GetServiceError> {
+        match self.look(bus, service)? {
+            Look::There(object) => {
+                bus.registry().on_demand.keep(service);
+                Ok(Some(object))
+            }
+            Look::OnDemand => Ok(None),
+        }
+    }
+
+    async fn start(
+        self,
+        bus: &Arc<Bus>,
+        service: ServiceId,
+    ) -> Result<LocalObject, GetServiceError> {
+        let load = bus
+            .registry()
+            .on_demand
+            .load(service, self.party(), now())?;
+        let mut outcome = match load {
+            Load::There => return self.check(bus, service),
+            Load::Join(outcome) => outcome,
+            Load::Start(run, outcome) => {
+                loading::start(bus, service, run);
+                outcome
+            }
+        };
+        match outcome.wait_for(Option::is_some).await.as_deref() {
+            Ok(Some(Ok(()))) => {}
+            Ok(Some(Err(error))) => return Err(error.clone()),
+            // The offer was dropped without a word, which is the end of the bus.
+            Ok(None) | Err(_) => return Err(GetServiceError::Absent),
+        }
+        // Not what the start brought: the rules may have changed meanwhile, or it may be gone again.
+        self.check(bus, service)
+    }
+}
+
+/// A place among those who wait, given back when dropped.
+struct Waiting {
+    bus: Weak<Bus>,
+    caller: Party,
+}
+
+impl Waiting {
+    fn begin(bus: &Arc<Bus>, caller: Party) -> Result<Self, GetServiceError> {
+        bus.registry().on_demand.wait(caller)?;
+        let bus = Arc::downgrade(bus);
+        Ok(Self { bus, caller })
+    }
+}
+
+impl Drop for Waiting {
+    fn drop(&mut self) {
+        if let Some(bus) = self.bus.upgrade() {
+            bus.registry().on_demand.wait_no_longer(self.caller);
+        }
+    }
+}
