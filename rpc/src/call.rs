@@ -1,6 +1,12 @@
 //! How a call is made and who makes it.
 
-use std::{sync::Arc, time::Duration};
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering},
+    },
+    time::Duration,
+};
 
 use proto::{
     DeviceId,
@@ -173,6 +179,18 @@ struct CallerInner {
     scope: Option<Scope>,
     pid: Option<u32>,
     uid: Option<u32>,
+    /// Open with it.
+    streams: Arc<AtomicUsize>,
+}
+
+/// One of the streams that may be open with a peer, given back when dropped.
+#[derive(Debug)]
+pub(crate) struct StreamPlace(Arc<AtomicUsize>);
+
+impl Drop for StreamPlace {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, Ordering::Relaxed);
+    }
 }
 
 impl Caller {
@@ -185,6 +203,7 @@ impl Caller {
                 scope: Some(remote.scope),
                 pid: credentials.map(|credentials| credentials.pid),
                 uid: credentials.map(|credentials| credentials.uid),
+                streams: Arc::default(),
             }),
         }
     }
@@ -198,6 +217,7 @@ impl Caller {
                 scope: None,
                 pid,
                 uid: None,
+                streams: Arc::default(),
             }),
         }
     }
@@ -205,6 +225,14 @@ impl Caller {
     /// The calling process, as sessions know it.
     pub(crate) fn party(&self) -> Party {
         self.inner.party
+    }
+
+    /// A place for one more stream, unless as many are open as may be. This process has as many as it likes.
+    pub(crate) fn open_stream(&self) -> Option<StreamPlace> {
+        let streams = &self.inner.streams;
+        let before = streams.fetch_add(1, Ordering::Relaxed);
+        let place = StreamPlace(Arc::clone(streams));
+        (before < limits::STREAMS_PER_PEER).then_some(place)
     }
 
     /// The calling device, proven by its key.

@@ -24,6 +24,7 @@ mod registry;
 mod remote;
 mod samgr;
 pub mod session;
+pub mod stream;
 pub mod typed;
 
 pub use async_trait::async_trait;
@@ -47,6 +48,7 @@ pub use samgr::{
     LocalAbilityManager, OnDemandOptions, ServiceEvent, ServiceStarter, ServiceState, ServiceWatch,
     WatchPlace,
 };
+pub use stream::Streaming;
 pub use typed::{CallError, Never};
 
 #[doc(hidden)]

@@ -54,6 +54,18 @@ pub const BLOCKING_THREADS: usize = 16;
 pub const DEFAULT_LANES: u16 = 8;
 /// Memory of one peer for bulk bodies that are arriving, in bytes.
 pub const BULK_MEMORY_PER_PEER: usize = 256 * 1024 * 1024;
+/// Items that the producer of a stream may be ahead of its consumer.
+pub const STREAM_ITEMS: u32 = 1024;
+/// Bytes that the producer of a stream may be ahead of its consumer, but for the item that passes them.
+pub const STREAM_BYTES: u64 = 512 * 1024;
+/// The largest item of a stream, in bytes.
+pub const MAX_STREAM_ITEM: u64 = 1024 * 1024;
+/// Items of a stream that travel in one call, so that credit comes back before all of it is spent.
+pub const STREAM_BATCH_ITEMS: u32 = STREAM_ITEMS / 4;
+/// A call with items of a stream has this many bytes, and the item that passes them: it stays on its lane.
+pub const STREAM_BATCH_BYTES: u64 = 24 * 1024;
+/// Streams open with one peer, both directions together.
+pub const STREAMS_PER_PEER: usize = 128;
 /// How long an opening may take, from the first byte to Welcome.
 pub const HANDSHAKE_TIME: Duration = Duration::from_secs(5);
 /// How long a close waits for what is under way.

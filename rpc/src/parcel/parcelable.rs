@@ -1,6 +1,6 @@
 use std::borrow::Cow;
 
-use super::{Parcel, ReadParcelError, WriteParcelError};
+use super::{Data, Parcel, ReadParcelError, WriteParcelError};
 
 /// How deep values may nest in one another: boxes, vectors, maps and parcelables.
 pub const MAX_DEPTH: usize = 32;
@@ -256,5 +256,15 @@ impl Parcel {
         let value = read(self);
         self.depth -= 1;
         value.inspect_err(|_| self.read = start)
+    }
+
+    /// Writes over a number that was written at `position`, when it is known at last. Without effect on what was
+    /// received.
+    pub(crate) fn overwrite_u32(&mut self, position: usize, value: u32) {
+        if let Data::Written(data) = &mut self.data
+            && let Some(place) = data.get_mut(position..position + 4)
+        {
+            place.copy_from_slice(&value.to_le_bytes());
+        }
     }
 }

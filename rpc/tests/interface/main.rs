@@ -9,6 +9,7 @@ mod calls;
 mod objects;
 mod options;
 mod pair;
+mod streams;
 mod strict;
 mod versions;
 

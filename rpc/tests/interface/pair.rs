@@ -15,7 +15,7 @@ pub(crate) struct Pair {
     pub(crate) remote: RemoteObject,
     /// The service's device as the service sees callers.
     pub(crate) client: DeviceId,
-    _peers: (Peer, Peer),
+    pub(crate) peers: (Peer, Peer),
     _buses: (Arc<Bus>, Arc<Bus>),
 }
 
@@ -72,7 +72,7 @@ async fn between(client: Party, server: Party, scope: Scope, object: RemoteObjec
     Pair {
         remote,
         client: client.device,
-        _peers: peers,
+        peers,
         _buses: (a, b),
     }
 }
