@@ -47,6 +47,7 @@ impl Incoming {
             let limit = Some(STREAMS_PER_PEER as u64);
             queue.end(End::Failed(StreamError::Open(SendRequestError::Busy {
                 limit,
+                value: limit.map(|limit| limit + 1),
                 retry_after: None,
             })));
             None

@@ -330,9 +330,8 @@ pub(super) fn size(data: &Parcel) -> u64 {
 /// Sends when there is room. There is no deadline: it waits for as long as the session lasts.
 async fn send(sink: &RemoteObject, code: u32, data: &Parcel) -> Result<(), Ending> {
     loop {
-        let error = match sink.send_request(code, data, CallOption::one_way()).await {
-            Ok(_) => return Ok(()),
-            Err(error) => error,
+        let Err(error) = sink.send_request(code, data, CallOption::one_way()).await else {
+            return Ok(());
         };
         match error {
             // Nothing was sent: other calls of the lane have the credit.

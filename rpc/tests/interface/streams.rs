@@ -463,6 +463,7 @@ async fn as_many_streams_as_may_be_open_and_no_more() {
     let limit = Some(STREAMS_PER_PEER as u64);
     let busy = SendRequestError::Busy {
         limit,
+        value: limit.map(|limit| limit + 1),
         retry_after: None,
     };
     assert_eq!(error, Some(StreamError::Open(busy)));
