@@ -7,6 +7,7 @@
 
 pub mod calls;
 pub mod chains;
+pub mod cycles;
 pub mod deaths;
 pub mod loading;
 pub mod objects;

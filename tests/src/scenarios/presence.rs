@@ -3,7 +3,10 @@
 use softbus::{DeviceEvent, presence::OfflineReason};
 use tokio::time::Instant;
 
-use super::{next, next_event, obituaries, pair};
+use super::{
+    SERVICE, for_all, next, next_event, obituaries, pair,
+    workbench::{reverse, workbench},
+};
 use crate::world::World;
 
 /// Each device that comes and goes is told as that, in order.
@@ -58,4 +61,34 @@ pub async fn a_restarted_device_replaces_the_one_before(world: &mut dyn World) {
     let gone = next_event(&mut events).await;
     assert!(matches!(gone, DeviceEvent::Offline(id, _) if id == b));
     assert_eq!(next_event(&mut events).await, DeviceEvent::Online(b));
+}
+
+/// Row 118, in our terms: a node that starts again after a crash has its peers again without asking, and what it
+/// registers can be got again.
+pub async fn a_node_that_starts_again_has_its_peers_and_services_again(world: &mut dyn World) {
+    let pair = pair(world).await;
+    let (a, b) = (pair.a.id(), pair.b.id());
+    let mut events = pair.b.events().unwrap();
+    assert_eq!(next_event(&mut events).await, DeviceEvent::Online(a));
+    pair.a.add(SERVICE, &workbench().0, for_all()).unwrap();
+    let before = pair.b.get(SERVICE, &a).await.unwrap();
+    let (tell, mut told) = obituaries();
+    let _link = before.link_to_death(tell).unwrap();
+
+    pair.a.vanish().await;
+    let again = world.restart(&pair.a).await;
+    let mut own_events = again.events().unwrap();
+    again.add(SERVICE, &workbench().0, for_all()).unwrap();
+    assert_eq!(next_event(&mut own_events).await, DeviceEvent::Online(b));
+    next(&mut told).await;
+    let gone = next_event(&mut events).await;
+    assert!(matches!(gone, DeviceEvent::Offline(id, _) if id == a));
+    assert_eq!(next_event(&mut events).await, DeviceEvent::Online(a));
+
+    let to_b = again.get(SERVICE, &b).await.unwrap();
+    let to_a = pair.b.get(SERVICE, &a).await.unwrap();
+    for proxy in [&to_b, &to_a] {
+        assert_eq!(reverse(proxy, 2019).await, Ok(9102));
+    }
+    assert!(before.is_dead(), "what it was before stays dead");
 }

@@ -56,6 +56,11 @@ fn devices_come_and_go_in_order() {
 }
 
 #[test]
+fn a_node_that_starts_again_has_its_peers_and_services_again() {
+    run(presence::a_node_that_starts_again_has_its_peers_and_services_again);
+}
+
+#[test]
 fn a_graceful_leave_is_told_at_once() {
     run(presence::a_graceful_leave_is_told_at_once);
 }

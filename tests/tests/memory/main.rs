@@ -7,7 +7,7 @@ mod hostile;
 use std::time::Duration;
 
 use testkit::{
-    scenarios::{loading, waits},
+    scenarios::{SOON, cycles::connects_and_kills_leave_nothing_behind, loading, waits},
     world::{World, memory::MemoryWorld},
 };
 
@@ -54,4 +54,23 @@ fn a_stop_that_takes_too_long_is_not_waited_for() {
 #[test]
 fn waits_have_bounds() {
     run(waits::waits_have_bounds);
+}
+
+/// Row 161: a thousand times, and no task, session or entry is left.
+#[test]
+fn a_thousand_connects_and_kills_leave_nothing_behind() {
+    run_in(async |world| {
+        let metrics = tokio::runtime::Handle::current().metrics();
+        let before = metrics.num_alive_tasks();
+        let ever = Duration::MAX;
+        let cycles = connects_and_kills_leave_nothing_behind(world, 1000, ever).await;
+        assert_eq!(cycles, 1000);
+        let ended = async || metrics.num_alive_tasks() == before;
+        let ended = testkit::wait::wait_until_async(SOON, ended).await;
+        assert!(
+            ended,
+            "{} tasks and not {before}",
+            metrics.num_alive_tasks()
+        );
+    });
 }

@@ -1,0 +1,72 @@
+//! What takes its time, or counts what the whole process has: one test at a time, over QUIC on 127.0.0.1.
+
+#![expect(clippy::unwrap_used, reason = "a helper of a test fails the test")]
+
+use std::{
+    sync::{Mutex, PoisonError},
+    time::Duration,
+};
+
+use testkit::{
+    scenarios::{SOON, cycles::connects_and_kills_leave_nothing_behind, sizes},
+    wait::wait_until,
+    world::{World, loopback::LoopbackWorld},
+};
+
+const DEADLINE: Duration = Duration::from_secs(120);
+
+/// What one of them does shows in the counts and times of the others.
+static ONE_AT_A_TIME: Mutex<()> = Mutex::new(());
+
+fn run<T>(scenario: impl AsyncFnOnce(&mut dyn World) -> T) -> T {
+    let _alone = ONE_AT_A_TIME.lock().unwrap_or_else(PoisonError::into_inner);
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .unwrap();
+    let mut world = LoopbackWorld::new();
+    let ended =
+        runtime.block_on(async { tokio::time::timeout(DEADLINE, scenario(&mut world)).await });
+    ended.expect("the test ends in time")
+}
+
+#[test]
+fn ten_megabytes_a_hundred_times() {
+    run(sizes::ten_megabytes_a_hundred_times);
+}
+
+#[test]
+fn latency_is_recorded() {
+    run(sizes::latency_is_recorded);
+}
+
+#[test]
+fn small_calls_go_on_beside_a_large_transfer() {
+    run(sizes::small_calls_go_on_beside_a_large_transfer);
+}
+
+/// Descriptors, sockets among them, and threads of this process.
+#[cfg(target_os = "linux")]
+fn open() -> [usize; 2] {
+    ["/proc/self/fd", "/proc/self/task"].map(|list| std::fs::read_dir(list).unwrap().count())
+}
+
+/// Row 161 over real sockets: as many cycles as fit into 20 s. The thousand of that row are in the tests over memory links.
+#[cfg(target_os = "linux")]
+#[test]
+fn killed_nodes_leave_no_descriptor_and_no_thread() {
+    run(async |world| {
+        let a_few = connects_and_kills_leave_nothing_behind(world, 3, SOON).await;
+        assert_eq!(a_few, 3);
+    });
+    // What is made once, by whoever comes first, is there now.
+    let before = open();
+    run(async |world| {
+        let at_most = Duration::from_secs(20);
+        let cycles = connects_and_kills_leave_nothing_behind(world, 1000, at_most).await;
+        println!("{cycles} cycles");
+        assert!(cycles >= 10, "{cycles}");
+    });
+    wait_until(SOON, || open() == before);
+    assert_eq!(open(), before, "descriptors and threads");
+}
