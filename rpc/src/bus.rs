@@ -11,7 +11,7 @@ use proto::{
 };
 
 use crate::{
-    dispatch, limits,
+    limits,
     peer::{Peer, PeerShared},
     registry::ServiceRegistry,
     remote::{LocalObject, RemoteObject, StubCell},
@@ -167,10 +167,6 @@ impl Bus {
 
     pub(crate) fn root(&self) -> LocalObject {
         self.root.clone()
-    }
-
-    pub(crate) fn next_chain(&self) -> u64 {
-        dispatch::next_chain()
     }
 
     pub(crate) fn add_peer(&self, peer: &Peer) {

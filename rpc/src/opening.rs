@@ -290,7 +290,7 @@ fn begin(bus: &Arc<Bus>, link: Arc<dyn Link>, remote: Remote, opened: Opened) ->
         remote,
         name: opened.welcome.session,
     };
-    let peer = Peer::new(Arc::clone(bus), link, session, root, info);
+    let peer = Peer::new(bus, link, session, root, info);
     bus.add_peer(&peer);
     driver::start(&peer, opened.control, opened.frames, opened.lanes);
     peer

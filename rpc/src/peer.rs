@@ -60,7 +60,9 @@ pub enum SessionEnd {
 
 /// What the driver, proxies and handlers of a session share.
 pub(crate) struct PeerShared {
-    bus: Arc<Bus>,
+    /// Not kept: a service of the bus may hold proxies of this session, which hold it.
+    bus: Weak<Bus>,
+    own: Party,
     remote: Party,
     scope: Scope,
     boot: BootId,
@@ -113,7 +115,7 @@ pub(crate) struct PeerInfo {
 
 impl Peer {
     pub(crate) fn new(
-        bus: Arc<Bus>,
+        bus: &Arc<Bus>,
         link: Arc<dyn Link>,
         session: Session,
         root: ImportKey,
@@ -131,7 +133,8 @@ impl Peer {
             number: crate::remote::LocalObject::ROOT,
         };
         let shared = Arc::new_cyclic(|me| PeerShared {
-            bus,
+            own: bus.party(),
+            bus: Arc::downgrade(bus),
             remote: info.remote.party,
             scope,
             boot,
@@ -332,7 +335,9 @@ impl PeerShared {
         if first {
             tracing::debug!(device = ?self.remote.device, ?end, "session ended");
             self.run(|state, _| state.session.close(reason));
-            self.bus.forget_peer(self.number);
+            if let Some(bus) = self.bus.upgrade() {
+                bus.forget_peer(self.number);
+            }
         }
     }
 
@@ -359,7 +364,7 @@ impl PeerShared {
             home: proxy.home(),
             dead: proxy.death().is_some(),
         };
-        match passing_rules::decide(self.bus.party(), held, self.remote)? {
+        match passing_rules::decide(self.own, held, self.remote)? {
             Passing::Home if std::ptr::eq(Arc::as_ptr(&proxy.0.peer), self) => {
                 Ok(Outgoing::Home(proxy.0.key))
             }

@@ -455,11 +455,16 @@ impl Peers {
         let _ = tokio::time::timeout(within, self.endpoint.wait_idle()).await;
     }
 
-    /// Ends everything without waiting.
+    /// Ends everything without waiting, and whether or not there still is a runtime that would hear of it.
     pub(crate) fn close_now(&self) {
         self.lock().closing = true;
-        self.endpoint
-            .close(CloseCode::Leaving.code().into(), b"leaving");
+        let code = CloseCode::Leaving.code();
+        self.endpoint.close(code.into(), b"leaving");
+        for (_, session) in self.sessions() {
+            // What it holds of others may hold it.
+            let reason = DeathReason::DeviceUnreachable;
+            session.peer.close(reason, code, "leaving");
+        }
     }
 }
 

