@@ -12,6 +12,7 @@ pub mod deaths;
 pub mod loading;
 pub mod objects;
 pub mod presence;
+pub mod protection;
 pub mod services;
 pub mod sizes;
 pub mod waits;
@@ -79,7 +80,7 @@ pub async fn next<T>(receiver: &mut mpsc::UnboundedReceiver<T>) -> T {
 
 /// A death recipient that tells, and what it tells.
 pub fn obituaries() -> (
-    impl Fn(DeathReason) + Send + Sync + 'static,
+    impl Fn(DeathReason) + Clone + Send + Sync + 'static,
     mpsc::UnboundedReceiver<DeathReason>,
 ) {
     let (sender, receiver) = mpsc::unbounded_channel();
@@ -202,6 +203,17 @@ macro_rules! scenarios {
             services::all_ids_are_listed,
             services::others_see_only_what_they_may_call,
             services::after_the_end_of_a_session_the_next_get_makes_another,
+            protection::so_many_run_at_a_time,
+            protection::services_do_not_hold_each_other_up,
+            protection::a_flood_does_not_come_first,
+            protection::a_flood_does_not_fill_the_queue,
+            protection::a_polite_caller_beside_a_flood,
+            protection::a_budget_bounds_the_bytes_inside,
+            protection::a_caller_that_calls_too_often_is_busy,
+            protection::a_removal_refuses_what_waits_and_lets_end_what_runs,
+            protection::a_revocation_refuses_what_waits_and_lets_end_what_runs,
+            protection::a_panic_does_not_keep_its_turn,
+            protection::a_passed_object_may_be_called_by_whom_it_was_passed_to,
             services::refusals_are_told_apart,
             loading::a_load_starts_a_service_once,
             loading::a_get_starts_a_service_and_a_check_does_not,

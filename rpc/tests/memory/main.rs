@@ -2,6 +2,7 @@
 
 #![expect(clippy::unwrap_used, reason = "a helper of tests fails the test")]
 
+mod blocking;
 mod cast;
 mod echo;
 mod inline;

@@ -368,3 +368,41 @@ fn end_of_the_session_ends_every_call() {
         Err(StartCallError::Dead(_))
     ));
 }
+
+/// A chain that the peer was merely told of gets nobody past a queue: only what comes from where a handler waits does.
+#[test]
+fn request_is_nested_while_a_handler_of_its_chain_waits_for_the_peer() {
+    let mut pair = Pair::new(Scope::OtherDevice);
+    let (to_a, to_b) = (pair.ends[B].root, pair.ends[A].root);
+    let at_depth = |target, depth| TestCall {
+        depth,
+        ..TestCall::new(target)
+    };
+    let mut nested = |pair: &mut Pair, end: usize, call: TestCall<'_>| {
+        let id = pair.call(1 - end, &call).unwrap().unwrap();
+        pair.drive();
+        let request = pair.request(end).unwrap();
+        (request.nested, id, request.serving)
+    };
+    // Nobody at A waits: it has been told of the chain, that is all.
+    assert!(!nested(&mut pair, A, at_depth(to_a, 2)).0);
+    // Somebody waits who is no handler.
+    assert!(!nested(&mut pair, B, at_depth(to_b, 0)).0);
+    assert!(!nested(&mut pair, A, at_depth(to_a, 2)).0);
+    // A handler of the chain waits.
+    let (_, waiting, serving) = nested(&mut pair, B, at_depth(to_b, 1));
+    assert!(nested(&mut pair, A, at_depth(to_a, 2)).0);
+    assert!(
+        !nested(&mut pair, A, at_depth(to_a, 0)).0,
+        "the root of a chain is nested in nothing"
+    );
+    // It has its answer.
+    pair.answer(B, serving, &[]);
+    pair.drive();
+    assert!(pair.outcome(A, waiting).is_some());
+    assert!(!nested(&mut pair, A, at_depth(to_a, 2)).0);
+    // It has given up.
+    let (_, waiting, _) = nested(&mut pair, B, at_depth(to_b, 1));
+    pair.run(A, |session, _| session.abandon(waiting));
+    assert!(!nested(&mut pair, A, at_depth(to_a, 2)).0);
+}

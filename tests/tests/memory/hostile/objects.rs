@@ -4,6 +4,7 @@ use bytes::{BufMut, BytesMut};
 use proto::{
     BootId, Handle, ObjectId, ServiceId,
     frame::{Call, Frame, Grant, ObjectKind, Release, Status},
+    message::{Control, DeathReason, Obituary},
     openharmony::code::PING_TRANSACTION,
 };
 use softbus::rpc::session::PeerFault;
@@ -193,5 +194,26 @@ fn a_peer_that_hangs_up_leaves_nothing() {
         assert!(kept.iter().all(softbus::RemoteObject::is_dead));
         assert!(reverse(&kept[0], 1).await.is_err());
         assert_eq!(stage.bus.session_count(), 1);
+    });
+}
+
+/// Row 154: an obituary concerns what its sender has granted to us, and nothing of ours or of anybody else's.
+#[test]
+fn an_obituary_kills_only_what_its_sender_granted() {
+    act(async |stage| {
+        let (mut peer, session) = RawPeer::in_session(&stage.bus).await;
+        let service = peer.get(SERVICE.get()).await;
+        let obituary = Obituary {
+            handle: service,
+            granted: 1,
+            reason: DeathReason::Revoked,
+        };
+        peer.send(0, &Frame::Control(Control::Obituary(obituary)))
+            .await;
+        goes_on(&mut peer).await;
+        assert_eq!(session.end(), None);
+        assert!(!stage.honest.stub.is_dead() && !stage.honest.proxy.is_dead());
+        // Kept for a grant that may still come, and gone with the session.
+        assert_eq!(session.usage().obituaries, 1);
     });
 }
