@@ -378,7 +378,7 @@ fn request_is_nested_while_a_handler_of_its_chain_waits_for_the_peer() {
         depth,
         ..TestCall::new(target)
     };
-    let mut nested = |pair: &mut Pair, end: usize, call: TestCall<'_>| {
+    let nested = |pair: &mut Pair, end: usize, call: TestCall<'_>| {
         let id = pair.call(1 - end, &call).unwrap().unwrap();
         pair.drive();
         let request = pair.request(end).unwrap();
