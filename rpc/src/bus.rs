@@ -116,6 +116,12 @@ impl Bus {
         true
     }
 
+    /// Ends what waits here for services on behalf of other devices, because this one is taking leave. What comes and goes
+    /// is told as before.
+    pub fn end_waits(&self) {
+        self.watches.close();
+    }
+
     /// How many sessions there are.
     pub fn session_count(&self) -> usize {
         self.sessions().len()

@@ -32,4 +32,6 @@ mod answer {
     pub(super) const TOO_MANY_LOADS: i32 = 6;
     /// It was started again so often; the limit and milliseconds to wait follow.
     pub(super) const TOO_MANY_RESTARTS: i32 = 7;
+    /// The device is taking leave.
+    pub(super) const LEAVING: i32 = 8;
 }

@@ -435,6 +435,7 @@ impl Peers {
     pub(crate) async fn close(&self, within: Duration) {
         self.lock().closing = true;
         self.endpoint.set_server_config(None);
+        self.bus.end_waits();
         let leaving: Vec<_> = self
             .sessions()
             .into_iter()

@@ -7,7 +7,7 @@ use std::{
 };
 
 use proto::{DeviceId, ServiceId};
-use rpc::{DeathReason, GetServiceError, Peer, RemoteObject, WatchPlace};
+use rpc::{DeathReason, GetServiceError, Peer, RemoteObject, ServiceEvent, WatchPlace};
 use tokio::{
     sync::{oneshot, watch},
     task::AbortHandle,
@@ -114,9 +114,14 @@ impl Followers {
         let known = followers.get(&(service, device)).and_then(Weak::upgrade);
         let follower = known.unwrap_or_else(|| {
             let (sender, current) = watch::channel(Current::default());
-            let follow = follow(Arc::downgrade(peers), service, device, sender);
-            let task = peers.spawn(follow).abort_handle();
-            peers.wanted.notify_one();
+            let peers_of_task = Arc::downgrade(peers);
+            let task = if device == peers.bus.party().device {
+                peers.spawn(follow_own(peers_of_task, service, sender))
+            } else {
+                peers.wanted.notify_one();
+                peers.spawn(follow(peers_of_task, service, device, sender))
+            };
+            let task = task.abort_handle();
             let follower = Arc::new(Follower { current, task });
             followers.insert((service, device), Arc::downgrade(&follower));
             follower
@@ -165,6 +170,38 @@ async fn follow(
     }
 }
 
+/// The same of a service of this node.
+async fn follow_own(peers: Weak<Peers>, service: ServiceId, current: watch::Sender<Current>) {
+    let mut watch = match peers.upgrade() {
+        Some(peers) => peers.bus.samgr().watch_without_place(service),
+        None => return,
+    };
+    loop {
+        let event = watch.next().await;
+        let Some(peers) = peers.upgrade() else { return };
+        match (event, peers.bus.samgr().check(service)) {
+            (ServiceEvent::Added, Some(object)) => added(&current, object),
+            _ => removed(&current, DeathReason::ServiceRemoved),
+        }
+    }
+}
+
+fn added(current: &watch::Sender<Current>, object: RemoteObject) {
+    current.send_modify(|current| {
+        current.proxies += 1;
+        current.proxy = Some(object);
+    });
+}
+
+fn removed(current: &watch::Sender<Current>, reason: DeathReason) {
+    // Not dropped under the lock of the channel: it may be the last reference.
+    let mut before = None;
+    current.send_modify(|current| {
+        before = current.proxy.take();
+        current.death = Some(reason);
+    });
+}
+
 /// The session with a device as soon as there is one; `None` when the node is gone.
 async fn online(peers: &Weak<Peers>, device: DeviceId) -> Option<Peer> {
     let mut changed = peers.upgrade()?.changed();
@@ -190,16 +227,10 @@ async fn until_death(object: &RemoteObject, current: &watch::Sender<Current>) ->
     let Ok(_link) = link else {
         return false;
     };
-    current.send_modify(|current| {
-        current.proxies += 1;
-        current.proxy = Some(object.clone());
-    });
-    let reason = died.await.unwrap_or(DeathReason::DeviceUnreachable);
-    // Not dropped under the lock of the channel: it is the last reference to a proxy.
-    let mut before = None;
-    current.send_modify(|current| {
-        before = current.proxy.take();
-        current.death = Some(reason);
-    });
+    added(current, object.clone());
+    removed(
+        current,
+        died.await.unwrap_or(DeathReason::DeviceUnreachable),
+    );
     true
 }

@@ -6,7 +6,11 @@ use proto::ServiceId;
 
 use super::{loading, on_demand::Load};
 use crate::{
-    bus::Bus, error::GetServiceError, peer::now, registry::Look, remote::LocalObject,
+    bus::Bus,
+    error::GetServiceError,
+    peer::now,
+    registry::{Look, ServiceRegistry},
+    remote::LocalObject,
     session::passing_rules::Party,
 };
 
@@ -27,8 +31,7 @@ impl Asker {
     }
 
     /// One look.
-    pub(super) fn look(self, bus: &Bus, service: ServiceId) -> Result<Look, GetServiceError> {
-        let registry = bus.registry();
+    fn look(self, registry: &ServiceRegistry, service: ServiceId) -> Result<Look, GetServiceError> {
         match self {
             Self::Ours(_) => registry.get(service),
             Self::Remote(party) => registry.get_remote(service, party.device),
@@ -41,7 +44,7 @@ impl Asker {
         bus: &Bus,
         service: ServiceId,
     ) -> Result<LocalObject, GetServiceError> {
-        match self.look(bus, service)? {
+        match self.look(&bus.registry(), service)? {
             Look::There(object) => Ok(object),
             Look::OnDemand => Err(GetServiceError::Absent),
         }
@@ -89,17 +92,24 @@ impl Asker {
                 ) => {}
                 Err(error) => return Err(error),
             }
-            if changes.changed().await.is_err() {
-                return Err(GetServiceError::Absent);
+            tokio::select! {
+                changed = changes.changed() => if changed.is_err() {
+                    return Err(GetServiceError::Absent);
+                },
+                () = bus.watches.closed() => {
+                    return Err(GetServiceError::Unreachable("shutting down".to_owned()));
+                }
             }
         }
     }
 
     /// What is there, `None` if it is to be started.
     fn find(self, bus: &Bus, service: ServiceId) -> Result<Option<LocalObject>, GetServiceError> {
-        match self.look(bus, service)? {
+        let mut registry = bus.registry();
+        match self.look(&registry, service)? {
             Look::There(object) => {
-                bus.registry().on_demand.keep(service);
+                // In the same moment, so that it is not unloaded in between.
+                registry.on_demand.keep(service);
                 Ok(Some(object))
             }
             Look::OnDemand => Ok(None),

@@ -229,6 +229,13 @@ impl LocalAbilityManager {
         self.bus.watches.places().take()
     }
 
+    /// As [`watch`](Self::watch), for who has a [`watch_place`](Self::watch_place) already.
+    pub fn watch_without_place(&self, service: ServiceId) -> ServiceWatch {
+        let registry = self.bus.registry();
+        let change = registry.last_change(service);
+        self.bus.watches.watch_uncounted(change)
+    }
+
     fn ours(&self) -> Asker {
         Asker::Ours(self.bus.party())
     }

@@ -125,8 +125,13 @@ fn read_refusal(refusal: i32, reply: &mut Parcel) -> Result<GetServiceError, Rea
             limit: reply.read_u32()? as usize,
             retry_after: Duration::from_millis(reply.read_u32()?.into()),
         },
+        answer::LEAVING => leaving(),
         _ => GetServiceError::Refused,
     })
+}
+
+fn leaving() -> GetServiceError {
+    GetServiceError::Unreachable("shutting down".to_owned())
 }
 
 /// Why there was no answer.
@@ -135,6 +140,7 @@ fn failure(error: SendRequestError) -> GetServiceError {
         SendRequestError::TimedOut { after } => GetServiceError::TimedOut { after },
         SendRequestError::Busy { .. } => GetServiceError::Busy,
         SendRequestError::Refused => GetServiceError::Refused,
+        SendRequestError::ShuttingDown => leaving(),
         SendRequestError::DeadObject { reason } => GetServiceError::Unreachable(reason.to_string()),
         SendRequestError::Indeterminate => {
             GetServiceError::Unreachable("connection lost".to_owned())

@@ -102,6 +102,7 @@ fn write_refusal(error: &GetServiceError, reply: &mut Parcel) -> Result<(), Writ
             reply.write_u32(*limit as u32)?;
             reply.write_u32(millis(*retry_after))
         }
+        GetServiceError::Unreachable(_) => reply.write_i32(answer::LEAVING),
         _ => reply.write_i32(answer::REFUSED),
     }
 }

@@ -45,6 +45,8 @@ pub enum ServiceEvent {
 pub(crate) struct Watches {
     ids: Mutex<HashMap<ServiceId, watch::Sender<Current>>>,
     places: WatchPlaces,
+    /// Nobody shall wait any more.
+    closed: watch::Sender<bool>,
 }
 
 impl Watches {
@@ -54,8 +56,17 @@ impl Watches {
         Ok(ServiceWatch {
             current: self.follow(change),
             told: None,
-            _place: place,
+            _place: Some(place),
         })
+    }
+
+    /// Watches for somebody who has a place already.
+    pub(super) fn watch_uncounted(&self, change: Change) -> ServiceWatch {
+        ServiceWatch {
+            current: self.follow(change),
+            told: None,
+            _place: None,
+        }
     }
 
     /// Watches for a caller who waits, and of whom somebody else has counted that. What stands there now is to be taken
@@ -91,6 +102,16 @@ impl Watches {
     }
 
     /// The places of watches, for those of other devices' services too.
+    /// Ends all waits: the bus is taking leave, and is not to be kept waiting by them.
+    pub(crate) fn close(&self) {
+        self.closed.send_replace(true);
+    }
+
+    pub(super) async fn closed(&self) {
+        // The sender is ours, so this ends only when it says so.
+        let _ = self.closed.subscribe().wait_for(|closed| *closed).await;
+    }
+
     pub(super) fn places(&self) -> &WatchPlaces {
         &self.places
     }
@@ -127,7 +148,7 @@ impl Drop for WatchPlace {
 pub struct ServiceWatch {
     current: watch::Receiver<Current>,
     told: Option<u64>,
-    _place: WatchPlace,
+    _place: Option<WatchPlace>,
 }
 
 impl ServiceWatch {

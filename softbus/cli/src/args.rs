@@ -139,11 +139,17 @@ trusted, addresses (list of IP:PORT)")]
 
     /// List the services of a device, or of all trusted devices that are online
     ///
-    /// Only what this device may call is listed. The services of this device itself belong to the programs that run a
+    /// Only what this device may call is listed, what is started on demand too. The services of this device itself belong to the programs that run a
     /// node here; ask for them from another device.
     #[command(after_help = "\
 JSON: one object for each service: device, name (from the trust store or null), service")]
     Services(Services),
+
+    /// Start a service of a device that is started on demand
+    ///
+    /// Done when it is there; one that is there already is done at once. `softbus call` starts it too.
+    #[command(after_help = "JSON: one object: device, service, elapsed_ms")]
+    Load(Load),
 
     /// Call a method of a service and print the reply
     ///
@@ -241,6 +247,19 @@ pub(crate) struct Services {
     pub(crate) device: Option<String>,
     #[command(flatten)]
     pub(crate) look: Look,
+}
+
+/// `softbus load`
+#[derive(Debug, Args)]
+pub(crate) struct Load {
+    /// Whose: an id, the beginning of a trusted device's id, or its name here
+    pub(crate) device: String,
+    /// Which service, 1..=0xffffff
+    #[arg(value_parser = value::service)]
+    pub(crate) service: ServiceId,
+    /// How long finding the device and starting the service may take together
+    #[arg(long, value_name = "SECONDS", default_value = "8", value_parser = value::seconds)]
+    pub(crate) wait: Duration,
 }
 
 /// `softbus call`

@@ -3,6 +3,7 @@
 pub(crate) mod call;
 pub(crate) mod devices;
 pub(crate) mod identity;
+pub(crate) mod load;
 pub(crate) mod run;
 pub(crate) mod services;
 pub(crate) mod trust;

@@ -152,7 +152,15 @@ impl Asked<'_> {
                 ),
             ),
             E::TimedOut { .. } => (Kind::TimedOut, "try again".to_owned()),
-            E::Busy => (Kind::Failed, "try again".to_owned()),
+            E::Busy | E::TooManyLoads { .. } => (Kind::Failed, "try again".to_owned()),
+            E::StartFailed(_) => (
+                Kind::Failed,
+                "the log of the program that offers it says why".to_owned(),
+            ),
+            E::TooManyRestarts { retry_after, .. } => (
+                Kind::Failed,
+                format!("try again in {} s", retry_after.as_secs() + 1),
+            ),
             E::Call(inner) => return inner.clone().into(),
             _ => return Failure::failed(format!("{what}: {}", peer_text(error))),
         };

@@ -39,6 +39,7 @@ fn run(arguments: Arguments, output: &output::Output) -> Result<(), Failure> {
         Command::Trust { action } => command::trust::run(&context, action),
         Command::Devices(options) => on_runtime(command::devices::run(&context, options)),
         Command::Services(options) => on_runtime(command::services::run(&context, options)),
+        Command::Load(options) => on_runtime(command::load::run(&context, options)),
         Command::Call(options) => on_runtime(command::call::run(&context, options)),
         Command::Watch => on_runtime(command::watch::run(&context)),
     }

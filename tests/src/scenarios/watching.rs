@@ -266,3 +266,44 @@ pub async fn a_wait_outlives_a_restart_of_the_device(world: &mut dyn World) {
     assert_eq!(reverse(&waited.unwrap(), 2019).await, Ok(9102));
     drop(again);
 }
+
+/// The same of a service of the own device, for those who do not care whose it is.
+pub async fn a_remote_watch_follows_an_own_service_too(world: &mut dyn World) {
+    let device = world.device().await;
+    let mut watch = device.watch_of(SERVICE, &device.id()).unwrap();
+    let (stub, _) = workbench();
+    device.add(SERVICE, &stub, ServiceOptions::local()).unwrap();
+    let added = next_remote(&mut watch).await;
+    assert_eq!(added, RemoteServiceEvent::Added(stub));
+    device.remove(SERVICE).unwrap();
+    let removed = RemoteServiceEvent::Removed(DeathReason::ServiceRemoved);
+    assert_eq!(next_remote(&mut watch).await, removed);
+}
+
+/// A device takes leave at once, also while others wait for services of it.
+pub async fn waits_do_not_hold_up_a_leave(world: &mut dyn World) {
+    let (a, b) = (world.device().await, world.device().await);
+    a.check_of(SERVICE, &b.id()).await.unwrap_err();
+    let there = b.id();
+    let waits = (0..8).map(|number| {
+        let a = a.clone();
+        tokio::spawn(async move { a.wait_for(id(2000 + number), &there, SOON).await })
+    });
+    let waits: Vec<_> = waits.collect();
+    let watch = a.watch_of(SERVICE, &there).unwrap();
+    let arrived = wait_until_async(SOON, async || usage_of(&*b, &*a).serving >= 9);
+    assert!(arrived.await, "{:?}", usage_of(&*b, &*a));
+    let mut events = a.events().unwrap();
+    super::next_event(&mut events).await;
+    let begun = Instant::now();
+    let (told, ()) = tokio::join!(
+        async {
+            super::next_event(&mut events).await;
+            begun.elapsed()
+        },
+        b.leave()
+    );
+    assert!(told < softbus::rpc::limits::DRAIN_TIME, "{told:?}");
+    waits.iter().for_each(tokio::task::JoinHandle::abort);
+    drop(watch);
+}

@@ -39,6 +39,16 @@ fn a_remote_watch_follows_its_service() {
 }
 
 #[test]
+fn a_remote_watch_follows_an_own_service_too() {
+    run(watching::a_remote_watch_follows_an_own_service_too);
+}
+
+#[test]
+fn waits_do_not_hold_up_a_leave() {
+    run(watching::waits_do_not_hold_up_a_leave);
+}
+
+#[test]
 fn a_wait_outlives_a_restart_of_the_device() {
     run(watching::a_wait_outlives_a_restart_of_the_device);
 }

@@ -3,6 +3,7 @@
 #![expect(clippy::unwrap_used, reason = "a helper of a test fails the test")]
 
 mod admission;
+mod services;
 mod sessions;
 
 use std::time::Duration;
@@ -43,6 +44,16 @@ testkit::scenarios!(tests);
 #[test]
 fn a_remote_watch_follows_its_service() {
     run(watching::a_remote_watch_follows_its_service);
+}
+
+#[test]
+fn a_remote_watch_follows_an_own_service_too() {
+    run(watching::a_remote_watch_follows_an_own_service_too);
+}
+
+#[test]
+fn waits_do_not_hold_up_a_leave() {
+    run(watching::waits_do_not_hold_up_a_leave);
 }
 
 #[test]

@@ -193,3 +193,21 @@ fn devices_in_a_table_and_as_objects() {
     let none = b.run(["devices", "--for", "0.1"]);
     assert_eq!((none.code, none.stdout.as_str()), (0, ""), "{none:?}");
 }
+
+#[test]
+fn a_service_is_loaded_or_it_is_said_why_not() {
+    let (a, b) = Device::pair();
+    let node = a.start(["run", "--echo", "7"]);
+    let loaded = b.ask("a", &node, "load a 7 --json").object();
+    assert_eq!(
+        (&loaded["device"], &loaded["service"]),
+        (&a.id.as_str().into(), &7.into())
+    );
+    let text = b.ask("a", &node, "load a 7");
+    assert!(
+        text.code == 0 && text.stdout.contains("is there"),
+        "{text:?}"
+    );
+    b.ask("a", &node, "load a 8")
+        .assert_failed(4, &["service 8", "refused", "softbus", "services"]);
+}
