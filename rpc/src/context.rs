@@ -1,11 +1,6 @@
 //! What the calls that a handler makes inherit from the call it serves.
 
-use std::{
-    cell::Cell,
-    future::Future,
-    pin::Pin,
-    task::{self, Poll},
-};
+use std::cell::Cell;
 
 use crate::session::Context;
 
@@ -24,36 +19,6 @@ pub(crate) fn is_nested() -> bool {
     NESTED.get()
 }
 
-/// Sets the context around every poll of a future, and restores what was there before: identity and deadline of one
-/// handler never reach another that happens to share its thread. A task that a handler spawns inherits nothing.
-pub(crate) struct WithContext<F> {
-    context: Context,
-    nested: bool,
-    future: F,
-}
-
-impl<F> WithContext<F> {
-    pub(crate) fn new(context: Context, nested: bool, future: F) -> Self {
-        Self {
-            context,
-            nested,
-            future,
-        }
-    }
-}
-
-impl<F: Future + Unpin> Future for WithContext<F> {
-    type Output = F::Output;
-
-    fn poll(mut self: Pin<&mut Self>, cx: &mut task::Context<'_>) -> Poll<F::Output> {
-        let _restore = Restore(
-            CURRENT.replace(Some(self.context)),
-            NESTED.replace(self.nested),
-        );
-        Pin::new(&mut self.future).poll(cx)
-    }
-}
-
 /// Puts the outer context back when a poll ends, by a panic too.
 struct Restore(Option<Context>, bool);
 
@@ -62,6 +27,14 @@ impl Drop for Restore {
         CURRENT.set(self.0);
         NESTED.set(self.1);
     }
+}
+
+/// Runs a closure in a context, and restores what was there before: set around every poll of a handler, so that identity
+/// and deadline of one never reach another that happens to share its thread. A task that a handler spawns inherits
+/// nothing.
+pub(crate) fn within<R>(context: Context, nested: bool, run: impl FnOnce() -> R) -> R {
+    let _restore = Restore(CURRENT.replace(Some(context)), NESTED.replace(nested));
+    run()
 }
 
 /// Runs a closure in a context, on a thread of the blocking pool.

@@ -48,6 +48,8 @@ pub const DEFAULT_QUEUE: usize = 1024;
 pub const MAX_QUEUE: usize = 1 << 18;
 /// Bytes of the requests of one object that run or wait: as much as one peer may have arriving.
 pub const DEFAULT_BUDGET: usize = 256 * 1024 * 1024;
+/// How long one-way calls that have ended may wait to be acknowledged together with others.
+pub const ONE_WAY_ACK_DELAY: Duration = Duration::from_millis(20);
 /// Threads for blocking handlers (OpenHarmony `ipc_process_skeleton.h`: 16).
 pub const BLOCKING_THREADS: usize = 16;
 /// Call lanes by default.

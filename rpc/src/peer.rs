@@ -9,7 +9,7 @@ use std::{
     collections::HashMap,
     sync::{
         Arc, Mutex, MutexGuard, PoisonError, Weak,
-        atomic::{AtomicU64, AtomicUsize, Ordering},
+        atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering},
     },
     task::Waker,
     time::Instant,
@@ -32,7 +32,8 @@ use crate::{
     parcel::PassObjectError,
     remote::{Holder, RemoteObject, RemoteProxy},
     session::{
-        Delivered, ImportKey, LinkId, Outgoing, PeerFault, Scope, ServingId, Session, Usage,
+        Answer, Delivered, ImportKey, LinkId, Outgoing, PeerFault, Scope, ServingId, Session,
+        Usage,
         passing_rules::{self, Holding, Party, Passing},
     },
 };
@@ -70,6 +71,7 @@ pub(crate) struct PeerShared {
     /// Ours alone, never used again in this process.
     number: u64,
     caller: Caller,
+    pass_check: crate::parcel::PassCheck,
     link: Arc<dyn Link>,
     runtime: tokio::runtime::Handle,
     state: Mutex<State>,
@@ -78,6 +80,8 @@ pub(crate) struct PeerShared {
     /// One-way calls of a lane may be sent again.
     credit: Vec<Notify>,
     end: watch::Sender<Option<SessionEnd>>,
+    /// `end` is set: quicker to ask.
+    over: AtomicBool,
     /// We are leaving, and nothing is under way any more.
     idle: Notify,
     /// Lanes are to be finished.
@@ -141,6 +145,7 @@ impl Peer {
             name: info.name,
             number: NUMBERS.fetch_add(1, Ordering::Relaxed),
             caller: Caller::remote(&info.remote),
+            pass_check: PeerShared::make_pass_check(me.clone()),
             link,
             runtime: tokio::runtime::Handle::current(),
             state: Mutex::new(State {
@@ -155,6 +160,7 @@ impl Peer {
             timer: Notify::new(),
             credit: (0..lanes).map(|_| Notify::new()).collect(),
             end: watch::Sender::new(None),
+            over: AtomicBool::new(false),
             idle: Notify::new(),
             finish: watch::Sender::new(false),
             written: Notify::new(),
@@ -285,19 +291,34 @@ impl PeerShared {
     /// Does something with the session, and then, outside the lock, what that left to be done.
     pub(crate) fn run<R>(&self, command: impl FnOnce(&mut State, Instant) -> R) -> R {
         let now = now();
+        self.change(|state| command(state, now))
+    }
+
+    /// As [`run`](Self::run), where the time is known or does not matter.
+    pub(crate) fn change<R>(&self, command: impl FnOnce(&mut State) -> R) -> R {
         let mut work = Work::default();
         let result = {
             let mut state = self.lock();
             state.add_tags();
-            let result = command(&mut state, now);
-            if let Some(me) = self.me.upgrade() {
-                state.drain(&me, &mut work);
-            }
+            let result = command(&mut state);
+            state.drain(self, &mut work);
             self.tell_if_idle(&state);
             result
         };
         work.perform(self);
         result
+    }
+
+    /// Gives the session the answers of many requests at once.
+    pub(crate) fn finish_all<'a>(
+        &self,
+        answers: impl IntoIterator<Item = (ServingId, Answer<'a>)>,
+    ) {
+        self.change(|state| {
+            for (serving, answer) in answers {
+                state.session.finish(serving, &answer);
+            }
+        });
     }
 
     fn tell_if_idle(&self, state: &State) {
@@ -323,6 +344,11 @@ impl PeerShared {
         ended.unwrap_or(SessionEnd::Closed(DeathReason::DeviceUnreachable))
     }
 
+    /// Whether it has ended.
+    pub(crate) fn is_over(&self) -> bool {
+        self.over.load(Ordering::Acquire)
+    }
+
     /// Ends the session; the first reason counts.
     pub(crate) fn close(&self, end: SessionEnd, reason: DeathReason) {
         let first = self.end.send_if_modified(|known| {
@@ -333,6 +359,7 @@ impl PeerShared {
             first
         });
         if first {
+            self.over.store(true, Ordering::Release);
             tracing::debug!(device = ?self.remote.device, ?end, "session ended");
             self.run(|state, _| state.session.close(reason));
             if let Some(bus) = self.bus.upgrade() {
@@ -375,7 +402,10 @@ impl PeerShared {
 
     /// The same question for reply parcels, which know their receiver while they are written.
     pub(crate) fn pass_check(&self) -> crate::parcel::PassCheck {
-        let me = self.me.clone();
+        Arc::clone(&self.pass_check)
+    }
+
+    fn make_pass_check(me: Weak<Self>) -> crate::parcel::PassCheck {
         Arc::new(move |object: &RemoteObject| {
             let peer = me.upgrade().ok_or(PassObjectError::DeadObject)?;
             peer.pass(object).map(drop)
@@ -521,12 +551,16 @@ impl State {
     /// The objects of a parcel that has arrived.
     pub(crate) fn take_objects(
         &mut self,
-        peer: &Arc<PeerShared>,
+        peer: &PeerShared,
         objects: Vec<Delivered>,
     ) -> Vec<Option<RemoteObject>> {
         if objects.is_empty() {
             return Vec::new();
         }
+        // Nobody is left to whom a proxy could belong when this fails, and the session ends with what it holds.
+        let Some(peer) = &peer.me.upgrade() else {
+            return objects.iter().map(|_| None).collect();
+        };
         objects
             .into_iter()
             .map(|object| match object {

@@ -94,6 +94,10 @@ pub struct Session {
     serving: ServingTable,
     links: DeathLinks,
     bulk: Bulk,
+    /// The time as we were last told it; `None` before the first frame.
+    clock: Option<Instant>,
+    /// When the peer is to be told of one-way calls that have ended, whatever else there is to write.
+    acks_due: Option<Instant>,
     /// Replies that the link has not taken.
     unsent_replies: u32,
     forged_replies: u32,
@@ -153,6 +157,8 @@ impl Session {
             serving: ServingTable::default(),
             links: DeathLinks::default(),
             bulk: Bulk::default(),
+            clock: None,
+            acks_due: None,
             unsent_replies: 0,
             forged_replies: 0,
             peer_leaving: false,
@@ -326,6 +332,7 @@ impl Session {
             *lane = Lane::default();
         }
         self.unsent_replies = 0;
+        self.acks_due = None;
         self.dirty = 0;
     }
 
@@ -371,6 +378,7 @@ impl Session {
             self.calls.earliest(),
             self.serving.earliest(),
             self.bulk.earliest(),
+            self.acks_due,
         ]
         .into_iter()
         .flatten()

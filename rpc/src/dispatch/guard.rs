@@ -1,51 +1,91 @@
 use std::sync::Arc;
 
-use proto::frame::{Extensions, Status};
+use proto::frame::Status;
 
+use super::{
+    Failure, limit_reached,
+    turn::{self, Answered, Reply},
+};
 use crate::{
-    peer::PeerShared,
-    session::{Answer, ServingId},
+    Parcel,
+    peer::{PeerShared, max_parcel},
+    session::{Outgoing, ServingId},
 };
 
 /// A request that is being served. However its handler goes, the session is told once that it ended: a handler that is
 /// dropped where it waits answers *cancelled*.
 pub(super) struct Serving {
-    peer: Arc<PeerShared>,
+    /// `None` once the end has been told.
+    peer: Option<Arc<PeerShared>>,
     id: ServingId,
-    ended: bool,
 }
 
 impl Serving {
     pub(super) fn new(peer: Arc<PeerShared>, id: ServingId) -> Self {
-        Self {
-            peer,
-            id,
-            ended: false,
-        }
+        let peer = Some(peer);
+        Self { peer, id }
     }
 
     pub(super) fn id(&self) -> ServingId {
         self.id
     }
 
-    pub(super) fn peer(&self) -> &PeerShared {
-        &self.peer
+    /// Sends what the handler answered.
+    pub(super) fn answer(mut self, result: Result<Parcel, Failure>) {
+        let Some(peer) = self.peer.take() else { return };
+        let reply = match result {
+            Ok(parcel) => Self::reply(&peer, parcel),
+            Err(failure) => failure.into(),
+        };
+        let id = self.id;
+        turn::end(Answered { peer, id, reply });
     }
 
-    pub(super) fn end(mut self, answer: &Answer<'_>) {
-        self.ended = true;
-        self.peer
-            .run(|state, _| state.session.finish(self.id, answer));
+    /// No handler runs.
+    pub(super) fn refuse(mut self, Failure { status, extensions }: Failure) {
+        self.end(Reply::Refused { status, extensions });
+    }
+
+    fn reply(peer: &PeerShared, parcel: Parcel) -> Reply {
+        let parts = parcel.wire_parts();
+        let largest = max_parcel(peer.scope());
+        let size = parts.data.len() + parts.offsets.len();
+        if size > largest {
+            let extensions = limit_reached(largest as u64, size as u64);
+            let status = Status::ReplyTooLarge;
+            return Reply::Failed { status, extensions };
+        }
+        // Checked when they were written; what has died since is refused here.
+        let objects = parts.objects.iter().map(|object| match object {
+            None => Ok(Outgoing::Null),
+            Some(object) => peer.pass(object),
+        });
+        match objects.collect() {
+            Ok(objects) => Reply::Parcel {
+                offsets: parts.offsets,
+                parcel,
+                objects,
+            },
+            Err(_) => Failure::from(Status::PassRefused).into(),
+        }
+    }
+
+    fn end(&mut self, reply: Reply) {
+        if let Some(peer) = self.peer.take() {
+            let id = self.id;
+            turn::end(Answered { peer, id, reply });
+        }
     }
 }
 
 impl Drop for Serving {
     fn drop(&mut self) {
-        if !self.ended {
-            let (status, extensions) = (Status::Cancelled, Extensions::default());
-            let answer = Answer::Error { status, extensions };
-            self.peer
-                .run(|state, _| state.session.finish(self.id, &answer));
-        }
+        self.end(Failure::from(Status::Cancelled).into());
+    }
+}
+
+impl From<Failure> for Reply {
+    fn from(Failure { status, extensions }: Failure) -> Self {
+        Self::Failed { status, extensions }
     }
 }

@@ -1,8 +1,6 @@
 //! What a session leaves to be done once its lock is released.
 
 use std::{
-    cell::RefCell,
-    collections::VecDeque,
     panic::{AssertUnwindSafe, catch_unwind},
     sync::Arc,
     task::Waker,
@@ -14,16 +12,16 @@ use tokio::task::AbortHandle;
 
 use super::{PeerShared, State};
 use crate::{
-    dispatch::{self, Request},
+    dispatch::{self, Arrival, Request},
     driver,
     remote::LocalObject,
-    session::{Arrived, Event, Incoming, LinkId, OutgoingBulk, Reference},
+    session::{Event, Incoming, LinkId, OutgoingBulk, Reference},
 };
 
 #[derive(Default)]
 pub(super) struct Work {
     wakers: SmallVec<[Waker; 4]>,
-    requests: SmallVec<[Request; 1]>,
+    arrivals: Vec<Arrival>,
     cancelled: SmallVec<[AbortHandle; 1]>,
     deaths: Vec<(DeathReason, Vec<LinkId>)>,
     released: Vec<LocalObject>,
@@ -35,7 +33,7 @@ pub(super) struct Work {
 
 impl State {
     /// Takes everything the session wants done.
-    pub(super) fn drain(&mut self, peer: &Arc<PeerShared>, work: &mut Work) {
+    pub(super) fn drain(&mut self, peer: &PeerShared, work: &mut Work) {
         while let Some(event) = self.session.poll_event() {
             self.take_event(peer, event, work);
         }
@@ -56,31 +54,16 @@ impl State {
         }
     }
 
-    fn take_event(&mut self, peer: &Arc<PeerShared>, event: Event, work: &mut Work) {
+    fn take_event(&mut self, peer: &PeerShared, event: Event, work: &mut Work) {
         match event {
             Event::Request(incoming) => {
-                let Incoming {
-                    serving,
-                    target,
-                    code,
-                    one_way,
-                    context,
-                    nested,
-                    parcel,
-                } = incoming;
-                let Arrived { body, raw, objects } = parcel;
-                let objects = self.take_objects(peer, objects);
-                work.requests.push(Request {
-                    serving,
-                    target,
-                    code,
-                    one_way,
-                    context,
-                    nested,
-                    body,
-                    raw,
-                    objects,
-                });
+                let request = self.request(peer, incoming);
+                work.arrivals.push(Arrival::Call(request));
+            }
+            Event::OneWay { calls, .. } => {
+                let calls = calls.into_iter();
+                let calls = calls.map(|incoming| self.request(peer, incoming));
+                work.arrivals.push(Arrival::OneWay(calls.collect()));
             }
             Event::Cancel(serving) => {
                 let handler = self.handlers.get_mut(serving.slot());
@@ -111,83 +94,43 @@ impl State {
             }
         }
     }
+
+    fn request(&mut self, peer: &PeerShared, mut incoming: Box<Incoming>) -> Request {
+        let objects = std::mem::take(&mut incoming.parcel.objects);
+        let objects = self.take_objects(peer, objects);
+        Request { incoming, objects }
+    }
 }
 
 impl Work {
-    pub(super) fn perform(self, peer: &PeerShared) {
-        for waker in self.wakers {
+    pub(super) fn perform(&mut self, peer: &PeerShared) {
+        for waker in self.wakers.drain(..) {
             waker.wake();
         }
         if self.timer {
             peer.timer.notify_one();
         }
-        for lane in self.credit {
+        for lane in self.credit.drain(..) {
             peer.credit[usize::from(lane)].notify_waiters();
         }
-        for handler in self.cancelled {
+        for handler in self.cancelled.drain(..) {
             handler.abort();
         }
-        for reference in self.held {
+        for reference in self.held.drain(..) {
             reference.0.publish();
         }
-        drop(self.released);
-        let rare = !self.bulk.is_empty() || !self.deaths.is_empty() || !self.requests.is_empty();
+        self.released.clear();
+        let rare = !self.bulk.is_empty() || !self.deaths.is_empty() || !self.arrivals.is_empty();
         let Some(peer) = (if rare { peer.me.upgrade() } else { None }) else {
             return;
         };
-        for bulk in self.bulk {
+        for bulk in self.bulk.drain(..) {
             driver::spawn_bulk(&peer, bulk);
         }
-        serve_in_turn(&peer, self.requests);
-        for (reason, links) in self.deaths {
+        dispatch::serve_in_turn(&peer, self.arrivals.drain(..));
+        for (reason, links) in self.deaths.drain(..) {
             tell_recipients(&peer, reason, links);
         }
-    }
-}
-
-/// A request and the session it came on.
-type Waiting = (Arc<PeerShared>, Request);
-
-thread_local! {
-    /// Requests that wait for the one this thread is at; `None` while it is at none.
-    static WAITING: RefCell<Option<VecDeque<Waiting>>> = const { RefCell::new(None) };
-}
-
-/// Serves requests one after the other. One that ends at once makes the session hand out the next one of its object,
-/// and that happens in here: without the queue a thousand one-way calls would be served inside one another.
-fn serve_in_turn(peer: &Arc<PeerShared>, requests: impl IntoIterator<Item = Request>) {
-    let mut requests = requests
-        .into_iter()
-        .map(|request| (Arc::clone(peer), request))
-        .peekable();
-    if requests.peek().is_none() {
-        return;
-    }
-    let mine = WAITING.with_borrow_mut(|waiting| {
-        let mine = waiting.is_none();
-        waiting.get_or_insert_default().extend(requests);
-        mine
-    });
-    if !mine {
-        return;
-    }
-    let turn = Turn;
-    while let Some((peer, request)) =
-        WAITING.with_borrow_mut(|waiting| waiting.as_mut().and_then(VecDeque::pop_front))
-    {
-        dispatch::serve(&peer, request);
-    }
-    drop(turn);
-}
-
-/// This thread is at a request. Ends by a panic too.
-struct Turn;
-
-impl Drop for Turn {
-    fn drop(&mut self) {
-        // Dropped outside the borrow: what is left holds objects, whose end may be anybody's code.
-        let left = WAITING.take();
-        drop(left);
     }
 }
 

@@ -1,6 +1,6 @@
 //! What a session tells its driver, and the values that pass between them.
 
-use std::time::Instant;
+use std::{collections::VecDeque, time::Instant};
 
 use bytes::Bytes;
 use proto::{
@@ -174,6 +174,13 @@ pub enum Answer<'a> {
         /// Details.
         extensions: Extensions,
     },
+    /// It never began. A one-way call is counted as refused, at both ends.
+    Refused {
+        /// Why.
+        status: Status,
+        /// Details.
+        extensions: Extensions,
+    },
 }
 
 /// A reference to a stub of ours that the peer holds: the stub itself, or one registration of it.
@@ -183,9 +190,17 @@ pub struct Reference(pub(crate) SharedHolders);
 /// What a session wants done or known. All of it is done outside the lock that guards the session.
 #[derive(Debug)]
 pub enum Event {
-    /// Run a handler.
-    Request(Incoming),
-    /// Stop a handler; its end is told with `finish` all the same.
+    /// Run the handler of a two-way call.
+    Request(Box<Incoming>),
+    /// Run those of one-way calls of one object, one after the other; none of it is handed out before they have ended.
+    /// The deadline of each, and the end of the session, are the driver's to watch from here on.
+    OneWay {
+        /// What they call.
+        object: Handle,
+        /// In their order, at least one.
+        calls: VecDeque<Box<Incoming>>,
+    },
+    /// Stop the handler of a two-way call; its end is told with `finish` all the same.
     Cancel(ServingId),
     /// An outcome can be taken with [`Session::take_outcome`](super::Session::take_outcome).
     CallEnded(CallId),

@@ -25,8 +25,8 @@ pub(super) struct Export {
     bindings: Vec<Binding>,
     /// What may not be acted on before what came earlier.
     pub(super) held: VecDeque<Held>,
-    /// A one-way call is running.
-    pub(super) one_way_running: bool,
+    /// How many one-way calls the driver has been given that have not ended.
+    pub(super) one_way_running: u32,
 }
 
 /// A frame of one object that waits for an earlier one.
@@ -118,7 +118,7 @@ impl ExportTable {
             homes: 0,
             bindings: Vec::new(),
             held: VecDeque::new(),
-            one_way_running: false,
+            one_way_running: 0,
         });
         index
     }
@@ -160,9 +160,11 @@ impl ExportTable {
         (export.tag == handle.tag()).then_some(export)
     }
 
-    /// Takes out an export of which nothing is granted any more. The peer's way in stays.
+    /// Takes out an export of which nothing is granted any more and on which nothing waits: what waits behind a release
+    /// was sent by one who held the object anew, and has a release of its own behind it. The peer's way in stays.
     pub(super) fn remove_unused(&mut self, handle: Handle) -> Option<Export> {
-        let unused = self.find_mut(handle)?.outstanding == 0;
+        let export = self.find_mut(handle)?;
+        let unused = export.outstanding == 0 && export.held.is_empty();
         if unused {
             self.remove(handle.index())
         } else {

@@ -20,6 +20,7 @@ pub(super) struct Lane {
     ended: Ack,
     /// What of `ended` the peer may know.
     told: Ack,
+    /// What is not told is to be told without waiting for something else to write.
     ack_due: bool,
     /// Replies in `out`.
     pub(super) replies: u32,
@@ -77,18 +78,35 @@ impl Lane {
         calls < credit.calls && (calls == 0 || under_way + bytes <= credit.bytes)
     }
 
-    /// A one-way call has ended.
-    pub(super) fn one_way_ended(&mut self, bytes: u64, refused: bool) {
+    /// A one-way call has ended. Whether the peer is to be told now: when a quarter of its credit has come back, or
+    /// nothing is under way that would give an occasion later.
+    pub(super) fn one_way_ended(&mut self, credit: Credit, bytes: u64, refused: bool) -> bool {
         self.ended.calls += 1;
         self.ended.bytes += bytes;
         self.ended.refused += u64::from(refused);
+        let calls = self.ended.calls - self.told.calls;
+        let given_back = self.ended.bytes - self.told.bytes;
+        self.ack_due |= calls * 4 >= credit.calls
+            || given_back * 4 >= credit.bytes
+            || self.ended.calls == self.arrived.calls;
+        self.ack_due
+    }
+
+    /// Whether calls have ended of which the peer may not know.
+    pub(super) fn has_untold(&self) -> bool {
+        self.ended.calls > self.told.calls
+    }
+
+    /// What has ended has waited long enough to be told.
+    pub(super) fn tell(&mut self) {
         self.ack_due = true;
     }
 
-    /// Takes what is to be written, and says how many replies are among it. Acknowledgements ride along, one for
-    /// however many calls ended since the last.
+    /// Takes what is to be written, and says how many replies are among it. An acknowledgement that is due, or that can
+    /// ride along, is one for however many calls ended since the last.
     pub(super) fn take(&mut self, into: &mut BytesMut) -> u32 {
-        if std::mem::take(&mut self.ack_due) {
+        if self.has_untold() && !self.is_empty() {
+            self.ack_due = false;
             self.told = self.ended;
             Frame::Ack(self.ended).encode(&mut self.out);
         }

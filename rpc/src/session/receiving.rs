@@ -31,6 +31,7 @@ impl Session {
         if self.closed.is_some() {
             return Ok(());
         }
+        self.clock = Some(now);
         if matches!(frame, Frame::Control(_)) != (lane == CONTROL) {
             return Err(PeerFault::WrongLane);
         }
@@ -53,6 +54,7 @@ impl Session {
         if self.closed.is_some() {
             return Ok(());
         }
+        self.clock = Some(now);
         if let Some(pending) = self.bulk.body(now, id, &body)? {
             self.join(pending, body);
         }
@@ -90,6 +92,16 @@ impl Session {
             self.stop(serving);
         }
         self.bulk.expire(now);
+        self.clock = Some(now);
+        if self.acks_due.is_some_and(|due| due <= now) {
+            self.acks_due = None;
+            for lane in 1..self.lanes.len() as u16 {
+                if self.lanes[usize::from(lane)].has_untold() {
+                    self.lanes[usize::from(lane)].tell();
+                    self.touch(lane);
+                }
+            }
+        }
     }
 
     fn on_reply(&mut self, lane: u16, reply: Reply) -> Result<(), PeerFault> {

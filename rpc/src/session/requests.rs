@@ -1,6 +1,9 @@
 //! What the peer asks of our stubs: calls, in their order, and what belongs to them.
 
-use std::time::{Duration, Instant};
+use std::{
+    collections::VecDeque,
+    time::{Duration, Instant},
+};
 
 use proto::{
     CallId, Handle,
@@ -20,6 +23,8 @@ use crate::{limits, remote::LocalObject};
 
 /// The object went away while its call was on its way.
 const GONE: Status = Status::Dead(DeathReason::Revoked);
+/// How many one-way calls of an object are handed out together.
+const MAX_RUN: u32 = 256;
 /// The highest place in a peer's call table that it may name.
 pub(super) const MAX_CALL_SLOT: u32 = 0xffff;
 
@@ -66,7 +71,7 @@ impl Session {
             dispatched: false,
             bytes,
         });
-        let incoming = Incoming {
+        let incoming = Box::new(Incoming {
             serving,
             target,
             code: call.code,
@@ -82,14 +87,14 @@ impl Session {
                 raw: None,
                 objects,
             },
-        };
+        });
         match call.bulk {
             None => self.arrived(call.handle, incoming),
             Some(part) => {
                 if let Some(export) = self.exports.find_mut(call.handle) {
                     export.held.push_back(Held::AwaitsBulk(part.id));
                 }
-                let met = self.bulk.header(Pending::Call(Box::new(incoming), part))?;
+                let met = self.bulk.header(Pending::Call(incoming, part))?;
                 self.meet(met);
             }
         }
@@ -145,56 +150,83 @@ impl Session {
     }
 
     /// A request is whole.
-    fn arrived(&mut self, handle: Handle, incoming: Incoming) {
+    fn arrived(&mut self, handle: Handle, incoming: Box<Incoming>) {
         if !incoming.one_way {
             self.dispatch(incoming);
             return;
         }
         if let Some(export) = self.exports.find_mut(handle) {
-            export.held.push_back(Held::OneWay(Box::new(incoming)));
+            export.held.push_back(Held::OneWay(incoming));
             self.advance(handle);
         } else {
-            self.discard(incoming);
+            self.discard(*incoming);
         }
     }
 
-    fn dispatch(&mut self, incoming: Incoming) {
+    fn dispatch(&mut self, incoming: Box<Incoming>) {
         match self.serving.get_mut(incoming.serving) {
             Some(served) if !served.stopped => {
                 served.dispatched = true;
                 self.events.push_back(Event::Request(incoming));
             }
             // Cancelled or expired before its turn: the caller has been told.
-            _ => self.discard(incoming),
+            _ => self.discard(*incoming),
         }
+    }
+
+    /// Hands a one-way call out, together with those before it that the driver has not taken yet.
+    fn dispatch_one_way(&mut self, handle: Handle, incoming: Box<Incoming>) {
+        let Some(served) = self.serving.get_mut(incoming.serving) else {
+            return self.discard(*incoming);
+        };
+        if served.stopped {
+            return self.discard(*incoming);
+        }
+        served.dispatched = true;
+        // The driver's to watch: it runs many in one task, and knows which of them is running.
+        served.deadline = None;
+        if let Some(export) = self.exports.find_mut(handle) {
+            export.one_way_running += 1;
+        }
+        match self.events.back_mut() {
+            Some(Event::OneWay { object, calls }) if *object == handle => calls.push_back(incoming),
+            _ => self.events.push_back(Event::OneWay {
+                object: handle,
+                calls: VecDeque::from([incoming]),
+            }),
+        }
+    }
+
+    /// Whether one more one-way call of an object may be handed out: when none is running, or together with those that
+    /// the driver is about to take.
+    fn may_run(&self, handle: Handle, running: u32) -> bool {
+        let last = self.events.back();
+        running == 0
+            || running < MAX_RUN
+                && last.is_some_and(
+                    |event| matches!(event, Event::OneWay { object, .. } if *object == handle),
+                )
     }
 
     /// Acts on the held frames of an object as far as their order lets it.
     pub(super) fn advance(&mut self, handle: Handle) {
         while let Some(export) = self.exports.find_mut(handle) {
+            let running = export.one_way_running;
             let ready = match export.held.front() {
-                Some(Held::OneWay(_)) => !export.one_way_running,
-                Some(Held::Release { homes }) => export.homes >= *homes,
+                Some(Held::OneWay(_)) => self.may_run(handle, running),
+                // The last call before it has begun: what it calls is its own.
+                Some(Held::Release { homes }) => export.homes >= *homes && running <= 1,
                 Some(Held::AwaitsBulk(_)) | None => false,
             };
-            if !ready {
+            let Some(export) = self.exports.find_mut(handle).filter(|_| ready) else {
                 return;
-            }
+            };
             let dead = export.dead;
             match (export.held.pop_front(), dead) {
                 (Some(Held::OneWay(incoming)), Some(reason)) => {
                     self.refuse_incoming(*incoming, Status::Dead(reason));
                 }
-                (Some(Held::OneWay(incoming)), None) => {
-                    let stopped = self
-                        .serving
-                        .get_mut(incoming.serving)
-                        .is_none_or(|served| served.stopped);
-                    if let Some(export) = self.exports.find_mut(handle) {
-                        export.one_way_running = !stopped;
-                    }
-                    self.dispatch(*incoming);
-                }
+                (Some(Held::OneWay(incoming)), None) => self.dispatch_one_way(handle, incoming),
                 (Some(Held::Release { homes }), _) => {
                     if let Some(export) = self.exports.find_mut(handle) {
                         export.homes -= homes;
@@ -212,8 +244,7 @@ impl Session {
         if let Some(served) = self.serving.remove(incoming.serving)
             && served.call.is_none()
         {
-            self.lanes[usize::from(served.lane)].one_way_ended(served.bytes, true);
-            self.touch(served.lane);
+            self.one_way_ended(served.lane, served.bytes, true);
         }
         self.release_own(incoming.target);
     }
@@ -240,10 +271,7 @@ impl Session {
     ) {
         match id {
             Some(id) => self.reply_error(lane, id, status, ext),
-            None => {
-                self.lanes[usize::from(lane)].one_way_ended(bytes, true);
-                self.touch(lane);
-            }
+            None => self.one_way_ended(lane, bytes, true),
         }
     }
 
@@ -268,7 +296,7 @@ impl Session {
                 export.held.remove(index);
                 match export.dead {
                     Some(reason) => self.refuse_incoming(*incoming, Status::Dead(reason)),
-                    None => self.dispatch(*incoming),
+                    None => self.dispatch(incoming),
                 }
             }
             None => self.refuse_incoming(*incoming, GONE),

@@ -139,13 +139,25 @@ impl Session {
             Some(_) => {}
             None if self.closed.is_some() => {}
             None => {
-                self.lanes[usize::from(served.lane)].one_way_ended(served.bytes, false);
-                self.touch(served.lane);
+                let refused = matches!(answer, Answer::Refused { .. });
+                self.one_way_ended(served.lane, served.bytes, refused);
                 if let Some(export) = self.exports.find_mut(served.export) {
-                    export.one_way_running = false;
-                    self.advance(served.export);
+                    export.one_way_running = export.one_way_running.saturating_sub(1);
+                    if export.one_way_running <= 1 {
+                        self.advance(served.export);
+                    }
                 }
             }
+        }
+    }
+
+    /// A one-way call gives its credit back; the peer is told of many together.
+    pub(super) fn one_way_ended(&mut self, lane: u16, bytes: u64, refused: bool) {
+        if self.lanes[usize::from(lane)].one_way_ended(self.credit, bytes, refused) {
+            self.touch(lane);
+        } else if self.acks_due.is_none() {
+            // A time that is a little old makes this early, never late.
+            self.acks_due = self.clock.map(|clock| clock + limits::ONE_WAY_ACK_DELAY);
         }
     }
 
@@ -303,7 +315,7 @@ impl Session {
         };
         let mut parts: [&[u8]; 2] = [&[], &[]];
         match answer {
-            Answer::Error { status, extensions } => {
+            Answer::Error { status, extensions } | Answer::Refused { status, extensions } => {
                 reply.status = *status;
                 reply.extensions = extensions.clone();
             }
@@ -380,12 +392,12 @@ impl Session {
         self.release_own(export.object);
     }
 
-    /// Tells the driver to stop a handler.
+    /// Tells the driver to stop a handler. Those of one-way calls it stops by itself.
     pub(super) fn stop(&mut self, serving: ServingId) {
         if self
             .serving
             .get_mut(serving)
-            .is_some_and(|served| served.dispatched)
+            .is_some_and(|served| served.dispatched && served.call.is_some())
         {
             self.events.push_back(Event::Cancel(serving));
         }

@@ -8,4 +8,5 @@ mod echo;
 mod inline;
 mod lifetimes;
 mod one_proxy;
+mod one_way;
 mod pair;

@@ -106,6 +106,8 @@ pub(super) struct End {
     /// The other's system ability manager.
     pub(super) root: ImportKey,
     pub(super) events: VecDeque<Event>,
+    /// One-way calls that were handed out together: the one that runs, and those behind it.
+    runs: Vec<(ServingId, VecDeque<Box<Incoming>>)>,
     /// Bytes towards this end, by lane.
     inbound: Vec<BytesMut>,
     readers: Vec<FrameReader>,
@@ -114,6 +116,8 @@ pub(super) struct End {
     /// Lanes of this end with something to transmit.
     dirty: u128,
     tags: u64,
+    /// Stubs of this end that its application has declared dead.
+    pub(super) killed: Vec<LocalObject>,
     /// What this end was told dead.
     died: HashSet<Handle>,
     /// What the other end did.
@@ -121,13 +125,16 @@ pub(super) struct End {
 }
 
 impl End {
-    fn drain(&mut self) -> Vec<(u64, Bytes)> {
-        while let Some(event) = self.session.poll_event() {
-            if let Event::Died { key, .. } = event {
-                let handle = self.session.imports.get(key).unwrap().handle;
-                assert!(self.died.insert(handle), "{handle:?} died twice");
-            }
-            self.events.push_back(event);
+    fn drain(&mut self, now: Instant) -> Vec<(u64, Bytes)> {
+        self.take_events(now);
+        while let Some(ended) = self
+            .runs
+            .iter()
+            .position(|(running, _)| self.session.serving.get_mut(*running).is_none())
+        {
+            let (_, calls) = self.runs.swap_remove(ended);
+            self.run_next(now, calls);
+            self.take_events(now);
         }
         self.dirty |= self.session.take_dirty_lanes();
         let mut bulk = Vec::new();
@@ -137,6 +144,40 @@ impl End {
             bulk.push((next.id, bytes.freeze()));
         }
         bulk
+    }
+
+    fn take_events(&mut self, now: Instant) {
+        while let Some(event) = self.session.poll_event() {
+            match event {
+                Event::Died { key, .. } => {
+                    let handle = self.session.imports.get(key).unwrap().handle;
+                    assert!(self.died.insert(handle), "{handle:?} died twice");
+                    self.events.push_back(event);
+                }
+                Event::OneWay { calls, .. } => self.run_next(now, calls),
+                event => self.events.push_back(event),
+            }
+        }
+    }
+
+    /// What a driver does with one-way calls: the first that may still run is a request, and the others wait for it.
+    fn run_next(&mut self, now: Instant, mut calls: VecDeque<Box<Incoming>>) {
+        while let Some(incoming) = calls.pop_front() {
+            let serving = incoming.serving;
+            let late = incoming.context.deadline.is_some_and(|due| due <= now);
+            let dead = self.killed.iter().any(|dead| same(dead, &incoming.target));
+            if !late && !dead && self.session.closed().is_none() {
+                self.runs.push((serving, calls));
+                self.events.push_back(Event::Request(incoming));
+                return;
+            }
+            self.session.undeliver(incoming.parcel.objects);
+            let refused = Answer::Refused {
+                status: Status::Expired,
+                extensions: Default::default(),
+            };
+            self.session.finish(serving, &refused);
+        }
     }
 }
 
@@ -193,11 +234,13 @@ impl Pair {
                 session,
                 root,
                 events: VecDeque::new(),
+                runs: Vec::new(),
                 inbound: vec![BytesMut::new(); usize::from(lanes) + 1],
                 readers: (0..=lanes).map(|_| FrameReader::new()).collect(),
                 bulk: Vec::new(),
                 dirty: 0,
                 tags: 1000 * (end as u64 + 1),
+                killed: Vec::new(),
                 died: HashSet::new(),
                 fault: None,
             }
@@ -217,7 +260,7 @@ impl Pair {
             this.session.add_tag(this.tags);
         }
         let result = f(&mut this.session, now);
-        let bulk = this.drain();
+        let bulk = this.drain(now);
         self.ends[1 - end].bulk.extend(bulk);
         result
     }
@@ -457,7 +500,7 @@ impl Pair {
         let requests = |event: &Event| matches!(event, Event::Request(_));
         let index = self.ends[end].events.iter().position(requests)?;
         match self.ends[end].events.remove(index) {
-            Some(Event::Request(incoming)) => Some(incoming),
+            Some(Event::Request(incoming)) => Some(*incoming),
             _ => None,
         }
     }

@@ -126,7 +126,12 @@ impl Pair {
         self.caller.carry(&mut self.callee, self.now);
         let mut arrived = None;
         while let Some(event) = self.callee.session.poll_event() {
-            if let Event::Request(incoming) = event {
+            let incoming = match event {
+                Event::Request(incoming) => Some(incoming),
+                Event::OneWay { mut calls, .. } => calls.pop_front(),
+                _ => None,
+            };
+            if let Some(incoming) = incoming {
                 let answer = Answer::Parcel {
                     body: if incoming.one_way {
                         Body {

@@ -1,6 +1,7 @@
 //! One-way calls: order, credit and acknowledgement.
 
 use super::*;
+use crate::session::{Delivered, ImportKey};
 
 #[test]
 fn one_way_call_that_expires_in_the_queue_never_runs() {
@@ -80,12 +81,19 @@ fn one_way_credit_counts_calls_of_a_lane() {
     let mut pair = pair();
     let root = pair.ends[A].root;
     let lane = pair.lane(A, pair.handle(A, root));
-    for _ in 0..small_limits().one_way_calls {
+    let credit = small_limits().one_way_calls;
+    for _ in 0..credit {
         pair.one_way(A, root, &[]);
     }
     let more = TestCall {
         one_way: true,
         ..TestCall::new(root)
+    };
+    let told = |pair: &Pair| {
+        pair.count(
+            A,
+            |event| matches!(event, Event::Credit { lane: l } if *l == lane),
+        )
     };
     assert_eq!(pair.call(A, &more), Err(StartCallError::NoCredit { lane }));
     pair.drive();
@@ -94,18 +102,86 @@ fn one_way_credit_counts_calls_of_a_lane() {
         Err(StartCallError::NoCredit { lane }),
         "running is not ended"
     );
-    let request = pair.request(B).unwrap();
-    pair.answer(B, request.serving, &[]);
-    pair.drive();
-    assert_eq!(
-        pair.count(
-            A,
-            |event| matches!(event, Event::Credit { lane: l } if *l == lane)
-        ),
-        1
-    );
-    assert_eq!(pair.call(A, &more), Ok(None));
+    for _ in 0..credit / 4 {
+        assert_eq!(told(&pair), 0, "told of a quarter, not of each");
+        let request = pair.request(B).unwrap();
+        pair.answer(B, request.serving, &[]);
+        pair.drive();
+    }
+    assert_eq!(told(&pair), 1);
+    for _ in 0..credit / 4 {
+        assert_eq!(pair.call(A, &more), Ok(None));
+    }
     assert!(pair.call(A, &more).is_err());
+}
+
+#[test]
+fn one_way_calls_that_ended_are_acknowledged_in_time_though_others_go_on() {
+    let mut pair = pair();
+    let root = pair.ends[A].root;
+    pair.one_way(A, root, &[1]);
+    pair.one_way(A, root, &[2]);
+    pair.one_way(A, root, &[3]);
+    pair.drive();
+    let first = pair.request(B).unwrap();
+    pair.answer(B, first.serving, &[]);
+    let credits = |event: &Event| matches!(event, Event::Credit { .. });
+    pair.drive();
+    assert_eq!(pair.count(A, credits), 0, "the second goes on");
+    pair.pass(limits::ONE_WAY_ACK_DELAY);
+    pair.drive();
+    assert_eq!(pair.count(A, credits), 1);
+}
+
+#[test]
+fn acknowledgement_rides_along_with_what_is_written() {
+    let mut pair = pair();
+    let root = pair.ends[A].root;
+    let call = pair.two_way(A, root);
+    pair.one_way(A, root, &[1]);
+    pair.one_way(A, root, &[2]);
+    pair.drive();
+    let two_way = pair.request(B).unwrap();
+    let first = pair.request(B).unwrap();
+    pair.answer(B, first.serving, &[]);
+    pair.answer(B, two_way.serving, &[]);
+    let frames: Vec<_> = pair
+        .intercept(B)
+        .into_iter()
+        .map(|(_, frame)| frame)
+        .collect();
+    let [Frame::Reply(reply), Frame::Ack(ack)] = &frames[..] else {
+        panic!("{frames:?}")
+    };
+    assert_eq!((reply.id, ack.calls), (call, 1));
+}
+
+#[test]
+fn one_way_calls_that_wait_together_are_handed_out_together_and_no_other_call_is_overtaken() {
+    let mut pair = pair();
+    let root = pair.ends[A].root;
+    for number in 0..3 {
+        pair.one_way(A, root, &[number]);
+    }
+    pair.two_way(A, root);
+    pair.one_way(A, root, &[3]);
+    let frames = pair.intercept(A);
+    let now = pair.now;
+    let session = &mut pair.ends[B].session;
+    for (lane, frame) in frames {
+        session.handle_frame(now, lane, frame).unwrap();
+    }
+    let events: Vec<_> = std::iter::from_fn(|| session.poll_event()).collect();
+    let [Event::OneWay { calls, .. }, Event::Request(request)] = &events[..] else {
+        panic!("{events:?}")
+    };
+    assert!(!request.one_way);
+    let numbers: Vec<_> = calls.iter().map(|call| call.parcel.body[0]).collect();
+    assert_eq!(
+        numbers,
+        [0, 1, 2],
+        "the fourth waits for the end of the third"
+    );
 }
 
 #[test]
@@ -189,4 +265,55 @@ fn one_acknowledgement_for_many_calls() {
         panic!("{frames:?}")
     };
     assert_eq!((ack.calls, ack.bytes, ack.refused), (3, 3, 0));
+}
+
+/// Both releases are there before the parcels in which the object comes home, with a call between them.
+#[test]
+fn what_was_sent_between_two_releases_is_not_lost_with_the_first() {
+    let mut pair = Pair::new(Scope::SameDevice);
+    let (object, root) = (stub(), pair.ends[A].root);
+    let send_home = |pair: &mut Pair, key: ImportKey| {
+        let call = TestCall {
+            one_way: true,
+            objects: &[Outgoing::Home(key)],
+            ..TestCall::new(root)
+        };
+        pair.call(A, &call).unwrap();
+        pair.drop_hold(A, key);
+    };
+    let first = pair.grant(B, &object);
+    let lane = usize::from(pair.lane(A, pair.handle(A, first)));
+    send_home(&mut pair, first);
+    let again = TestCall {
+        one_way: true,
+        objects: &[Outgoing::Own(object)],
+        ..TestCall::new(pair.ends[B].root)
+    };
+    pair.call(B, &again).unwrap();
+    for lane in 0..=4 {
+        pair.deliver(A, lane, usize::MAX);
+    }
+    let granted = pair.request(A).unwrap();
+    let Delivered::Import { key: second, .. } = granted.parcel.objects[0] else {
+        panic!("{granted:?}")
+    };
+    pair.answer(A, granted.serving, &[]);
+    pair.one_way(A, second, &[1]);
+    send_home(&mut pair, second);
+    pair.deliver(B, lane, usize::MAX);
+    let mut homes = 0;
+    let mut calls = 0;
+    loop {
+        pair.drive();
+        let Some(request) = pair.request(B) else {
+            break;
+        };
+        let home = |object: &&Delivered| matches!(object, Delivered::Home(_));
+        homes += request.parcel.objects.iter().filter(home).count();
+        calls += 1;
+        pair.answer(B, request.serving, &[]);
+    }
+    assert_eq!((calls, homes), (3, 2));
+    drop(granted);
+    pair.assert_floor();
 }

@@ -178,6 +178,7 @@ impl World {
                 let stub = &mut self.apps[end].stubs[index];
                 stub.dead = true;
                 let object = stub.object.clone();
+                self.pair.ends[end].killed.push(object.clone());
                 self.pair.run(end, |session, _| {
                     session.kill(DeathReason::Revoked, |other| same(other, &object));
                 });
@@ -227,6 +228,7 @@ impl World {
         }
         self.messages.clear();
         for end in [A, B] {
+            self.pair.ends[end].killed.clear();
             self.apps[end].owners.clear();
         }
         for end in [A, B] {
@@ -480,7 +482,7 @@ impl World {
     fn event(&mut self, end: usize, event: Event) {
         let app = &mut self.apps[end];
         match event {
-            Event::Request(incoming) => self.request(end, incoming),
+            Event::Request(incoming) => self.request(end, *incoming),
             Event::Cancel(serving) => {
                 let running = app
                     .running
@@ -507,6 +509,7 @@ impl World {
                 }
             }
             Event::OneWayRefused { count } => app.one_way_refused += count,
+            Event::OneWay { .. } => unreachable!("handed out one by one"),
             Event::Held(_) | Event::Unheld(_) => {}
             Event::Released(_) | Event::Credit { .. } | Event::PeerGoingAway => {}
         }

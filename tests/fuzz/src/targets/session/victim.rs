@@ -212,6 +212,12 @@ impl Victim {
                     self.serving.push(incoming.serving);
                     self.hold(incoming.parcel);
                 }
+                Event::OneWay { calls, .. } => {
+                    for incoming in calls {
+                        self.serving.push(incoming.serving);
+                        self.hold(incoming.parcel);
+                    }
+                }
                 Event::CallEnded(id) => {
                     let waiting = self.calls.iter().position(|waiting| *waiting == id);
                     let waiting = waiting.expect("only what was called and not given up ends");

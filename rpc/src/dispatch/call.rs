@@ -1,0 +1,226 @@
+//! Requests of peers, from the moment in which a session hands them out.
+
+use std::{
+    collections::VecDeque,
+    future::Future,
+    pin::Pin,
+    sync::Arc,
+    task::{Context as TaskContext, Waker},
+};
+
+use bytes::Bytes;
+use proto::frame::{Extensions, Status};
+
+use super::{
+    Failure, Job, built_in,
+    gate::{Entry, Gate, Refusal, Visit},
+    guard::Serving,
+    one_way, pool, turn,
+};
+use crate::{
+    Parcel,
+    peer::{PeerShared, now},
+    remote::{Execution, RemoteObject},
+    session::Incoming,
+};
+
+/// What a session hands out at a time.
+pub(crate) enum Arrival {
+    /// A two-way call.
+    Call(Request),
+    /// One-way calls of one object, in their order.
+    OneWay(VecDeque<Request>),
+}
+
+/// A request with its objects in hand.
+pub(crate) struct Request {
+    pub(crate) incoming: Box<Incoming>,
+    pub(crate) objects: Vec<Option<RemoteObject>>,
+}
+
+/// Serves requests of a peer. Called outside every lock, from the task that read them.
+pub(super) fn serve(peer: &Arc<PeerShared>, arrival: Arrival) {
+    match arrival {
+        Arrival::Call(request) => {
+            if let Some(call) = Call::admit(peer, request) {
+                call.start(peer);
+            }
+        }
+        Arrival::OneWay(calls) => one_way::start(peer, calls),
+    }
+}
+
+/// A request that was let in.
+pub(super) struct Call {
+    serving: Serving,
+    entry: Entry,
+    job: Job,
+}
+
+impl Call {
+    /// Whether a request may run; if not, its caller is told, or it has been answered already.
+    pub(super) fn admit(peer: &Arc<PeerShared>, request: Request) -> Option<Self> {
+        let Request { incoming, objects } = request;
+        let Incoming {
+            serving,
+            target,
+            code,
+            one_way,
+            context,
+            nested,
+            parcel,
+        } = *incoming;
+        let serving = Serving::new(Arc::clone(peer), serving);
+        let device = peer.remote().device;
+        let registration = target.registration.as_ref();
+        if registration.is_some_and(|registration| !registration.admits(device)) {
+            tracing::warn!(?device, service = ?target.registration(), "call refused");
+            target.stub.gate.refused_by_rule();
+            serving.refuse(Status::Refused.into());
+            return None;
+        }
+        if let Some(reply) = built_in(&target.stub, code) {
+            serving.answer(reply.map_err(Into::into));
+            return None;
+        }
+        let bytes = parcel.body.len() + parcel.raw.as_ref().map_or(0, Bytes::len);
+        let Ok(data) = Parcel::from_wire(parcel.body, objects, parcel.raw) else {
+            serving.refuse(Status::MalformedParcel.into());
+            return None;
+        };
+        let visit = Visit {
+            caller: peer.remote(),
+            chain: context.chain,
+            registration: target.registration_number(),
+            nested,
+        };
+        let entry = match Gate::enter(Arc::clone(&target.stub), visit, bytes) {
+            Ok(entry) => entry,
+            Err(refusal) => {
+                tracing::debug!(?device, stub = ?target.stub, one_way, ?refusal, "not let in");
+                serving.refuse(refusal.into());
+                return None;
+            }
+        };
+        // Either this sees that it was removed, or who removes it sees that this waits.
+        if let Some(reason) = target.death() {
+            target.stub.gate.refused_dead();
+            serving.refuse(Status::Dead(reason).into());
+            return None;
+        }
+        let mut reply = Parcel::new();
+        reply.set_pass_check(peer.pass_check());
+        let job = Job {
+            caller: peer.caller().clone(),
+            code,
+            data,
+            reply,
+            context,
+            nested,
+        };
+        Some(Self {
+            serving,
+            entry,
+            job,
+        })
+    }
+
+    fn execution(&self) -> Execution {
+        self.entry.stub().options().execution
+    }
+
+    /// Whether it runs where it arrived.
+    pub(super) fn is_inline(&self) -> bool {
+        self.execution() == Execution::Inline && self.entry.stub().gate.runs_inline()
+    }
+
+    /// Runs it, where it arrived or in a task of its own.
+    fn start(self, peer: &Arc<PeerShared>) {
+        let id = self.serving.id();
+        let task = if self.is_inline() {
+            let Some(waiting) = self.run_here() else {
+                return;
+            };
+            peer.runtime().spawn(waiting)
+        } else {
+            peer.runtime().spawn(self.run())
+        };
+        peer.set_handler(id, task.abort_handle());
+    }
+
+    /// One look where the request arrived. Returns a handler that has to wait: it goes on as a task, which looks again
+    /// and leaves its waker.
+    pub(super) fn run_here(self) -> Option<Pin<Box<impl Future<Output = ()> + Send + use<>>>> {
+        let stub = Arc::clone(self.entry.stub());
+        let mut handler = Box::pin(self.run());
+        let begun = turn::begin();
+        let polled = handler
+            .as_mut()
+            .poll(&mut TaskContext::from_waker(Waker::noop()));
+        let ended = now();
+        turn::polled(ended);
+        if stub.gate.ran_inline(ended - begun) {
+            tracing::warn!(
+                ?stub,
+                "handlers too slow to run inline get tasks from now on"
+            );
+        }
+        polled.is_pending().then_some(handler)
+    }
+
+    /// Runs the handler when it is its turn, and sends its answer.
+    #[expect(
+        clippy::manual_async_fn,
+        reason = "the future of an `async fn` has room for its argument twice"
+    )]
+    pub(super) fn run(mut self) -> impl Future<Output = ()> + Send + use<> {
+        async move {
+            // All of it, its place in the queue too, belongs to the future.
+            let call = &mut self;
+            if let Err(refusal) = call.entry.turn().await {
+                return self.turn_away(refusal);
+            }
+            if call.execution() == Execution::Blocking {
+                // Such a handler moves to another thread, and only then is there a need for more room.
+                return Box::pin(self.run_on_pool()).await;
+            }
+            let result = call.job.run(call.entry.stub()).await;
+            self.end(result);
+        }
+    }
+
+    /// Runs it on a thread of the pool. What it holds there it holds until it has really ended.
+    async fn run_on_pool(mut self) {
+        let (context, nested) = (self.job.context, self.job.nested);
+        let work = async move {
+            let call = &mut self;
+            let result = call.job.run(call.entry.stub()).await;
+            self.end(result);
+        };
+        pool::run(context, nested, work).await;
+    }
+
+    fn turn_away(self, refusal: Refusal) {
+        let Self { serving, entry, .. } = self;
+        drop(entry);
+        serving.refuse(refusal.into());
+    }
+
+    fn end(self, result: Result<(), Failure>) {
+        let Self {
+            serving,
+            entry,
+            job,
+        } = self;
+        // Whoever has the answer can count on the place being free.
+        drop(entry);
+        serving.answer(result.map(|()| job.reply));
+    }
+}
+
+impl From<Status> for Failure {
+    fn from(status: Status) -> Self {
+        let extensions = Extensions::default();
+        Self { status, extensions }
+    }
+}

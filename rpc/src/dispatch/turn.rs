@@ -1,0 +1,250 @@
+//! What a thread is at: requests that wait for the one it serves, and answers that are given to their session together.
+//!
+//! A lane brings many requests at a time. Those that end where they arrived are answered under one lock and with one
+//! write, instead of each with its own.
+
+use std::{
+    cell::RefCell,
+    collections::VecDeque,
+    future::{Future, poll_fn},
+    pin::pin,
+    sync::Arc,
+    time::{Duration, Instant},
+};
+
+use proto::frame::{Extensions, Status};
+
+use super::call::{self, Arrival};
+use crate::{
+    Parcel,
+    peer::PeerShared,
+    session::{Answer, Body, Outgoing, ServingId},
+};
+
+/// How many answers wait for one another.
+const MAX_ANSWERS: usize = 64;
+/// And how many bytes of them.
+const MAX_BYTES: usize = 32 * 1024;
+/// And how long the first of them.
+const MAX_WAIT: Duration = Duration::from_micros(100);
+
+thread_local! {
+    /// `None` while the thread is at no request.
+    static TURN: RefCell<Option<Turn>> = const { RefCell::new(None) };
+}
+
+#[derive(Default)]
+struct Turn {
+    arrivals: VecDeque<(Arc<PeerShared>, Arrival)>,
+    answers: Vec<Answered>,
+    /// Bytes of `answers`.
+    bytes: usize,
+    /// When the first of `answers` was there, as far as somebody has looked at the clock.
+    since: Option<Instant>,
+    /// The clock as it was last read, if nothing has happened since that takes time.
+    clock: Option<Instant>,
+}
+
+/// A request that has ended.
+pub(super) struct Answered {
+    pub(super) peer: Arc<PeerShared>,
+    pub(super) id: ServingId,
+    pub(super) reply: Reply,
+}
+
+/// What its caller is told.
+pub(super) enum Reply {
+    Parcel {
+        parcel: Parcel,
+        /// Where its objects are, as it travels.
+        offsets: Vec<u8>,
+        /// What stands for the parcel's objects.
+        objects: Vec<Outgoing>,
+    },
+    Failed {
+        status: Status,
+        extensions: Extensions,
+    },
+    /// No handler has run.
+    Refused {
+        status: Status,
+        extensions: Extensions,
+    },
+}
+
+/// Serves what a session brought, one after the other, and what becomes ready because of it: a request that ends makes
+/// the session hand out the next ones of its object, and without the queue they would be served inside one another.
+pub(crate) fn serve_in_turn(peer: &Arc<PeerShared>, arrivals: impl IntoIterator<Item = Arrival>) {
+    let mut arrivals = arrivals
+        .into_iter()
+        .map(|arrival| (Arc::clone(peer), arrival))
+        .peekable();
+    if arrivals.peek().is_none() {
+        return;
+    }
+    let mine = TURN.with_borrow_mut(|turn| {
+        let mine = turn.is_none();
+        turn.get_or_insert_default().arrivals.extend(arrivals);
+        mine
+    });
+    if !mine {
+        return;
+    }
+    let guard = Guard;
+    work_off();
+    drop(guard);
+}
+
+/// A future that ends requests: those that end in one poll are answered together.
+pub(super) async fn together(future: impl Future<Output = ()>) {
+    let mut future = pin!(future);
+    poll_fn(|cx| {
+        let mine = TURN.with_borrow_mut(|turn| {
+            let mine = turn.is_none();
+            turn.get_or_insert_default();
+            mine
+        });
+        let guard = mine.then_some(Guard);
+        let polled = future.as_mut().poll(cx);
+        if guard.is_some() {
+            work_off();
+        }
+        polled
+    })
+    .await;
+}
+
+/// Serves what waits until nothing does, and gives the answers.
+fn work_off() {
+    loop {
+        let next =
+            TURN.with_borrow_mut(|turn| turn.as_mut().and_then(|turn| turn.arrivals.pop_front()));
+        match next {
+            Some((peer, arrival)) => {
+                call::serve(&peer, arrival);
+                give_answers_due();
+            }
+            None if give_answers() => {}
+            None => return,
+        }
+    }
+}
+
+/// A request has ended: answered together with others where this thread is at more of them, at once otherwise.
+pub(super) fn end(answered: Answered) {
+    let alone = TURN.with_borrow_mut(|turn| match turn {
+        Some(turn) => {
+            turn.bytes += answered.reply.len();
+            turn.answers.push(answered);
+            None
+        }
+        None => Some(answered),
+    });
+    if let Some(answered) = alone {
+        tell(std::slice::from_ref(&answered));
+    }
+}
+
+/// Gives answers that have waited for others long enough.
+pub(super) fn give_answers_due() {
+    let due = TURN.with_borrow_mut(|turn| {
+        turn.as_mut().is_some_and(|turn| {
+            let waited = turn.clock.zip(turn.since);
+            turn.answers.len() >= MAX_ANSWERS
+                || turn.bytes >= MAX_BYTES
+                || waited.is_some_and(|(now, since)| now - since >= MAX_WAIT)
+        })
+    });
+    if due {
+        give_answers();
+    }
+}
+
+/// Gives the answers that wait, if there are any.
+fn give_answers() -> bool {
+    let answers = TURN.with_borrow_mut(|turn| {
+        let Some(turn) = turn else { return Vec::new() };
+        (turn.bytes, turn.since, turn.clock) = (0, None, None);
+        std::mem::take(&mut turn.answers)
+    });
+    for of_one_peer in answers.chunk_by(|a, b| Arc::ptr_eq(&a.peer, &b.peer)) {
+        tell(of_one_peer);
+    }
+    !answers.is_empty()
+}
+
+fn tell(answers: &[Answered]) {
+    if let Some(Answered { peer, .. }) = answers.first() {
+        peer.finish_all(
+            answers
+                .iter()
+                .map(|answered| (answered.id, answered.reply.answer())),
+        );
+    }
+}
+
+/// The time at which a handler that runs where its request arrived begins: when the one before it ended, if that was
+/// just now.
+pub(super) fn begin() -> Instant {
+    let known = TURN.with_borrow_mut(|turn| turn.as_mut().and_then(|turn| turn.clock.take()));
+    known.unwrap_or_else(crate::peer::now)
+}
+
+/// One has been polled, until `now`.
+pub(super) fn polled(now: Instant) {
+    TURN.with_borrow_mut(|turn| {
+        if let Some(turn) = turn {
+            turn.clock = Some(now);
+            turn.since.get_or_insert(now);
+        }
+    });
+}
+
+impl Reply {
+    fn len(&self) -> usize {
+        match self {
+            Self::Parcel { parcel, .. } => parcel.data_size(),
+            Self::Failed { .. } | Self::Refused { .. } => 0,
+        }
+    }
+
+    fn answer(&self) -> Answer<'_> {
+        match self {
+            Self::Parcel {
+                parcel,
+                offsets,
+                objects,
+            } => {
+                let parts = parcel.wire_parts();
+                Answer::Parcel {
+                    body: Body {
+                        parts: [parts.data, offsets],
+                        raw: parts.raw,
+                    },
+                    objects,
+                }
+            }
+            Self::Failed { status, extensions } => Answer::Error {
+                status: *status,
+                extensions: extensions.clone(),
+            },
+            Self::Refused { status, extensions } => Answer::Refused {
+                status: *status,
+                extensions: extensions.clone(),
+            },
+        }
+    }
+}
+
+/// This thread is at a request. Ends by a panic too.
+struct Guard;
+
+impl Drop for Guard {
+    fn drop(&mut self) {
+        // What has ended is answered whatever happened to the others. Dropped outside the borrow: what is left holds
+        // objects, whose end may be anybody's code.
+        give_answers();
+        let left = TURN.take();
+        drop(left);
+    }
+}
