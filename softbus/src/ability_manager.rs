@@ -51,6 +51,18 @@ impl SystemAbilityManager {
     /// Offers a service that is started when somebody gets, loads or waits for it:
     /// [`LocalAbilityManager::add_on_demand`]. [`local`](Self::local) unloads it.
     ///
+    /// ```no_run
+    /// # async fn open_camera() -> Result<softbus::RemoteObject, std::io::Error> { unimplemented!() }
+    /// # fn offer(node: &softbus::Node) -> Result<(), softbus::rpc::AddServiceError> {
+    /// use softbus::{Allow, ServiceId, ServiceOptions};
+    ///
+    /// const CAMERA: ServiceId = ServiceId::new(1402).unwrap();
+    ///
+    /// let options = ServiceOptions::distributed(Allow::trusted());
+    /// node.samgr().add_on_demand(CAMERA, open_camera, options)?;
+    /// # Ok(()) }
+    /// ```
+    ///
     /// # Errors
     /// [`AddServiceError`].
     pub fn add_on_demand(

@@ -265,6 +265,8 @@ pub async fn loads_of_one_caller_are_limited(world: &mut dyn World) {
 /// Row 134: a load from elsewhere ends within its caller's deadline, whatever the start does; the start goes on.
 pub async fn a_remote_load_ends_with_its_caller(world: &mut dyn World) {
     let (a, b, control) = offered(world, 0).await;
+    // A session first: finding a device takes longer than this load has.
+    a.check_of(SERVICE, &b.id()).await.unwrap_err();
     let moment = Duration::from_millis(100);
     let late = a.load_within(SERVICE, &b.id(), moment).await;
     assert_eq!(
