@@ -1,14 +1,17 @@
 //! What the fuzz targets and the test of their inputs need beyond what users have: values that only a connection makes.
 //! Not for people: it changes without notice.
 
-use std::sync::Arc;
+use std::{future::poll_fn, sync::Arc, task::Poll};
 
 use bytes::Bytes;
+use proto::{BootId, DeviceId};
 
 use crate::{
-    Caller, HandlerError, Parcel, RemoteObject, RemoteStub, async_trait,
+    Bus, BusConfig, Caller, HandlerError, Parcel, RemoteObject, RemoteStub, async_trait,
+    opening::Remote,
     parcel::MalformedParcel,
     remote::{LocalObject, StubCell},
+    session::{Scope, passing_rules::Party},
 };
 
 /// A parcel as it comes from a peer.
@@ -23,6 +26,49 @@ pub fn received(
 /// A stub that refuses every call.
 pub fn a_stub() -> RemoteObject {
     RemoteObject::new(Deaf)
+}
+
+/// A bus with nobody on it.
+pub fn bus() -> Arc<Bus> {
+    let boot = BootId {
+        epoch: 1,
+        random: 1,
+    };
+    Bus::new(BusConfig::new(party(1), boot))
+}
+
+fn party(device: u8) -> Party {
+    Party {
+        device: DeviceId::from_bytes([device; 32]),
+        process: 0,
+    }
+}
+
+/// What a bus's system ability manager answers another device, if it answers at once.
+pub fn ask_samgr(
+    bus: &Arc<Bus>,
+    code: u32,
+    mut data: Parcel,
+) -> Option<(Result<(), HandlerError>, Parcel)> {
+    let caller = Caller::remote(&Remote {
+        party: party(2),
+        scope: Scope::OtherDevice,
+        credentials: None,
+    });
+    let stub = Arc::clone(&bus.root().stub.stub);
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_time()
+        .build()
+        .ok()?;
+    let mut reply = Parcel::new();
+    let answered = runtime.block_on(async {
+        let mut answer = stub.on_remote_request(&caller, code, &mut data, &mut reply);
+        poll_fn(|cx| Poll::Ready(answer.as_mut().poll(cx))).await
+    });
+    match answered {
+        Poll::Ready(result) => Some((result, reply)),
+        Poll::Pending => None,
+    }
 }
 
 /// A stub of ours as a session knows it.

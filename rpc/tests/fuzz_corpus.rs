@@ -53,3 +53,18 @@ fn parcelable() {
 fn session() {
     replay("session", targets::session::run);
 }
+
+#[test]
+fn append() {
+    replay("append", targets::append::run);
+}
+
+#[test]
+fn identity() {
+    replay("identity", targets::identity::run);
+}
+
+#[test]
+fn samgr() {
+    replay("samgr", targets::samgr::run);
+}

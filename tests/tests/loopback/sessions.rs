@@ -169,3 +169,32 @@ fn a_copied_identity_does_not_take_over() {
         assert!(more.is_err(), "the first one stays: {more:?}");
     });
 }
+
+/// Row 98: an address where nobody answers is given up when the wait is over, for all who asked, and nothing is left.
+#[test]
+fn a_device_that_does_not_answer_is_given_up() {
+    run_in(async |_| {
+        let (us, absent) = (Identity::generate().unwrap(), Identity::generate().unwrap());
+        let trust = TrustStore::in_memory();
+        trust.trust(*absent.device_id(), "absent").unwrap();
+        let (us, list) = start(us, &trust);
+        // Bound and never read.
+        let silent = std::net::UdpSocket::bind(LOCAL).unwrap();
+        let absent = *absent.device_id();
+        list.insert(absent, silent.local_addr().unwrap()).unwrap();
+        let samgr = us.node().samgr();
+        let wait = Duration::from_millis(700);
+        let get = || samgr.get_within(SERVICE, &absent, wait);
+        let (one, other) = tokio::join!(get(), get());
+        for refused in [one.unwrap_err(), other.unwrap_err()] {
+            assert!(
+                matches!(
+                    refused,
+                    GetServiceError::Unreachable(_) | GetServiceError::TimedOut { .. }
+                ),
+                "{refused:?}"
+            );
+        }
+        assert!(us.usage().is_empty());
+    });
+}

@@ -237,6 +237,22 @@ fn death_links_of_an_object_are_bounded() {
 }
 
 #[test]
+fn death_links_of_a_peer_are_bounded() {
+    let mut pair = Pair::new(Scope::OtherDevice);
+    let (per_object, limit) = (limits::DEATH_LINKS_PER_OBJECT, limits::DEATH_LINKS_PER_PEER);
+    for service in 1..=(limit / per_object) as u32 {
+        let proxy = pair.grant(A, &named(service, service.into()));
+        for _ in 0..per_object {
+            pair.run(B, |session, _| session.link_to_death(proxy))
+                .unwrap();
+        }
+    }
+    let one_more = pair.grant(A, &named(1000, 1000));
+    let refused = pair.run(B, |session, _| session.link_to_death(one_more));
+    assert_eq!(refused, Err(LinkToDeathError::LimitReached { limit }));
+}
+
+#[test]
 fn last_hold_takes_the_death_links_with_it() {
     let mut pair = Pair::new(Scope::OtherDevice);
     let object = named(3, 1);

@@ -1,6 +1,10 @@
 //! Two sessions and the wire between them: every lane keeps its order, nothing else does. Time stands still unless a
 //! test moves it.
 
+mod forged;
+
+pub(super) use forged::{forged_call, grants};
+
 use std::{
     collections::{HashSet, VecDeque},
     sync::Arc,
@@ -11,7 +15,7 @@ use async_trait::async_trait;
 use bytes::{Bytes, BytesMut};
 use proto::{
     BootId, CallId, Handle, ServiceId,
-    frame::{Call, Frame, FrameReader, Grant, Grants, Status},
+    frame::{Frame, FrameReader, Status},
     message::{DeathReason, PeerLimits},
 };
 
@@ -571,36 +575,6 @@ impl Pair {
     pub(super) fn lane(&self, end: usize, handle: Handle) -> u16 {
         self.ends[end].session.lane_of(handle)
     }
-
-    /// A frame that the other end did not make.
-    pub(super) fn forge(&mut self, to: usize, lane: u16, frame: &Frame) -> Result<(), PeerFault> {
-        let mut bytes = BytesMut::new();
-        frame.encode(&mut bytes);
-        let mut reader = FrameReader::new();
-        reader.buffer().extend_from_slice(&bytes);
-        let frame = Frame::decode(reader.next_frame().unwrap().unwrap())
-            .unwrap()
-            .unwrap();
-        let taken = self.run(to, |session, now| session.handle_frame(now, lane, frame));
-        if let Err(fault) = &taken {
-            self.fault(to, fault.clone());
-        }
-        taken
-    }
-
-    /// All frames an end would transmit now, by lane; they do not reach the other end.
-    pub(super) fn intercept(&mut self, from: usize) -> Vec<(u16, Frame)> {
-        let mut frames = Vec::new();
-        self.ends[from].dirty = 0;
-        for lane in 0..self.ends[from].inbound.len() as u16 {
-            let mut reader = FrameReader::new();
-            self.ends[from].session.poll_transmit(lane, reader.buffer());
-            while let Some(frame) = reader.next_frame().unwrap() {
-                frames.push((lane, Frame::decode(frame).unwrap().unwrap()));
-            }
-        }
-        frames
-    }
 }
 
 /// A call as a test makes it.
@@ -631,31 +605,6 @@ impl TestCall<'_> {
             objects: &[],
         }
     }
-}
-
-/// A forged request, two-way.
-pub(super) fn forged_call(handle: Handle, slot: u32) -> Call {
-    Call {
-        handle,
-        id: Some(CallId {
-            slot,
-            generation: 1,
-        }),
-        code: 1,
-        binding: 0,
-        idempotent: false,
-        depth: 0,
-        chain: 1,
-        deadline_us: 0,
-        bulk: None,
-        grants: Grants::default(),
-        extensions: Default::default(),
-        body: Bytes::new(),
-    }
-}
-
-pub(super) fn grants(grants: &[Grant]) -> Grants {
-    grants.iter().copied().collect()
 }
 
 /// The place of what arrived as an import.

@@ -420,3 +420,34 @@ fn every_frame_of_an_object_uses_its_lane() {
         assert!(frames.iter().all(|(used, _)| *used == lane));
     }
 }
+
+/// A frame each, but a lane is written once for all that are let go of together.
+#[test]
+fn a_hundred_releases_are_one_write_of_each_lane() {
+    const OBJECTS: usize = 100;
+    /// A release with its length.
+    const FRAME: usize = 32;
+    let mut pair = Pair::new(Scope::OtherDevice);
+    let proxies: Vec<_> = (0..OBJECTS).map(|_| pair.grant(A, &stub())).collect();
+    let before = pair.usage(A).exports;
+    for proxy in proxies {
+        pair.run(B, |session, _| session.drop_hold(proxy));
+    }
+    let lanes = pair.ends[B].session.config().lanes;
+    let mut written = 0;
+    for lane in 1..=lanes {
+        let mut bytes = bytes::BytesMut::new();
+        let session = &mut pair.ends[B].session;
+        session.poll_transmit(lane, &mut bytes);
+        written += bytes.len();
+        assert!(!session.has_transmit(lane), "that was all");
+        let mut frames = proto::frame::FrameReader::new();
+        frames.buffer().extend_from_slice(&bytes);
+        while let Some(frame) = frames.next_frame().unwrap() {
+            let frame = Frame::decode(frame).unwrap().unwrap();
+            pair.forge(A, lane, &frame).unwrap();
+        }
+    }
+    assert!(written <= OBJECTS * FRAME, "{written} bytes");
+    assert_eq!(pair.usage(A).exports, before - OBJECTS);
+}

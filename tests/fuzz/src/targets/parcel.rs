@@ -38,7 +38,7 @@ pub(super) fn arrived(body: &[u8], objects: usize, raw: u8) -> Option<Parcel> {
 /// Reads something, and checks what every read promises.
 fn step(parcel: &mut Parcel, script: &mut Input<'_>) {
     let start = parcel.read_position();
-    let read = read(parcel, script);
+    let read = step_of(parcel, script, 40);
     assert!(parcel.read_position() <= parcel.data_size());
     match read {
         Err(ReadParcelError::BrokenObject) => {}
@@ -51,8 +51,13 @@ fn step(parcel: &mut Parcel, script: &mut Input<'_>) {
     );
 }
 
-fn read(parcel: &mut Parcel, script: &mut Input<'_>) -> Result<(), ReadParcelError> {
-    match script.u8() % 40 {
+/// Reads one thing or another.
+pub(super) fn read(parcel: &mut Parcel, script: &mut Input<'_>) -> Result<(), ReadParcelError> {
+    step_of(parcel, script, 38)
+}
+
+fn step_of(parcel: &mut Parcel, script: &mut Input<'_>, kinds: u8) -> Result<(), ReadParcelError> {
+    match script.u8() % kinds {
         0 => parcel.read_bool().map(drop),
         1 => parcel.read_i8().map(drop),
         2 => parcel.read_i16().map(drop),

@@ -4,15 +4,15 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use proto::{
-    Handle, ObjectId,
+    Handle, ObjectId, ServiceId,
     frame::{BulkPart, Call, Extensions, Frame, Grant, Grants, ObjectKind, Release, Reply, Status},
     openharmony::{code::PING_TRANSACTION, samgr},
 };
-use softbus::{GetServiceError, rpc::session::PeerFault};
+use softbus::{CallOption, GetServiceError, Parcel, rpc::session::PeerFault};
 use testkit::{
     scenarios::{
-        SERVICE, SOON, reached,
-        workbench::{OWN_CODE, code},
+        SERVICE, SOON, for_all, reached,
+        workbench::{OWN_CODE, code, workbench},
     },
     wait::wait_until_async,
     world::raw::{BOOT, CALLS, RawPeer},
@@ -285,5 +285,45 @@ fn a_reply_that_is_no_parcel_is_an_error_of_its_call() {
             assert!(matches!(got, Err(GetServiceError::Call(_))), "{got:?}");
         }
         assert_eq!(session.end(), None);
+    });
+}
+
+/// Whether a call may be repeated is said to the callee with each call, and holds for that call only.
+#[test]
+fn the_callee_is_told_which_calls_may_be_repeated() {
+    act(async |stage| {
+        let (mut peer, _session) = RawPeer::in_session(&stage.bus).await;
+        let (stub, bench) = workbench();
+        let service = ServiceId::new(7).unwrap();
+        stage.honest.b.add(service, &stub, for_all()).unwrap();
+        let workbench = peer.get(7).await;
+        let ours = Handle::new(1, 77);
+        let mut keep = peer.call(workbench, code::KEEP, &[]);
+        keep.grants = [Grant::Granted {
+            handle: ours,
+            kind: ObjectKind::Anonymous,
+            object: ObjectId {
+                boot: BOOT,
+                number: 5,
+            },
+        }]
+        .into_iter()
+        .collect();
+        keep.body = Bytes::from_static(b"TLOS\0\0\0\0\0\0\0\0");
+        assert_eq!(peer.status_of(keep).await, Status::Ok);
+        let proxy = bench.kept().pop().unwrap();
+        let plain = CallOption::two_way();
+        for (option, expected) in [(plain, false), (plain.idempotent(), true), (plain, false)] {
+            let nothing = Parcel::new();
+            let answered = async {
+                let call = asked(&mut peer).await;
+                assert_eq!((call.handle, call.idempotent), (ours, expected));
+                let mut reply = answer(&call, Status::Ok);
+                reply.body = Bytes::new();
+                peer.send(CALLS, &Frame::Reply(reply)).await;
+            };
+            let (reply, ()) = tokio::join!(proxy.send_request(1, &nothing, option), answered);
+            reply.unwrap();
+        }
     });
 }

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use proto::{
     frame::Frame,
-    message::{Control, Hello},
+    message::{Control, Hello, PROTOCOL_VERSION},
 };
 use softbus::rpc::opening::{OpenSessionError, close_code};
 use testkit::world::raw::{CONTROL, RawPeer, hello};
@@ -37,6 +37,30 @@ fn versions_that_do_not_overlap_are_refused_visibly() {
         Frame::Control(Control::Hello(nonsense)),
         close_code::VERSION,
     );
+}
+
+/// Row 119: of two ranges that overlap, the highest version that is in both.
+#[test]
+fn the_highest_common_version_is_agreed_on() {
+    act(async |stage| {
+        for versions in [(0, PROTOCOL_VERSION), (PROTOCOL_VERSION, u32::MAX)] {
+            let (mut peer, accept) = RawPeer::dial(&stage.bus).await;
+            let hello = Hello {
+                versions,
+                ..hello()
+            };
+            peer.send(CONTROL, &Frame::Control(Control::Hello(hello)))
+                .await;
+            match peer.receive(CONTROL).await {
+                Some(Frame::Control(Control::Welcome(welcome))) => {
+                    assert_eq!(welcome.version, PROTOCOL_VERSION, "{versions:?}");
+                }
+                other => panic!("{other:?} instead of Welcome"),
+            }
+            drop(peer);
+            let _ = accept.await.unwrap();
+        }
+    });
 }
 
 #[test]
