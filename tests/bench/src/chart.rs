@@ -9,12 +9,36 @@ use plotters::{
 };
 
 use crate::{
-    contestant::NAMES,
-    report::{Spread, Summary, figure, headline},
+    summary::{Spread, Summary, figure},
     workload::Workload,
 };
 
-const PANEL: (u32, u32) = (460, 300);
+/// What it shows: a reader wants to know who is fast at what, not all there is to know.
+const SHOWN: [Workload; 8] = [
+    Workload::W1,
+    Workload::W2,
+    Workload::W2b,
+    Workload::W3,
+    Workload::W4,
+    Workload::W5,
+    Workload::W6,
+    Workload::Loss1,
+];
+const BARS: [&str; 11] = [
+    "ours-typed",
+    "quinn-mux",
+    "quinn-stream",
+    "tls-mux",
+    "tonic",
+    "tarpc",
+    "capnp",
+    "ours-local",
+    "uds-mux",
+    "uds",
+    "zbus",
+];
+
+const PANEL: (u32, u32) = (460, 250);
 const COLUMNS: u32 = 2;
 const TITLE: i32 = 28;
 const ROW: i32 = 20;
@@ -29,7 +53,7 @@ type Area<'a> = DrawingArea<SVGBackend<'a>, plotters::coord::Shift>;
 
 /// Draws what was measured.
 pub(crate) fn write(path: &Path, summary: &Summary) -> Result<()> {
-    let panels: Vec<_> = Workload::ALL
+    let panels: Vec<_> = SHOWN
         .into_iter()
         .map(|workload| (workload, bars(summary, workload)))
         .filter(|(_, bars)| bars.len() > 1)
@@ -46,10 +70,10 @@ pub(crate) fn write(path: &Path, summary: &Summary) -> Result<()> {
 }
 
 fn bars(summary: &Summary, workload: Workload) -> Vec<(&'static str, Spread)> {
-    let (metric, more) = headline(workload);
-    let mut bars: Vec<_> = NAMES
-        .iter()
-        .filter_map(|name| Some((*name, summary.spread(workload, name, metric)?)))
+    let (metric, more) = workload.headline();
+    let mut bars: Vec<_> = BARS
+        .into_iter()
+        .filter_map(|name| Some((name, summary.spread(workload, name, metric)?)))
         .collect();
     bars.sort_by(|(_, a), (_, b)| {
         let order = a.median.total_cmp(&b.median);
@@ -59,7 +83,7 @@ fn bars(summary: &Summary, workload: Workload) -> Vec<(&'static str, Spread)> {
 }
 
 fn panel(area: &Area<'_>, workload: Workload, bars: &[(&str, Spread)]) -> Result<()> {
-    let (metric, more) = headline(workload);
+    let (metric, more) = workload.headline();
     let (width, _) = area.dim_in_pixel();
     let better = if more { "more" } else { "less" };
     let title = format!("{workload}  {}", workload.title());

@@ -1,6 +1,7 @@
 //! Who is compared. Each has a file of its own behind [`Contestant`] and [`Client`].
 
 mod capnp;
+mod local;
 mod mux;
 mod ours;
 mod quic;
@@ -21,6 +22,9 @@ use crate::{identities::Identities, process::Spec};
 pub(crate) trait Contestant {
     /// A connection.
     type Client: Client;
+
+    /// The limits of its own that it needs raised to take part; a figure is worth what its settings are.
+    const RAISED: &'static [&'static str] = &[];
 
     /// Serves until the process ends. Says with [`announce`](crate::process::announce) when it is ready, and where.
     fn serve(&self, spec: &Spec) -> impl Future<Output = Result<()>>;
@@ -69,13 +73,14 @@ pub(crate) trait Visit {
     fn visit<C: Contestant + 'static>(self, contestant: C) -> Self::Output;
 }
 
-/// Contestants between devices, then on one device. `ours-local` has its place before `uds` when there is one.
-pub(crate) const NAMES: [&str; 15] = [
+/// Contestants between devices, then on one device.
+pub(crate) const NAMES: [&str; 17] = [
     "ours-raw",
     "ours-typed",
     "ours-typed-default",
     "quinn-mux",
     "quinn-stream",
+    "tls-mux",
     "tonic",
     "tarpc",
     "capnp",
@@ -83,6 +88,7 @@ pub(crate) const NAMES: [&str; 15] = [
     "quinn-mux-mt",
     "tonic-mt",
     "tarpc-mt",
+    "ours-local",
     "uds-mux",
     "uds",
     "zbus",
@@ -104,9 +110,11 @@ pub(crate) fn with<V: Visit>(name: &str, visit: V) -> Result<V::Output> {
         "ours-typed-default" => visit.visit(ours::Typed::DEFAULT),
         "quinn-mux" => visit.visit(quic::Mux),
         "quinn-stream" => visit.visit(quic::StreamPerCall),
+        "tls-mux" => visit.visit(tcp::Mux),
         "tonic" => visit.visit(tonic::Tonic),
         "tarpc" => visit.visit(tarpc::Tarpc),
         "capnp" => visit.visit(capnp::Capnp),
+        "ours-local" => visit.visit(local::Local),
         "uds-mux" => visit.visit(uds::Mux),
         "uds" => visit.visit(uds::PingPong),
         "zbus" => visit.visit(zbus::Zbus),

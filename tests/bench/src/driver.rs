@@ -22,7 +22,7 @@ use cell::Cell;
 pub(crate) struct Figures(pub(crate) BTreeMap<String, f64>);
 
 impl Figures {
-    fn set(&mut self, metric: &str, value: f64) {
+    pub(crate) fn set(&mut self, metric: &str, value: f64) {
         self.0.insert(metric.to_owned(), value);
     }
 }

@@ -3,112 +3,65 @@
 //! Each cell, a contestant under a workload in one round, has a client process and a server process of its own. Rounds are
 //! interleaved, and ratios are formed within a round, so that what the machine does meanwhile meets everybody.
 
+mod arguments;
 mod chart;
 mod contestant;
 mod driver;
+mod growth;
 mod identities;
-mod lossy;
+mod machine;
+mod markdown;
+mod network;
 mod plan;
 mod process;
-mod report;
+mod results;
+mod summary;
+mod tables;
 mod targets;
 mod workload;
 
-use std::{path::PathBuf, time::Duration};
+use std::process::ExitCode;
 
 use anyhow::{Context, Result};
-use clap::{Parser, Subcommand};
+use clap::Parser;
 
 use crate::{
+    arguments::{Arguments, Role},
     driver::{Drive, Serve},
-    plan::Plan,
     process::Spec,
-    workload::Workload,
 };
 
-/// softbus and its peers under one driver.
-#[derive(Parser)]
-struct Arguments {
-    #[command(subcommand)]
-    command: Command,
-    /// Also writes the chart to this file, an SVG.
-    #[arg(long, global = true)]
-    chart: Option<PathBuf>,
-    /// Also writes every cell of every round to this file, a JSON object a line.
-    #[arg(long, global = true)]
-    cells: Option<PathBuf>,
-}
+/// How a program ends that was interrupted.
+const INTERRUPTED: u8 = 130;
 
-#[derive(Subcommand)]
-enum Command {
-    /// Everything: all workloads, all contestants, five rounds.
-    All,
-    /// Under two minutes: the workloads and contestants that say most.
-    Quick,
-    /// What is asked for.
-    Run {
-        /// Workloads, with commas between them; without this, all.
-        #[arg(long, value_delimiter = ',')]
-        workload: Vec<Workload>,
-        /// Contestants, with commas between them; without this, all.
-        #[arg(long, value_delimiter = ',')]
-        contestant: Vec<String>,
-        #[arg(long, default_value_t = 3)]
-        rounds: usize,
-        /// Seconds that each cell measures.
-        #[arg(long, default_value_t = 0.8)]
-        seconds: f64,
-        /// Seconds before that.
-        #[arg(long, default_value_t = 0.3)]
-        warm: f64,
-    },
-    /// The client's process of a cell.
-    #[command(hide = true)]
-    Client { spec: String },
-    /// The client's process of a cell, in a network that is to lose packets.
-    #[command(hide = true)]
-    Lossy { spec: String },
-    /// The server's process of a cell.
-    #[command(hide = true)]
-    Serve { spec: String },
-}
-
-fn main() -> Result<()> {
-    let arguments = Arguments::parse();
-    let plan = match arguments.command {
-        Command::All => Plan::all(),
-        Command::Quick => Plan::quick(),
-        Command::Run {
-            workload,
-            contestant,
-            rounds,
-            seconds,
-            warm,
-        } => Plan::of(
-            &workload,
-            &contestant,
-            rounds,
-            Duration::try_from_secs_f64(warm)?,
-            Duration::try_from_secs_f64(seconds)?,
-        )?,
-        Command::Client { spec } => return client(&serde_json::from_str(&spec)?),
-        Command::Lossy { spec } => {
-            let spec: Spec = serde_json::from_str(&spec)?;
-            lossy::make(spec.workload.loss())?;
-            return client(&spec);
+fn main() -> Result<ExitCode> {
+    let interrupted = match Arguments::parse().command {
+        arguments::Command::Role(role) => {
+            play(role)?;
+            false
         }
-        Command::Serve { spec } => return serve(&serde_json::from_str(&spec)?),
+        arguments::Command::Measure(command) => command.run()?,
     };
-    let cells = plan.run()?;
-    if let Some(path) = arguments.cells {
-        report::write_cells(&path, &cells)?;
+    Ok(if interrupted {
+        ExitCode::from(INTERRUPTED)
+    } else {
+        ExitCode::SUCCESS
+    })
+}
+
+/// What this process is for another one of the bench.
+fn play(role: Role) -> Result<()> {
+    process::end_with_parent()?;
+    match role {
+        Role::Client { spec } => client(&serde_json::from_str(&spec)?),
+        Role::Alone { spec } => {
+            let spec: Spec = serde_json::from_str(&spec)?;
+            network::make(spec.workload.network())?;
+            client(&spec)
+        }
+        Role::Serve { spec } => serve(&serde_json::from_str(&spec)?),
+        Role::Grow { spec } => growth::point(&serde_json::from_str(&spec)?),
     }
-    let summary = report::Summary::new(&cells);
-    summary.print()?;
-    if let Some(path) = arguments.chart {
-        chart::write(&path, &summary)?;
-    }
-    Ok(())
 }
 
 fn client(spec: &Spec) -> Result<()> {
@@ -121,5 +74,6 @@ fn client(spec: &Spec) -> Result<()> {
 
 fn serve(spec: &Spec) -> Result<()> {
     process::raise_descriptors()?;
+    process::be_slow(spec.workload.is_slow());
     contestant::with(&spec.contestant, Serve(spec))?.context("server")
 }

@@ -3,20 +3,28 @@
 use std::{
     io::{IsTerminal, Read},
     process::{Child, Stdio},
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
     thread::sleep,
     time::{Duration, Instant},
 };
 
 use anyhow::{Context, Result, bail, ensure};
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
-use serde::Serialize;
+use signal_hook::{
+    consts::{SIGINT, SIGTERM},
+    flag::{register, register_conditional_shutdown},
+};
 
 use crate::{
-    contestant::{self, NAMES},
+    contestant::{self, Contestant, NAMES, Visit},
     driver::Figures,
-    lossy,
+    network,
     process::Spec,
-    workload::{Shape, Workload},
+    results::{Cell, Gap, Measured},
+    workload::{Network, Shape, Workload},
 };
 
 /// What comes on top of a cell's own time before it is given up: large transfers, a thousand connections, what drains.
@@ -33,14 +41,24 @@ pub(crate) struct Plan {
     measure: Duration,
 }
 
-/// One contestant under one workload in one round.
-#[derive(Clone, Debug, Serialize)]
-pub(crate) struct Cell {
-    pub(crate) round: usize,
-    pub(crate) workload: Workload,
-    pub(crate) contestant: String,
-    #[serde(flatten)]
-    pub(crate) figures: Figures,
+/// Ctrl-C, or a request to end.
+pub(crate) struct Interrupt(Arc<AtomicBool>);
+
+impl Interrupt {
+    /// From now on it is heard, and what was measured until then is shown.
+    pub(crate) fn listen() -> Result<Self> {
+        let came = Arc::new(AtomicBool::new(false));
+        for signal in [SIGINT, SIGTERM] {
+            // The second one is obeyed at once; the other processes end with this one.
+            register_conditional_shutdown(signal, 130, Arc::clone(&came))?;
+            register(signal, Arc::clone(&came))?;
+        }
+        Ok(Self(came))
+    }
+
+    pub(crate) fn came(&self) -> bool {
+        self.0.load(Ordering::Relaxed)
+    }
 }
 
 impl Plan {
@@ -97,45 +115,72 @@ impl Plan {
         })
     }
 
-    /// Measures cell after cell. One that fails says why and leaves a gap.
-    pub(crate) fn run(&self) -> Result<Vec<Cell>> {
-        let mut cells = Vec::new();
-        let plan: Vec<_> = (0..self.rounds)
-            .flat_map(|round| {
-                self.workloads
+    pub(crate) fn rounds(&self) -> usize {
+        self.rounds
+    }
+
+    pub(crate) fn measure(&self) -> Duration {
+        self.measure
+    }
+
+    /// Measures cell after cell. One that fails, or cannot be here, says why and leaves a gap.
+    pub(crate) fn run(&self, interrupt: &Interrupt, measured: &mut Measured) -> Result<()> {
+        let workloads = self.possible(measured);
+        let contestants = &self.contestants;
+        measured.raised = raised(contestants)?;
+        for Gap { gap, reason } in &measured.raised {
+            eprintln!("raised for {gap}: {reason}");
+        }
+        let mut plan = Vec::new();
+        for round in 0..self.rounds {
+            for workload in &workloads {
+                let taking_part = contestants
                     .iter()
-                    .map(move |workload| (round, *workload))
-            })
-            .flat_map(|(round, workload)| {
-                let contestants = self.contestants.iter();
-                contestants.map(move |contestant| (round, workload, contestant))
-            })
-            .filter(|(round, workload, contestant)| {
-                // Memory is the same every time, and takes long to look at.
-                takes_part(contestant, *workload) && (*round == 0 || *workload != Workload::W7)
-            })
-            .collect();
+                    .filter(|name| takes_part(name, *workload));
+                plan.extend(taking_part.map(|name| (round, *workload, name)));
+            }
+        }
         let progress = progress(plan.len());
         for (round, workload, contestant) in plan {
+            if interrupt.came() {
+                break;
+            }
             progress.set_message(format!("{workload} {contestant}"));
-            match self.cell(workload, contestant) {
-                Ok(figures) => cells.push(Cell {
+            match self.cell(workload, contestant, interrupt) {
+                Ok(figures) => measured.cells.push(Cell {
                     round,
                     workload,
                     contestant: contestant.clone(),
                     figures,
                 }),
-                Err(error) => progress.suspend(|| {
-                    eprintln!("{workload} {contestant}, round {}: {error:#}", round + 1);
-                }),
+                Err(_) if interrupt.came() => {}
+                Err(error) => {
+                    let reason = format!("failed: {error:#}");
+                    progress.suspend(|| eprintln!("{workload} {contestant}: {reason}"));
+                    measured.gap(format!("{workload} {contestant}"), reason);
+                }
             }
             progress.inc(1);
         }
         progress.finish_and_clear();
-        Ok(cells)
+        Ok(())
     }
 
-    fn cell(&self, workload: Workload, name: &str) -> Result<Figures> {
+    /// What can be measured here; the rest is said and becomes a gap.
+    fn possible(&self, measured: &mut Measured) -> Vec<Workload> {
+        let mut workloads = self.workloads.clone();
+        workloads.retain(|workload| {
+            let missing = network::missing(workload.network());
+            missing.is_none_or(|reason| {
+                eprintln!("SKIPPED {workload}: {reason}");
+                measured.gap(workload.to_string(), format!("skipped: {reason}"));
+                false
+            })
+        });
+        workloads
+    }
+
+    fn cell(&self, workload: Workload, name: &str, interrupt: &Interrupt) -> Result<Figures> {
         let directory = tempfile::tempdir()?;
         let (contestant, multi_thread) = contestant::runtime_of(name);
         let spec = Spec {
@@ -147,18 +192,23 @@ impl Plan {
             directory: directory.path().to_owned(),
             host: "127.0.0.1".to_owned(),
         };
-        let client = if workload.loss() > 0 {
-            lossy::command(&spec)?
-        } else {
-            spec.command("client")?
-        };
-        figures(client, self.warm + self.measure + PATIENCE)
+        let client = network::command(&spec)?;
+        serde_json::from_str(&said_by(
+            client,
+            self.warm + self.measure + PATIENCE,
+            interrupt,
+        )?)
+        .context("what the client said")
     }
 }
 
-/// Runs the client's process to its end, or ends it.
-fn figures(mut client: std::process::Command, patience: Duration) -> Result<Figures> {
-    let child = client
+/// Runs a process to its end, or ends it; what it said.
+pub(crate) fn said_by(
+    mut program: std::process::Command,
+    patience: Duration,
+    interrupt: &Interrupt,
+) -> Result<String> {
+    let child = program
         .stdin(Stdio::null())
         .stdout(Stdio::piped())
         .stderr(Stdio::piped())
@@ -170,14 +220,20 @@ fn figures(mut client: std::process::Command, patience: Duration) -> Result<Figu
             break status;
         }
         ensure!(begun.elapsed() < patience, "given up after {patience:?}");
+        ensure!(!interrupt.came(), "interrupted");
         sleep(LOOK);
     };
     if !status.success() {
         let errors = read(child.0.stderr.take())?;
-        let first: Vec<_> = errors.lines().take(4).collect();
+        let lines = errors.lines().map(str::trim);
+        let lines = lines.filter(|line| !line.is_empty());
+        let first: Vec<_> = lines
+            .take_while(|line| !line.starts_with("Stack backtrace"))
+            .take(4)
+            .collect();
         bail!("{}", first.join("; "));
     }
-    Ok(serde_json::from_str(read(child.0.stdout.take())?.trim())?)
+    read(child.0.stdout.take())
 }
 
 fn read(pipe: Option<impl Read>) -> Result<String> {
@@ -200,18 +256,39 @@ impl Drop for Ending {
 fn takes_part(contestant: &str, workload: Workload) -> bool {
     let (base, multi_thread) = contestant::runtime_of(contestant);
     match (base, workload.shape()) {
-        // A Unix socket loses nothing.
-        ("uds" | "uds-mux" | "zbus", _) if workload.loss() > 0 => false,
+        // A Unix socket loses nothing, and has no packets to be large or small.
+        ("ours-local" | "uds" | "uds-mux" | "zbus", _)
+            if matches!(workload.network(), Network::Lossy(_))
+                || matches!(workload, Workload::W4Wide | Workload::W4sWide) =>
+        {
+            false
+        }
         // The multi-thread runtime is compared with small calls.
         (_, shape) if multi_thread => {
-            matches!(shape, Shape::Echo { size: 64, .. }) && workload.loss() == 0
+            matches!(shape, Shape::Echo { size: 64, .. }) && workload.network() == Network::Loopback
         }
+        // It differs in how requests are run.
+        ("ours-typed-default", shape) => {
+            matches!(
+                shape,
+                Shape::Echo { .. } | Shape::Notify { .. } | Shape::Slow { .. }
+            ) && workload.network() == Network::Loopback
+        }
+        // It differs in what a call is made of.
+        ("ours-raw", Shape::Idle { .. } | Shape::Mixed { .. } | Shape::Slow { .. }) => false,
         // One call at a time, and only echoes.
         ("uds", shape) => matches!(
             shape,
             Shape::Echo { in_flight: 1, .. } | Shape::Connect { .. }
         ),
-        ("tarpc", shape) => !matches!(shape, Shape::Notify { .. } | Shape::Transfer { .. }),
+        ("tarpc", shape) => !matches!(
+            shape,
+            Shape::Notify { .. } | Shape::Slow { .. } | Shape::Transfer { .. }
+        ),
+        // They wait side by side there, and none is slow.
+        ("quinn-stream" | "zbus", Shape::Slow { .. }) => false,
+        // Its server closes the connection; why is not known.
+        ("tonic", Shape::Slow { .. }) => false,
         ("capnp" | "zbus", shape) => !matches!(shape, Shape::Transfer { .. }),
         _ => true,
     }
@@ -225,7 +302,30 @@ fn or<T: Clone>(asked: &[T], all: Vec<T>) -> Vec<T> {
     }
 }
 
-fn progress(cells: usize) -> ProgressBar {
+/// What contestants need raised, each with a name and a text.
+fn raised(contestants: &[String]) -> Result<Vec<Gap>> {
+    struct Raised;
+    impl Visit for Raised {
+        type Output = String;
+        fn visit<C: Contestant + 'static>(self, _: C) -> String {
+            C::RAISED.join("; ")
+        }
+    }
+    let mut all: Vec<Gap> = Vec::new();
+    for name in contestants {
+        let (base, _) = contestant::runtime_of(name);
+        let reason = contestant::with(base, Raised)?;
+        if !reason.is_empty() && !all.iter().any(|known| known.gap == base) {
+            all.push(Gap {
+                gap: base.to_owned(),
+                reason,
+            });
+        }
+    }
+    Ok(all)
+}
+
+pub(crate) fn progress(cells: usize) -> ProgressBar {
     let target = if std::io::stderr().is_terminal() {
         ProgressDrawTarget::stderr()
     } else {

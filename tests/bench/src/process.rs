@@ -5,16 +5,20 @@ use std::{
     io::{BufRead, BufReader, Write},
     path::{Path, PathBuf},
     process::{Child, ChildStdin, ChildStdout, Command, Stdio},
-    sync::atomic::{AtomicU64, Ordering},
+    sync::atomic::{AtomicBool, AtomicU64, Ordering},
     time::{Duration, Instant},
 };
 
 use anyhow::{Context, Result, ensure};
 use nix::{
     sched::{CpuSet, sched_setaffinity},
-    sys::resource::{Resource, UsageWho, getrlimit, getrusage, setrlimit},
-    sys::time::TimeValLike,
-    unistd::Pid,
+    sys::{
+        prctl::set_pdeathsig,
+        resource::{Resource, UsageWho, getrlimit, getrusage, setrlimit},
+        signal::Signal,
+        time::TimeValLike,
+    },
+    unistd::{Pid, getppid},
 };
 use serde::{Deserialize, Serialize};
 use tokio::runtime::{Builder, Runtime};
@@ -24,9 +28,35 @@ use crate::workload::Workload;
 /// One-way messages that this process, a server, has received.
 static RECEIVED: AtomicU64 = AtomicU64::new(0);
 
-/// A server got a one-way message.
-pub(crate) fn received() {
+/// Whether this process, a server, takes its time for each of them.
+static SLOW: AtomicBool = AtomicBool::new(false);
+
+/// How long a slow receiver takes for a message.
+const SLOW_MESSAGE: Duration = Duration::from_millis(1);
+
+/// A server got a one-way message. A slow one takes its time, and does other things meanwhile.
+pub(crate) async fn received() {
+    if SLOW.load(Ordering::Relaxed) {
+        tokio::time::sleep(SLOW_MESSAGE).await;
+    }
     RECEIVED.fetch_add(1, Ordering::Relaxed);
+}
+
+/// This process, a server, is what its workload needs it to be.
+pub(crate) fn be_slow(slow: bool) {
+    SLOW.store(slow, Ordering::Relaxed);
+}
+
+/// This process ends when the one that started it does, however that one ends.
+pub(crate) fn end_with_parent() -> Result<()> {
+    let parent = getppid();
+    set_pdeathsig(Signal::SIGKILL)?;
+    // It may have ended before it was asked for.
+    ensure!(
+        getppid() == parent,
+        "the process that started this one is gone"
+    );
+    Ok(())
 }
 
 /// What a process of the bench is to do.

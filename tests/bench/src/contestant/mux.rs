@@ -217,7 +217,7 @@ where
             match kind {
                 Some(Kind::Echo) => drop(out.push(number, Kind::Reply, &payload)),
                 Some(Kind::Put) => drop(out.push(number, Kind::Reply, &[])),
-                Some(Kind::Notify) => process::received(),
+                Some(Kind::Notify) => process::received().await,
                 Some(Kind::Reply) | None => {}
             }
         }

@@ -1,6 +1,8 @@
 //! The product, through the API that applications have and with everything on that they get: caller identity,
 //! deadlines, tables, limits, presence.
 
+use std::time::Duration;
+
 use anyhow::Result;
 use bytes::Bytes;
 use softbus::{
@@ -15,10 +17,12 @@ use crate::{
     process::{self, Spec, announce},
 };
 
-const SERVICE: ServiceId = match ServiceId::new(1500) {
+pub(super) const SERVICE: ServiceId = match ServiceId::new(1500) {
     Some(service) => service,
     None => unreachable!(),
 };
+/// How long a service may take to be found.
+pub(super) const WAIT: Duration = Duration::from_secs(8);
 /// The most one call carries.
 const LARGEST: usize = 128 << 20;
 
@@ -65,14 +69,14 @@ async fn connect(end: &End<'_>) -> Result<(Node, RemoteObject)> {
 
 /// The typed interface.
 #[remote_interface(descriptor = "org.example.bench.Echo")]
-trait Echo {
+pub(super) trait Echo {
     async fn echo(&self, payload: Bytes) -> Bytes;
     async fn put(&self, payload: Bytes);
     #[oneway]
     async fn notify(&self, payload: Bytes);
 }
 
-struct Service;
+pub(super) struct Service;
 
 impl Echo for Service {
     async fn echo(&self, payload: Bytes) -> Bytes {
@@ -82,7 +86,7 @@ impl Echo for Service {
     async fn put(&self, _payload: Bytes) {}
 
     async fn notify(&self, _payload: Bytes) {
-        process::received();
+        process::received().await;
     }
 }
 
@@ -132,14 +136,18 @@ impl Client for TypedClient {
         Ok(self.echo.notify(payload.clone()).await?)
     }
 
-    /// As many calls as it takes, one after the other.
     async fn transfer(&self, bytes: usize) -> Result<()> {
-        let piece = super::piece(bytes.min(LARGEST));
-        for _ in 0..bytes / piece.len() {
-            self.put(&piece).await?;
-        }
-        Ok(())
+        transfer(self, bytes).await
     }
+}
+
+/// As many calls as it takes, one after the other.
+pub(super) async fn transfer(client: &impl Client, bytes: usize) -> Result<()> {
+    let piece = super::piece(bytes.min(LARGEST));
+    for _ in 0..bytes / piece.len() {
+        client.put(&piece).await?;
+    }
+    Ok(())
 }
 
 /// The same without an interface: parcels to a stub by hand.
@@ -172,7 +180,7 @@ impl RemoteStub for RawService {
         match code {
             ECHO => reply.write(&payload)?,
             PUT => {}
-            NOTIFY => process::received(),
+            NOTIFY => process::received().await,
             _ => return Err(HandlerError::UnknownMethod),
         }
         Ok(())
@@ -227,10 +235,6 @@ impl Client for RawClient {
     }
 
     async fn transfer(&self, bytes: usize) -> Result<()> {
-        let piece = super::piece(bytes.min(LARGEST));
-        for _ in 0..bytes / piece.len() {
-            self.put(&piece).await?;
-        }
-        Ok(())
+        transfer(self, bytes).await
     }
 }

@@ -1,4 +1,4 @@
-//! tarpc with bincode over TLS of ours. Raised: requests in flight of a client, to 4,096, and the largest frame.
+//! tarpc with bincode over TLS of ours.
 
 use anyhow::Result;
 use bytes::Bytes;
@@ -48,6 +48,12 @@ pub(super) struct Tarpc;
 
 impl Contestant for Tarpc {
     type Client = TarpcClient;
+
+    const RAISED: &'static [&'static str] = &[
+        "requests in flight: 4,096",
+        "requests that wait: 1,024",
+        "largest frame: 64 MiB",
+    ];
 
     async fn serve(&self, spec: &Spec) -> Result<()> {
         let listener = tcp::Listener::bind(spec, ALPN).await?;

@@ -6,7 +6,10 @@ use anyhow::Result;
 use tokio::net::{TcpListener, TcpStream};
 use tokio_rustls::{TlsAcceptor, TlsConnector, client, server};
 
-use super::End;
+use super::{
+    Contestant, End,
+    mux::{self, MuxClient},
+};
 use crate::{
     identities,
     process::{Spec, announce},
@@ -43,4 +46,29 @@ pub(super) async fn connect(end: &End<'_>, alpn: &str) -> Result<client::TlsStre
     let stream = TcpStream::connect(end.address).await?;
     stream.set_nodelay(true)?;
     Ok(tls.connect("bench".try_into()?, stream).await?)
+}
+
+/// Everything on one connection, as in `quinn-mux`: what a byte stream with TLS can be at best.
+pub(super) struct Mux;
+
+const ALPN: &str = "bench-mux";
+
+impl Contestant for Mux {
+    type Client = MuxClient;
+
+    async fn serve(&self, spec: &Spec) -> Result<()> {
+        let listener = Listener::bind(spec, ALPN).await?;
+        loop {
+            let handshake = listener.accept().await?;
+            tokio::spawn(async move {
+                let (read, write) = tokio::io::split(handshake.await?);
+                mux::serve(read, write).await
+            });
+        }
+    }
+
+    async fn connect(&self, end: &End<'_>) -> Result<MuxClient> {
+        let (read, write) = tokio::io::split(connect(end, ALPN).await?);
+        Ok(MuxClient::new(read, write))
+    }
 }

@@ -1,4 +1,4 @@
-//! tonic over TLS of ours. Raised: the largest message, to 64 MiB.
+//! tonic over TLS of ours.
 
 mod generated {
     #![allow(missing_docs, unreachable_pub, unused_qualifications, clippy::use_self)]
@@ -46,7 +46,7 @@ impl Echo for Service {
     async fn notify(&self, request: Request<Streaming<Payload>>) -> Result<Response<Done>, Status> {
         let mut messages = request.into_inner();
         while messages.message().await?.is_some() {
-            process::received();
+            process::received().await;
         }
         Ok(Response::new(Done {}))
     }
@@ -56,6 +56,8 @@ pub(super) struct Tonic;
 
 impl Contestant for Tonic {
     type Client = TonicClient;
+
+    const RAISED: &'static [&'static str] = &["largest message: 64 MiB"];
 
     async fn serve(&self, spec: &Spec) -> Result<()> {
         let listener = tcp::Listener::bind(spec, ALPN).await?;
@@ -100,9 +102,10 @@ impl Contestant for Tonic {
             let mut stream = stream;
             if let Some(first) = stream.as_mut().recv().await {
                 let first = tokio_stream::once(first);
-                let _ = notified
-                    .notify(tokio_stream::StreamExt::chain(first, stream))
-                    .await;
+                let messages = tokio_stream::StreamExt::chain(first, stream);
+                if let Err(status) = notified.notify(messages).await {
+                    eprintln!("tonic: {status}");
+                }
             }
         });
         Ok(TonicClient { client, notify })

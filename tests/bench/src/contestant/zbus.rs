@@ -23,8 +23,8 @@ impl Service {
 
     fn put(&self, _payload: Vec<u8>) {}
 
-    fn notify(&self, _payload: Vec<u8>) {
-        process::received();
+    async fn notify(&self, _payload: Vec<u8>) {
+        process::received().await;
     }
 }
 

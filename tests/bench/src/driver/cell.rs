@@ -81,6 +81,7 @@ impl<'a> Cell<'a> {
             Shape::Mixed { in_flight, size } => self.mixed(client, in_flight, size).await,
             Shape::Transfer { bytes } => self.transfer(client, bytes).await,
             Shape::Notify { size } => self.notify(client, size).await,
+            Shape::Slow { size } => self.slow(client, size).await,
             Shape::Connect { .. } | Shape::Idle { .. } => bail!("not on one connection"),
         }
     }
@@ -129,12 +130,15 @@ impl<'a> Cell<'a> {
         figures.set("p50_us", micros(0.5));
         figures.set("p99_us", micros(0.99));
         figures.set("calls_s", calls / seconds);
-        figures.set("mb_s", calls * size as f64 / seconds / 1e6);
+        let megabytes = calls * size as f64 / 1e6;
         // The marks are taken a little late when the runtime is busy, so they have a time of their own.
         let counted = calls / seconds * (after.at - before.at).as_secs_f64();
         let cpu = after.cpu - before.cpu;
         figures.set("cpu_100k", cpu / counted * 1e5);
-        figures.set("cpu_s_gb", cpu / (counted * size as f64) * 1e9);
+        if matches!(call, Call::Put) {
+            figures.set("mb_s", megabytes / seconds);
+            figures.set("cpu_s_gb", cpu / (counted * size as f64) * 1e9);
+        }
         Ok(figures)
     }
 
@@ -149,20 +153,25 @@ impl<'a> Cell<'a> {
             let seconds = (window.to - window.from).as_secs_f64();
             puts.len() as f64 * BULK.1 as f64 / seconds / 1e6
         };
+        // Alone before and after: what the machine does meanwhile then meets both.
         let window = self.window();
-        let alone = gather(bulk(&client, window)).await?;
-        let alone = rate(&alone, window);
+        let before = rate(&gather(bulk(&client, window)).await?, window);
         let window = self.window();
         let puts = bulk(&client, window);
         let calls = callers(&client, Call::Echo, in_flight, size, window);
         let (puts, calls) = (gather(puts).await?, gather(calls).await?);
+        let beside = rate(&puts, window);
         let seconds = (window.to - window.from).as_secs_f64();
+        let window = self.window();
+        let after = rate(&gather(bulk(&client, window)).await?, window);
+        let alone = f64::midpoint(before, after);
         let mut figures = Figures::default();
         figures.set("p50_us", calls.value_at_quantile(0.5) as f64 / 1e3);
         figures.set("p99_us", calls.value_at_quantile(0.99) as f64 / 1e3);
         figures.set("calls_s", calls.len() as f64 / seconds);
-        figures.set("mb_s", rate(&puts, window));
-        figures.set("bulk_share", rate(&puts, window) / alone);
+        figures.set("mb_s", beside);
+        figures.set("alone_mb_s", alone);
+        figures.set("bulk_share", beside / alone);
         Ok(figures)
     }
 
@@ -204,6 +213,41 @@ impl<'a> Cell<'a> {
         figures.set("cpu_100k", (after.cpu - before.cpu) / messages * 1e5);
         Ok(figures)
     }
+
+    /// A receiver that is slower than its sender: what both hold of what has not been taken yet.
+    async fn slow(&mut self, client: impl Client, size: usize) -> Result<Figures> {
+        let payload = Bytes::from(vec![0x5a; size]);
+        let before = resident(Usage::of_self()?, self.server.usage()?);
+        let window = self.window();
+        let sender: JoinHandle<Result<()>> = tokio::spawn(async move {
+            loop {
+                client.notify(&payload).await?;
+                if Instant::now() >= window.to {
+                    return Ok(());
+                }
+                yield_now().await;
+            }
+        });
+        let (first, last) = self.marks(window).await?;
+        let after = resident(Usage::of_self()?, self.server.usage()?);
+        // It may wait for room for a long time yet.
+        sender.abort();
+        match sender.await {
+            Err(_) | Ok(Ok(())) => {}
+            Ok(Err(error)) => return Err(error),
+        }
+        let messages = (last.received - first.received) as f64;
+        ensure!(messages > 0.0, "no message arrived");
+        let mut figures = Figures::default();
+        figures.set("held_kib", (after - before).max(0.0));
+        figures.set("msgs_s", messages / (last.at - first.at).as_secs_f64());
+        Ok(figures)
+    }
+}
+
+/// Resident memory of both processes, KiB.
+fn resident(client: Usage, server: Usage) -> f64 {
+    client.rss_kib as f64 + server.rss_kib as f64
 }
 
 type Callers = JoinSet<Result<Histogram<u64>>>;
