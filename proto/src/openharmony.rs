@@ -33,6 +33,8 @@ pub mod code {
     pub const PING_TRANSACTION: u32 = u32::from_be_bytes(*b"_PNG");
     /// `_NTF`: which interface?
     pub const INTERFACE_TRANSACTION: u32 = u32::from_be_bytes(*b"_NTF");
+    /// `_DSC`, ours: which methods, with which types?
+    pub const DESCRIBE_TRANSACTION: u32 = u32::from_be_bytes(*b"_DSC");
 }
 
 /// Requests of the system ability manager (`samgr_proxy/include/samgr_ipc_interface_code.h`).

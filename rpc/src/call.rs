@@ -29,7 +29,11 @@ pub(crate) const fn is_method(code: u32) -> bool {
 
 /// Whether `code` may be called at all: a method, or one of those every stub answers.
 pub(crate) const fn is_code(code: u32) -> bool {
-    is_method(code) || matches!(code, code::PING_TRANSACTION | code::INTERFACE_TRANSACTION)
+    is_method(code)
+        || matches!(
+            code,
+            code::PING_TRANSACTION | code::INTERFACE_TRANSACTION | code::DESCRIBE_TRANSACTION
+        )
 }
 
 /// Whether the caller waits, and how long.

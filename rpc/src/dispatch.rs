@@ -23,7 +23,7 @@ use std::{
 use crate::{
     Parcel,
     call::{CallOption, Caller},
-    context,
+    context, describe,
     error::{HandlerError, SendRequestError},
     interface::Interface,
     limits,
@@ -36,7 +36,7 @@ use bytes::Bytes;
 use gate::{Refusal, Visit};
 use proto::{
     frame::{ExtensionKind, Extensions, Status},
-    openharmony::code::{INTERFACE_TRANSACTION, PING_TRANSACTION},
+    openharmony::code::{DESCRIBE_TRANSACTION, INTERFACE_TRANSACTION, PING_TRANSACTION},
 };
 
 /// What a handler is given.
@@ -177,6 +177,15 @@ pub(crate) async fn call_local(
     }
     if interface.is_some_and(|spoken| spoken.differs(target.descriptor(), target.methods(), code)) {
         return Err(SendRequestError::InterfaceMismatch);
+    }
+    if code == DESCRIBE_TRANSACTION {
+        return match describe::answer(target, None) {
+            Ok(reply) => received(&reply).ok_or(SendRequestError::MalformedReply),
+            Err(error) => {
+                let Failure { status, extensions } = error.into();
+                Err(crate::peer::failure(code, status, &extensions))
+            }
+        };
     }
     if let Some(reply) = built_in(&stub, code) {
         return reply.map_err(|error| SendRequestError::Internal(error.to_string()));

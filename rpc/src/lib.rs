@@ -9,8 +9,10 @@ pub mod bus;
 mod call;
 mod context;
 mod death;
+pub mod describe;
 mod dispatch;
 mod driver;
+pub mod dynamic;
 pub mod error;
 #[doc(hidden)]
 pub mod fuzzing;

@@ -45,21 +45,63 @@ impl Allow {
     }
 }
 
+/// Which of the devices that may call a service may ask what it looks like.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) enum Describe {
+    #[default]
+    ToCallers,
+    To(Allow),
+    ToNobody,
+}
+
+impl Describe {
+    pub(crate) fn admits(&self, device: DeviceId) -> bool {
+        match self {
+            Self::ToCallers => true,
+            Self::To(allow) => allow.admits(device),
+            Self::ToNobody => false,
+        }
+    }
+}
+
 /// How a service is registered: for this device only, unless it is distributed.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct ServiceOptions {
     allow: Option<Allow>,
+    describe: Describe,
 }
 
 impl ServiceOptions {
     /// For this device only.
     pub const fn local() -> Self {
-        Self { allow: None }
+        Self::rule(None)
     }
 
     /// For other devices too: those that `allow` names.
     pub const fn distributed(allow: Allow) -> Self {
-        Self { allow: Some(allow) }
+        Self::rule(Some(allow))
+    }
+
+    /// Of the devices that may call, only these may ask what the interface looks like, instead of all of them. On this
+    /// device everybody may.
+    #[must_use]
+    pub fn described_to(mut self, allow: Allow) -> Self {
+        self.describe = Describe::To(allow);
+        self
+    }
+
+    /// No other device may ask what the interface looks like.
+    #[must_use]
+    pub fn undescribed(mut self) -> Self {
+        self.describe = Describe::ToNobody;
+        self
+    }
+
+    const fn rule(allow: Option<Allow>) -> Self {
+        Self {
+            allow,
+            describe: Describe::ToCallers,
+        }
     }
 }
 
@@ -132,7 +174,7 @@ impl ServiceRegistry {
         self.remember_rule(service, &options);
         static REGISTRATIONS: AtomicU64 = AtomicU64::new(1);
         let number = REGISTRATIONS.fetch_add(1, Ordering::Relaxed);
-        let registration = Registration::new(service, number, options.allow);
+        let registration = Registration::new(service, number, options.allow, options.describe);
         let object = LocalObject {
             stub,
             registration: Some(Arc::new(registration)),

@@ -25,6 +25,7 @@ use crate::{
     Parcel,
     call::{CallOption, Caller},
     death::{DeathLink, DeathReason, DeathRecipient},
+    describe::Description,
     dispatch,
     error::{HandlerError, LinkToDeathError, SendRequestError},
     interface::{Interface, MethodHash},
@@ -78,6 +79,13 @@ pub trait RemoteStub: Send + Sync + 'static {
     /// How requests are run. Asked once.
     fn options(&self) -> StubOptions {
         StubOptions::default()
+    }
+
+    /// What the interface looks like, for a client without its source. A generated stub has one; by hand it is made with
+    /// [`Description::new`]. Asked each time somebody wants to know, and who may is the service's to say
+    /// ([`ServiceOptions::described_to`](crate::ServiceOptions::described_to)).
+    fn describe(&self) -> Option<Description> {
+        None
     }
 
     /// Serves one request. Dropped where it waits when the caller cancels, its deadline passes or it goes away.
@@ -224,7 +232,7 @@ impl RemoteObject {
             .map_err(|_| SendRequestError::MalformedReply)
     }
 
-    async fn transact(
+    pub(crate) async fn transact(
         &self,
         code: u32,
         interface: Option<&'static Interface>,

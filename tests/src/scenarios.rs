@@ -15,6 +15,7 @@ pub mod presence;
 pub mod protection;
 pub mod services;
 pub mod sizes;
+pub mod streams;
 pub mod waits;
 pub mod watching;
 pub mod workbench;
@@ -177,6 +178,12 @@ macro_rules! scenarios {
             objects::a_proxy_does_not_go_to_a_third_device,
             objects::a_proxy_cannot_be_registered,
             objects::a_dead_proxy_is_not_passed,
+            streams::a_producer_is_ahead_by_its_credit,
+            streams::a_hundred_thousand_items_in_both_directions,
+            streams::a_consumer_may_stop,
+            streams::a_stream_ends_with_an_error,
+            streams::the_end_of_a_session_ends_its_streams,
+            streams::items_hold_objects,
             deaths::only_proxies_have_recipients,
             deaths::each_recipient_is_told_once,
             deaths::a_removed_recipient_is_not_told,

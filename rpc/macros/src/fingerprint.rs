@@ -1,12 +1,12 @@
 //! What both ends compare: the descriptor, and a hash for each method.
 
-use proc_macro2::TokenStream;
+use proc_macro2::{Span, TokenStream};
 use quote::{quote, quote_spanned};
-use syn::spanned::Spanned;
+use syn::{ext::IdentExt, spanned::Spanned};
 
 use crate::{
     allow,
-    parse::{Interface, Method, Output, Owned},
+    parse::{Argument, Interface, Method, Output, Owned},
 };
 
 /// `impl Proxy` for the proxy.
@@ -32,13 +32,7 @@ pub(crate) fn expand(interface: &Interface, rt: &TokenStream) -> TokenStream {
             let owned = arg.owned.tokens(rt);
             quote_spanned!(arg.ty.span()=> <#owned as #rt::Parcelable>::type_name())
         });
-        let (span, result) = match output {
-            Output::Plain(ty) | Output::Alias(ty) => (ty.span(), quote!(#ty)),
-            Output::Result(types) => {
-                let [value, error] = &**types;
-                (value.span(), quote!(::core::result::Result<#value, #error>))
-            }
-        };
+        let (span, result) = (output.span(), output.tokens());
         let result = quote_spanned!(span=> <#result as #rt::Parcelable>::type_name());
         quote! {
             #(#cfgs)*
@@ -66,6 +60,33 @@ pub(crate) fn expand(interface: &Interface, rt: &TokenStream) -> TokenStream {
                 &self.object
             }
         }
+    }
+}
+
+impl Output {
+    /// The type as it is sent.
+    pub(crate) fn tokens(&self) -> TokenStream {
+        match self {
+            Self::Plain(ty) | Self::Alias(ty) => quote!(#ty),
+            Self::Result(types) => {
+                let [value, error] = &**types;
+                quote!(::core::result::Result<#value, #error>)
+            }
+        }
+    }
+
+    fn span(&self) -> Span {
+        match self {
+            Self::Plain(ty) | Self::Alias(ty) => ty.span(),
+            Self::Result(types) => types[0].span(),
+        }
+    }
+}
+
+impl Argument {
+    /// As descriptions have it.
+    pub(crate) fn name(&self) -> String {
+        self.ident.unraw().to_string()
     }
 }
 

@@ -1,6 +1,7 @@
 //! `#[remote_interface]`: a typed client and a service side from a trait. `#[derive(Parcelable)]`: what it can carry.
 
 mod crate_path;
+mod describe;
 mod fingerprint;
 mod parcelable;
 mod parse;

@@ -150,6 +150,8 @@ impl<'a> Text<'a> {
         };
         let name = definition.ident.unraw().to_string();
         let end = match &definition.body {
+            // Braces, so that it is told from a type that was written by hand and has a name only.
+            Body::Struct(fields) if matches!(fields.style, Style::Unit) => name + "{}",
             Body::Struct(fields) => text.fields(name, fields),
             Body::Enum(variants) => {
                 let mut before = format!("{name}[");

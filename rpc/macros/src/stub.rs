@@ -5,7 +5,7 @@ use quote::{format_ident, quote, quote_spanned};
 use syn::spanned::Spanned;
 
 use crate::{
-    allow,
+    allow, describe,
     parse::{Interface, Method},
 };
 
@@ -99,6 +99,7 @@ fn dispatch(interface: &Interface, rt: &TokenStream) -> TokenStream {
     let name = &item.ident;
     let allow = allow();
     let arms = methods.iter().map(|method| arm(interface, method, rt));
+    let describe = describe::expand(interface, rt);
     // `__T`: the arms name types of the user's, and one of them may be a `T`.
     quote! {
         #allow
@@ -115,6 +116,8 @@ fn dispatch(interface: &Interface, rt: &TokenStream) -> TokenStream {
             fn options(&self) -> #rt::StubOptions {
                 self.options
             }
+
+            #describe
 
             async fn on_remote_request(
                 &self,

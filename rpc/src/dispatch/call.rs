@@ -9,7 +9,10 @@ use std::{
 };
 
 use bytes::Bytes;
-use proto::frame::{Extensions, Status};
+use proto::{
+    frame::{Extensions, Status},
+    openharmony::code::DESCRIBE_TRANSACTION,
+};
 
 use super::{
     Failure, Job, built_in,
@@ -18,7 +21,7 @@ use super::{
     one_way, pool, turn,
 };
 use crate::{
-    Parcel,
+    Parcel, describe,
     peer::{PeerShared, now},
     remote::{Execution, RemoteObject},
     session::Incoming,
@@ -77,6 +80,10 @@ impl Call {
             tracing::warn!(?device, service = ?target.registration(), "call refused");
             target.stub.gate.refused_by_rule();
             serving.refuse(Status::Refused.into());
+            return None;
+        }
+        if code == DESCRIBE_TRANSACTION {
+            serving.answer(describe::answer(&target, Some(device)).map_err(Into::into));
             return None;
         }
         if let Some(reply) = built_in(&target.stub, code) {

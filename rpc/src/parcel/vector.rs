@@ -163,7 +163,7 @@ impl Parcel {
 
     /// A count and elements, all or nothing. An element that writes nothing takes 4 bytes all the same: else a few
     /// bytes from a peer could ask for a million of them.
-    pub(super) fn write_sequence<I: IntoIterator<IntoIter: ExactSizeIterator>>(
+    pub(crate) fn write_sequence<I: IntoIterator<IntoIter: ExactSizeIterator>>(
         &mut self,
         values: I,
         mut write: impl FnMut(&mut Self, I::Item) -> Result<(), WriteParcelError>,
@@ -188,7 +188,7 @@ impl Parcel {
     }
 
     /// What `write_sequence` wrote. Allocates no more at first than the bytes that are there.
-    pub(super) fn read_sequence<T, C: FromSequence<T>>(
+    pub(crate) fn read_sequence<T, C: FromSequence<T>>(
         &mut self,
         mut read: impl FnMut(&mut Self) -> Result<T, ReadParcelError>,
     ) -> Result<C, ReadParcelError> {
@@ -210,7 +210,7 @@ impl Parcel {
 }
 
 /// What a sequence can be read into.
-pub(super) trait FromSequence<T> {
+pub(crate) trait FromSequence<T> {
     /// With memory for this many, where that means something.
     fn empty(expected: usize) -> Self;
     fn add(&mut self, value: T);

@@ -11,7 +11,7 @@ use super::{RemoteStub, SharedHolders, StubOptions};
 use crate::{
     dispatch::Gate,
     interface::MethodHash,
-    registry::Allow,
+    registry::{Allow, Describe},
     session::{Reference, passing_rules::Party},
 };
 
@@ -112,17 +112,29 @@ pub(crate) struct Registration {
     /// Never used again in this process.
     pub(crate) number: u64,
     pub(crate) allow: Option<Allow>,
+    describe: Describe,
     removed: OnceLock<()>,
 }
 
 impl Registration {
-    pub(crate) fn new(service: ServiceId, number: u64, allow: Option<Allow>) -> Self {
+    pub(crate) fn new(
+        service: ServiceId,
+        number: u64,
+        allow: Option<Allow>,
+        describe: Describe,
+    ) -> Self {
         Self {
             service,
             number,
             allow,
+            describe,
             removed: OnceLock::new(),
         }
+    }
+
+    /// Whether a device that may call may ask what the service looks like.
+    pub(crate) fn describes(&self, device: DeviceId) -> bool {
+        self.describe.admits(device)
     }
 
     /// The service is no longer registered. Said before the sessions are told, so that a look-up that was quicker

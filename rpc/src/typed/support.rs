@@ -16,6 +16,7 @@ pub use super::{CallError, Proxy};
 pub use crate::{
     CallOption, Caller, HandlerError, Parcel, RemoteObject, RemoteStub, SendRequestError,
     StubOptions,
+    describe::{Description, MethodDescription},
     dispatch::blocking,
     interface::{Interface, MethodHash, method_hash},
     parcel::{Marshal, Parcelable, ReadParcelError, WriteParcelError, type_text},

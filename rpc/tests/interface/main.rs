@@ -6,6 +6,7 @@
 )]
 
 mod calls;
+mod describe;
 mod objects;
 mod options;
 mod pair;

@@ -21,11 +21,17 @@ pub(crate) struct Pair {
 
 /// Offers `object` to another device.
 pub(crate) async fn offer(object: impl Into<RemoteObject>) -> Pair {
+    offer_as(object, ServiceOptions::distributed(Allow::trusted())).await
+}
+
+/// Offers `object` to another device, with these options.
+pub(crate) async fn offer_as(object: impl Into<RemoteObject>, options: ServiceOptions) -> Pair {
     let device = |number| Party {
         device: DeviceId::from_bytes([number; 32]),
         process: 0,
     };
-    between(device(1), device(2), Scope::OtherDevice, object.into()).await
+    let (a, b) = (device(1), device(2));
+    between(a, b, Scope::OtherDevice, object.into(), options).await
 }
 
 /// Offers `object` to another process.
@@ -34,10 +40,18 @@ pub(crate) async fn offer_locally(object: impl Into<RemoteObject>) -> Pair {
         device: DeviceId::from_bytes([1; 32]),
         process,
     };
-    between(process(1), process(2), Scope::SameDevice, object.into()).await
+    let (a, b) = (process(1), process(2));
+    let options = ServiceOptions::distributed(Allow::trusted());
+    between(a, b, Scope::SameDevice, object.into(), options).await
 }
 
-async fn between(client: Party, server: Party, scope: Scope, object: RemoteObject) -> Pair {
+async fn between(
+    client: Party,
+    server: Party,
+    scope: Scope,
+    object: RemoteObject,
+    options: ServiceOptions,
+) -> Pair {
     let (a, b) = (bus(client), bus(server));
     let (to_b, to_a) = MemoryLink::pair();
     let remote = |party| Remote {
@@ -57,13 +71,7 @@ async fn between(client: Party, server: Party, scope: Scope, object: RemoteObjec
     );
     let peers = (at_a.unwrap(), at_b.unwrap());
     let service = ServiceId::new(7).unwrap();
-    b.samgr()
-        .add(
-            service,
-            &object,
-            ServiceOptions::distributed(Allow::trusted()),
-        )
-        .unwrap();
+    b.samgr().add(service, &object, options).unwrap();
     let remote = peers
         .0
         .get_service(service, Duration::from_secs(5))

@@ -6,7 +6,7 @@ mod tests;
 mod value;
 
 pub(crate) use call::{Argument, CallArguments, ReplyType};
-pub(crate) use value::{ListenAddress, StaticPeer};
+pub(crate) use value::{ListenAddress, MethodName, StaticPeer};
 
 use std::{path::PathBuf, time::Duration};
 
@@ -151,16 +151,28 @@ JSON: one object for each service: device, name (from the trust store or null), 
     #[command(after_help = "JSON: one object: device, service, elapsed_ms")]
     Load(Load),
 
-    /// Call a method of a service and print the reply
-    ///
-    /// Arguments are written in the order in which they are given. Nothing in a reply says what it holds: --reply names
-    /// the values in it; without, its bytes are shown in hexadecimal.
+    /// Show the interface of a service: its methods, and the types they use
     #[command(after_help = "\
-Example, for a device that runs `softbus run --echo 7`:
+JSON: one object: device, service, descriptor, methods (list of {code, name, arguments (list of {name,
+type}), result, one_way, idempotent, wait_ms (or null)}), types (definitions, as text)")]
+    Describe(Describe),
+
+    /// Call a method of a service and print its result
+    ///
+    /// By its name, if the service describes its interface (`softbus describe`): each argument is JSON, and a string needs
+    /// no quotes; the result is printed as JSON, a stream item by item. Bytes are Base64, a variant is its name or an
+    /// object of its name and its fields, as {"Circle":{"radius":2}}.
+    ///
+    /// By its code, of any service: arguments are written in the order in which they are given. Nothing in a reply says
+    /// what it holds: --reply names the values in it; without, its bytes are shown in hexadecimal.
+    #[command(after_help = "\
+Examples, for a device that runs `softbus run --echo 7`:
+  softbus call kitchen 7 sum 40 2
   softbus call kitchen 7 2 --i32 40 --i32 2 --reply i32
 
-JSON: one object: device, service, code, one_way, reply (list of {type, value}), unread_bytes (left of
-the reply), elapsed_ms")]
+JSON: by name, one object: device, service, method, code, one_way, result, elapsed_ms; of a stream, one
+for each item: item. By code, one object: device, service, code, one_way, reply (list of {type, value}),
+unread_bytes (left of the reply), elapsed_ms")]
     Call(Call),
 
     /// Print devices coming online and going offline, until Ctrl-C
@@ -175,8 +187,8 @@ JSON: one object for each event, with the field event: started, online, offline 
 pub(crate) struct Run {
     /// Offer a service to try things with, to trusted devices, under this id
     ///
-    /// Its methods: 1 answers with the string it is sent, 2 with the sum of two i32, 3 (ReverseInt) with an i32 whose
-    /// decimal digits are those of the argument backwards.
+    /// Its methods: 1, echo, answers with the string it is sent; 2, sum, with the sum of two i32; 3, reverse (ReverseInt),
+    /// with an i32 whose decimal digits are those of the argument backwards.
     #[arg(long, value_name = "SERVICE_ID", value_parser = value::service)]
     pub(crate) echo: Option<ServiceId>,
 }
@@ -262,6 +274,19 @@ pub(crate) struct Load {
     pub(crate) wait: Duration,
 }
 
+/// `softbus describe`
+#[derive(Debug, Args)]
+pub(crate) struct Describe {
+    /// Whose: an id, the beginning of a trusted device's id, or its name here
+    pub(crate) device: String,
+    /// Which service, 1..=0xffffff
+    #[arg(value_parser = value::service)]
+    pub(crate) service: ServiceId,
+    /// How long finding the device, getting the service and asking it may take together
+    #[arg(long, value_name = "SECONDS", default_value = "8", value_parser = value::seconds)]
+    pub(crate) wait: Duration,
+}
+
 /// `softbus call`
 #[derive(Debug, Args)]
 pub(crate) struct Call {
@@ -270,9 +295,11 @@ pub(crate) struct Call {
     /// Which service, 1..=0xffffff
     #[arg(value_parser = value::service)]
     pub(crate) service: ServiceId,
-    /// Which method, 1..=0xffffff
-    #[arg(value_parser = value::code)]
-    pub(crate) code: u32,
+    /// Which method: its name, or its code, 1..=0xffffff
+    pub(crate) method: MethodName,
+    /// Arguments of a described method, as JSON, in order
+    #[arg(value_name = "JSON", allow_negative_numbers = true)]
+    pub(crate) values: Vec<String>,
     #[command(flatten)]
     pub(crate) arguments: CallArguments,
     /// Do not wait for a reply: whether the call succeeded is not known

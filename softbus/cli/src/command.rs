@@ -1,6 +1,7 @@
 //! The commands, a file each, and what they share.
 
 pub(crate) mod call;
+pub(crate) mod describe;
 pub(crate) mod devices;
 pub(crate) mod identity;
 pub(crate) mod load;

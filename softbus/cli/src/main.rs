@@ -6,6 +6,8 @@ mod device_name;
 mod directory;
 mod events;
 mod failure;
+mod interface;
+mod json;
 mod logging;
 mod node;
 mod output;
@@ -40,6 +42,7 @@ fn run(arguments: Arguments, output: &output::Output) -> Result<(), Failure> {
         Command::Devices(options) => on_runtime(command::devices::run(&context, options)),
         Command::Services(options) => on_runtime(command::services::run(&context, options)),
         Command::Load(options) => on_runtime(command::load::run(&context, options)),
+        Command::Describe(options) => on_runtime(command::describe::run(&context, options)),
         Command::Call(options) => on_runtime(command::call::run(&context, options)),
         Command::Watch => on_runtime(command::watch::run(&context)),
     }

@@ -91,7 +91,12 @@ pub(super) fn register(object: &LocalObject, service: u32, number: u64) -> Local
     let service = ServiceId::new(service).unwrap();
     LocalObject {
         stub: Arc::clone(&object.stub),
-        registration: Some(Arc::new(Registration::new(service, number, None))),
+        registration: Some(Arc::new(Registration::new(
+            service,
+            number,
+            None,
+            Default::default(),
+        ))),
     }
 }
 

@@ -28,7 +28,10 @@ fn arguments_keep_their_order() {
         call.arguments.0,
         [I32(-1), a, I64(-5), I32(2), Bool(true), b]
     );
-    assert_eq!((call.service.get(), call.code), (7, 16));
+    assert_eq!(
+        (call.service.get(), &call.method),
+        (7, &MethodName::Code(16))
+    );
 }
 
 #[test]

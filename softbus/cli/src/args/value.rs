@@ -1,6 +1,7 @@
 //! Values of options, checked.
 
 use std::{
+    fmt,
     net::{IpAddr, SocketAddr},
     str::FromStr,
     time::Duration,
@@ -73,8 +74,37 @@ pub(super) fn service(text: &str) -> Result<ServiceId, &'static str> {
         .ok_or("not a number in 1..=0xffffff")
 }
 
+/// Which method: by code or by name.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum MethodName {
+    Code(u32),
+    Name(String),
+}
+
+impl FromStr for MethodName {
+    type Err = &'static str;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        // No name begins with a digit, nor with a sign.
+        if text.is_empty() || text.starts_with(|first: char| first.is_ascii_digit() || first == '-')
+        {
+            return code(text).map(Self::Code);
+        }
+        Ok(Self::Name(text.to_owned()))
+    }
+}
+
+impl fmt::Display for MethodName {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Code(code) => write!(f, "of code {code}"),
+            Self::Name(name) => write!(f, "{name:?}"),
+        }
+    }
+}
+
 /// The code of a method, decimal or with `0x`.
-pub(super) fn code(text: &str) -> Result<u32, &'static str> {
+fn code(text: &str) -> Result<u32, &'static str> {
     // Methods have the range that services have.
     service(text).map(ServiceId::get)
 }

@@ -1,50 +1,56 @@
 //! `softbus call`
 
-use std::time::Duration;
+mod described;
 
 use serde_json::{Value, json};
 use softbus::{CallOption, Parcel, RemoteObject, certs::escape_untrusted};
 use tokio::time::Instant;
 
-use super::{Context, device};
+use super::{Context, describe};
 use crate::{
-    args::{Argument, Call, CallArguments, ReplyType},
+    args::{Argument, Call, CallArguments, MethodName, ReplyType},
     failure::Failure,
     node::{OnSignal, with_node},
 };
 
 pub(crate) async fn run(context: &Context<'_>, call: Call) -> Result<(), Failure> {
     with_node(context, OnSignal::Interrupted, async |node| {
-        let data = write(&call.arguments)?;
         let deadline = Instant::now() + call.wait;
-        let device = device(&call.device, node)?;
-        let object = node
-            .samgr()
-            .get_within(call.service, &device, call.wait)
-            .await;
-        let us = node.device_id();
-        let object = object.map_err(|error| {
-            let what = format!("service {} of {}", call.service, device.short());
-            context.asked(&device, &us).failure(&what, &error)
-        })?;
-        let began = Instant::now();
-        let mut reply = send(&object, &call, &data, deadline).await?;
-        let elapsed = began.elapsed();
-        let (values, left) = read(&mut reply, &call.reply)?;
-        if !context.output.is_json() {
-            return print(context, &values, left);
+        let object = describe::get(context, node, &call.device, call.service, call.wait).await?;
+        match call.method {
+            MethodName::Code(code) if call.values.is_empty() => {
+                by_code(context, &object, &call, code, deadline).await
+            }
+            _ => described::run(context, &object, &call, deadline).await,
         }
-        let reply: Vec<_> = values
-            .iter()
-            .map(|(kind, value)| json!({ "type": kind, "value": value }))
-            .collect();
-        context.output.object(&json!({
-            "device": device.to_string(), "service": call.service.get(), "code": call.code,
+    })
+    .await
+}
+
+async fn by_code(
+    context: &Context<'_>,
+    object: &RemoteObject,
+    call: &Call,
+    code: u32,
+    deadline: Instant,
+) -> Result<(), Failure> {
+    let data = write(&call.arguments)?;
+    let began = Instant::now();
+    let mut reply = send(object, call, code, &data, deadline).await?;
+    let elapsed = began.elapsed();
+    let (values, left) = read(&mut reply, &call.reply)?;
+    if !context.output.is_json() {
+        return print(context, &values, left);
+    }
+    let reply: Vec<_> = values
+        .iter()
+        .map(|(kind, value)| json!({ "type": kind, "value": value }))
+        .collect();
+    context.output.object(&json!({
+            "device": object.device().map(|device| device.to_string()), "service": call.service.get(), "code": code,
             "one_way": call.oneway, "reply": reply, "unread_bytes": left,
             "elapsed_ms": elapsed.as_secs_f64() * 1000.0,
         }))
-    })
-    .await
 }
 
 fn write(arguments: &CallArguments) -> Result<Parcel, Failure> {
@@ -65,6 +71,7 @@ fn write(arguments: &CallArguments) -> Result<Parcel, Failure> {
 async fn send(
     object: &RemoteObject,
     call: &Call,
+    code: u32,
     data: &Parcel,
     deadline: Instant,
 ) -> Result<Parcel, Failure> {
@@ -73,12 +80,8 @@ async fn send(
     } else {
         CallOption::two_way()
     };
-    // No wait at all would mean the default one.
-    let left = deadline
-        .saturating_duration_since(Instant::now())
-        .max(Duration::from_millis(1));
     Ok(object
-        .send_request(call.code, data, option.wait(left))
+        .send_request(code, data, option.wait(describe::left(deadline)))
         .await?)
 }
 

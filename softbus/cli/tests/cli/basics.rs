@@ -38,6 +38,7 @@ fn help_of_every_command() {
         "trust remove",
         "devices",
         "services",
+        "describe",
         "call",
         "watch",
     ] {

@@ -5,6 +5,7 @@
 
 mod basics;
 mod calls;
+mod described;
 mod harness;
 mod identity;
 mod presence;

@@ -1,6 +1,9 @@
 //! A service to try things with.
 
-use softbus::{Caller, HandlerError, Parcel, RemoteStub, async_trait};
+use softbus::{
+    Caller, HandlerError, Parcel, RemoteStub, async_trait,
+    rpc::describe::{Description, MethodDescription},
+};
 
 /// 1 answers with the string it is sent, 2 with the sum of two numbers, 3 with the digits of a number backwards.
 #[derive(Debug)]
@@ -10,6 +13,17 @@ pub(super) struct Echo;
 impl RemoteStub for Echo {
     fn descriptor(&self) -> &str {
         "softbus.cli.Echo"
+    }
+
+    fn describe(&self) -> Option<Description> {
+        let echo = MethodDescription::new(1, "echo").argument::<String>("text");
+        let sum = MethodDescription::new(2, "sum").argument::<i32>("a");
+        let reverse = MethodDescription::new(3, "reverse").argument::<i32>("number");
+        let description = Description::new(self.descriptor())
+            .method(echo.returns::<String>())
+            .method(sum.argument::<i32>("b").returns::<i32>())
+            .method(reverse.returns::<i32>());
+        Some(description)
     }
 
     async fn on_remote_request(
