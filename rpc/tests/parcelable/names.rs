@@ -13,7 +13,7 @@ use crate::types::*;
 fn a_name_is_the_definition() {
     assert_eq!(Point::type_name(), "Point{x: i32, y: i32}");
     assert_eq!(Meters::type_name(), "Meters(f64, Option<String>)");
-    assert_eq!(Unit::type_name(), "Unit");
+    assert_eq!(Unit::type_name(), "Unit{}");
     assert_eq!(Empty::type_name(), "Empty{}");
     assert_eq!(Cached::type_name(), "Cached{value: u8}");
     assert_eq!(Nobody::type_name(), "Nobody[]");
@@ -39,7 +39,7 @@ fn variants_are_named_by_their_numbers() {
 fn type_arguments_are_seen_where_they_are_sent() {
     assert_eq!(
         Pair::<Unit, Option<u8>>::type_name(),
-        "Pair{a: Unit, b: Vec<Option<u8>>}"
+        "Pair{a: Unit{}, b: Vec<Option<u8>>}"
     );
     assert_eq!(
         Pair::<Pair<u8>, Pair<u8>>::type_name(),
