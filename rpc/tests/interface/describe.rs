@@ -21,7 +21,7 @@ enum Shape {
     },
     #[parcelable(tag = 7)]
     Line(Point, Point),
-    Group(Vec<Shape>),
+    Group(Vec<Self>),
 }
 
 #[derive(Clone, Debug, PartialEq, Parcelable)]
@@ -351,7 +351,7 @@ fn names_of_types_are_understood_and_written_again() {
     #[derive(Parcelable)]
     struct Page<T> {
         items: Vec<T>,
-        next: Option<Box<Page<T>>>,
+        next: Option<Box<Self>>,
     }
     let mut types = Types::default();
     for name in [
