@@ -6,8 +6,16 @@
 mod queue;
 mod rate;
 mod shares;
+#[cfg(test)]
+mod shares_tests;
 mod tally;
 mod turns;
+
+/// What parts of the gate that threads share are made of. The test target `shuttle` builds them with its own, to try
+/// the orders in which threads can go.
+mod sync {
+    pub(super) use std::sync::{Mutex, MutexGuard, PoisonError, atomic};
+}
 
 pub(crate) use queue::Visit;
 pub(crate) use tally::Cause;

@@ -2,13 +2,15 @@
 
 use std::{
     collections::VecDeque,
-    sync::{Mutex, MutexGuard, PoisonError},
     task::{Context, Poll, Waker},
 };
 
 use proto::message::DeathReason;
 
-use super::queue::{Admission, TurnQueue, Visit};
+use super::{
+    queue::{Admission, TurnQueue, Visit},
+    sync::{Mutex, MutexGuard, PoisonError},
+};
 use crate::session::passing_rules::Party;
 
 /// The turns of a stub that runs only so many requests at a time.
