@@ -58,8 +58,11 @@ async fn drive_lane(peer: Arc<PeerShared>, number: u16, mut lane: Lane, mut fram
     let finish = finish.wait_for(|finish| *finish);
     tokio::pin!(finish);
     let mut last = Last::No;
+    let mut watched = false;
     let lane_end = poll_fn(|cx| {
-        if ended.as_mut().poll(cx).is_ready() {
+        // Both wake this task from the first look on; looking again costs more than all else here that is done for a call.
+        let look = !std::mem::replace(&mut watched, true) || peer.is_ending();
+        if look && ended.as_mut().poll(cx).is_ready() {
             return Poll::Ready(Ok(()));
         }
         if let Poll::Ready(end) = poll_receive(&peer, number, &mut lane, &mut frames, cx) {
@@ -68,7 +71,7 @@ async fn drive_lane(peer: Arc<PeerShared>, number: u16, mut lane: Lane, mut fram
         if let Poll::Ready(end) = poll_send(&peer, number, &mut lane, &mut outgoing, cx) {
             return Poll::Ready(end);
         }
-        if last == Last::No && finish.as_mut().poll(cx).is_ready() {
+        if look && last == Last::No && finish.as_mut().poll(cx).is_ready() {
             last = Last::Writing;
         }
         if last == Last::Writing

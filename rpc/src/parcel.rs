@@ -52,6 +52,7 @@
 //! typed interfaces use. A type of an application gets into a parcel with
 //! [`#[derive(Parcelable)]`](macro@Parcelable).
 
+mod carried;
 mod collection;
 mod error;
 mod header;
@@ -80,8 +81,7 @@ pub(crate) use object::PassCheck;
 
 use std::fmt;
 
-use crate::RemoteObject;
-use raw::RawData;
+use carried::Carried;
 
 /// The bytes a new parcel takes: 200 KiB, as in OpenHarmony.
 pub const DEFAULT_CAPACITY: usize = 204_800;
@@ -105,11 +105,7 @@ pub struct Parcel {
     read: usize,
     limit: usize,
     depth: usize,
-    /// Where the object slots are, ascending; slot *i* is that of object *i*.
-    slots: Vec<u32>,
-    /// `None` is an object that arrived and could not be imported.
-    objects: Vec<Option<RemoteObject>>,
-    raw: Option<RawData>,
+    carried: Carried,
     pass_check: Option<PassCheck>,
 }
 
@@ -128,9 +124,7 @@ impl Parcel {
             read: 0,
             limit: DEFAULT_CAPACITY,
             depth: 0,
-            slots: Vec::new(),
-            objects: Vec::new(),
-            raw: None,
+            carried: Carried::nothing(),
             pass_check: None,
         }
     }
@@ -272,8 +266,13 @@ impl Parcel {
             data.truncate(position);
         }
         self.truncate_objects(position);
-        if self.raw.as_ref().is_some_and(|raw| raw.at >= position) {
-            self.raw = None;
+        if self
+            .carried
+            .raw
+            .as_ref()
+            .is_some_and(|raw| raw.at >= position)
+        {
+            self.carried.raw = None;
         }
         self.read = self.read.min(position);
     }
@@ -340,7 +339,7 @@ impl Parcel {
                 left: rest.len(),
             });
         };
-        if !self.slots.is_empty() {
+        if !self.carried.slots.is_empty() {
             self.check_plain(at, N)?;
         }
         Ok(*bytes)
@@ -356,7 +355,7 @@ impl Parcel {
                 left: rest.len(),
             });
         }
-        if !self.slots.is_empty() {
+        if !self.carried.slots.is_empty() {
             self.check_plain(at, len)?;
         }
         Ok(&rest[..len])
@@ -392,8 +391,11 @@ impl fmt::Debug for Parcel {
             .field("capacity", &self.capacity())
             .field("read_position", &self.read)
             .field("read_only", &self.is_read_only())
-            .field("objects", &self.objects.len())
-            .field("raw_data", &self.raw.as_ref().map(|raw| raw.bytes.len()))
+            .field("objects", &self.carried.objects.len())
+            .field(
+                "raw_data",
+                &self.carried.raw.as_ref().map(|raw| raw.bytes.len()),
+            )
             .finish()
     }
 }

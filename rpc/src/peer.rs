@@ -80,8 +80,10 @@ pub(crate) struct PeerShared {
     /// One-way calls of a lane may be sent again.
     credit: Vec<Notify>,
     end: watch::Sender<Option<SessionEnd>>,
-    /// `end` is set: quicker to ask.
+    /// `end` is set: quicker to ask. Set before anybody is told of it.
     over: AtomicBool,
+    /// `end` or `finish` is set.
+    ending: AtomicBool,
     /// We are leaving, and nothing is under way any more.
     idle: Notify,
     /// Lanes are to be finished.
@@ -161,6 +163,7 @@ impl Peer {
             credit: (0..lanes).map(|_| Notify::new()).collect(),
             end: watch::Sender::new(None),
             over: AtomicBool::new(false),
+            ending: AtomicBool::new(false),
             idle: Notify::new(),
             finish: watch::Sender::new(false),
             written: Notify::new(),
@@ -228,6 +231,7 @@ impl Peer {
         shared.run(|state, _| state.session.go_away(code, text));
         let drained = async {
             shared.idle.notified().await;
+            shared.ending.store(true, Ordering::Release);
             shared.finish.send_replace(true);
             shared.written.notified().await;
         };
@@ -349,17 +353,23 @@ impl PeerShared {
         self.over.load(Ordering::Acquire)
     }
 
+    /// Whether it has ended, or its lanes are to be finished.
+    pub(crate) fn is_ending(&self) -> bool {
+        self.ending.load(Ordering::Acquire)
+    }
+
     /// Ends the session; the first reason counts.
     pub(crate) fn close(&self, end: SessionEnd, reason: DeathReason) {
         let first = self.end.send_if_modified(|known| {
             let first = known.is_none();
             if first {
                 *known = Some(end.clone());
+                self.over.store(true, Ordering::Release);
+                self.ending.store(true, Ordering::Release);
             }
             first
         });
         if first {
-            self.over.store(true, Ordering::Release);
             tracing::debug!(device = ?self.remote.device, ?end, "session ended");
             self.run(|state, _| state.session.close(reason));
             if let Some(bus) = self.bus.upgrade() {

@@ -21,13 +21,14 @@ pub(crate) use queue::Visit;
 pub(crate) use tally::Cause;
 
 use std::{
+    cell::RefCell,
     collections::VecDeque,
     future::{Future, poll_fn},
     hash::{BuildHasher, RandomState},
     pin::Pin,
     sync::{
-        Arc, Mutex, OnceLock, PoisonError,
-        atomic::{AtomicU32, AtomicU64, Ordering},
+        Arc, Mutex, PoisonError,
+        atomic::{AtomicU32, Ordering},
     },
     time::{Duration, Instant},
 };
@@ -345,8 +346,19 @@ impl Drop for Entry {
 
 /// A name for a chain of calls that begins here: nobody can guess it who has not been called in it.
 pub(crate) fn next_chain() -> u64 {
-    static KEY: OnceLock<RandomState> = OnceLock::new();
-    static COUNT: AtomicU64 = AtomicU64::new(0);
-    KEY.get_or_init(RandomState::new)
-        .hash_one(COUNT.fetch_add(1, Ordering::Relaxed))
+    thread_local! {
+        /// Random bytes in stock, and how many of them are used up: one system call for many names.
+        static STOCK: RefCell<([u8; 1024], usize)> = const { RefCell::new(([0; 1024], 1024)) };
+    }
+    let random = STOCK.with_borrow_mut(|(bytes, used)| {
+        if *used == bytes.len() {
+            getrandom::fill(bytes).ok()?;
+            *used = 0;
+        }
+        let name = *bytes[*used..].first_chunk::<8>()?;
+        *used += name.len();
+        Some(u64::from_le_bytes(name))
+    });
+    // Where the system has no randomness, the seed of a hash table's keys is the best there is.
+    random.unwrap_or_else(|| RandomState::new().hash_one(0))
 }

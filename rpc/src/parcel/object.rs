@@ -25,7 +25,7 @@ impl Parcel {
     /// [`WriteParcelError::TooManyObjects`], [`WriteParcelError::Pass`], [`WriteParcelError::CapacityExceeded`];
     /// nothing is written.
     pub fn write_remote_object(&mut self, object: &RemoteObject) -> Result<(), WriteParcelError> {
-        let index = self.objects.len();
+        let index = self.carried.objects.len();
         let data = self.room(SLOT_LEN)?;
         let offset = data.len();
         if index >= MAX_OBJECTS {
@@ -35,8 +35,8 @@ impl Parcel {
             check(object)?;
         }
         self.put(slot(index))?;
-        self.slots.push(offset as u32);
-        self.objects.push(Some(object.clone()));
+        self.carried.slots.push(offset as u32);
+        self.carried.objects.push(Some(object.clone()));
         Ok(())
     }
 
@@ -48,6 +48,7 @@ impl Parcel {
     /// the rest of the parcel is readable.
     pub fn read_remote_object(&mut self) -> Result<RemoteObject, ReadParcelError> {
         let index = self
+            .carried
             .slots
             .binary_search_by(|&offset| (offset as usize).cmp(&self.read));
         let Ok(index) = index else {
@@ -62,14 +63,14 @@ impl Parcel {
             });
         };
         self.read += SLOT_LEN;
-        self.objects[index]
+        self.carried.objects[index]
             .clone()
             .ok_or(ReadParcelError::BrokenObject)
     }
 
     /// How many objects the parcel carries, broken ones included.
     pub fn object_count(&self) -> usize {
-        self.objects.len()
+        self.carried.objects.len()
     }
 
     /// Appends all of another parcel, wherever its cursor is: data, objects and raw data.
@@ -96,14 +97,15 @@ impl Parcel {
     /// ```
     pub fn append(&mut self, other: &Self) -> Result<(), WriteParcelError> {
         let base = self.room(other.data_size())?.len();
-        if self.objects.len() + other.objects.len() > MAX_OBJECTS {
+        if self.carried.objects.len() + other.carried.objects.len() > MAX_OBJECTS {
             return Err(WriteParcelError::TooManyObjects { limit: MAX_OBJECTS });
         }
-        if self.raw.is_some() && other.raw.is_some() {
+        if self.carried.raw.is_some() && other.carried.raw.is_some() {
             return Err(WriteParcelError::SecondRawData);
         }
         if let Some(check) = &self.pass_check {
             other
+                .carried
                 .objects
                 .iter()
                 .flatten()
@@ -112,8 +114,8 @@ impl Parcel {
         self.room(other.data_size())?
             .extend_from_slice(other.bytes());
         self.append_objects(base, other);
-        if let Some(raw) = &other.raw {
-            self.raw = Some(raw.moved_by(base));
+        if let Some(raw) = &other.carried.raw {
+            self.carried.raw = Some(raw.moved_by(base));
         }
         Ok(())
     }
@@ -128,30 +130,40 @@ impl Parcel {
         let Data::Written(data) = &mut self.data else {
             return;
         };
-        for (&offset, object) in other.slots.iter().zip(&other.objects) {
+        for (&offset, object) in other.carried.slots.iter().zip(&other.carried.objects) {
             let offset = base + offset as usize;
-            data[offset..offset + SLOT_LEN].copy_from_slice(&slot(self.objects.len()));
-            self.slots.push(offset as u32);
-            self.objects.push(object.clone());
+            data[offset..offset + SLOT_LEN].copy_from_slice(&slot(self.carried.objects.len()));
+            self.carried.slots.push(offset as u32);
+            self.carried.objects.push(object.clone());
         }
     }
 
     /// Drops every object whose slot does not end before `position`.
     pub(super) fn truncate_objects(&mut self, position: usize) {
+        if self.carried.is_nothing() {
+            return;
+        }
         let kept = self
+            .carried
             .slots
             .partition_point(|&offset| offset as usize + SLOT_LEN <= position);
-        self.slots.truncate(kept);
-        self.objects.truncate(kept);
+        self.carried.slots.truncate(kept);
+        self.carried.objects.truncate(kept);
     }
 
     /// That `len` bytes at `at` touch no object slot.
     #[cold]
     pub(super) fn check_plain(&self, at: usize, len: usize) -> Result<(), ReadParcelError> {
         let behind = self
+            .carried
             .slots
             .partition_point(|&offset| offset as usize + SLOT_LEN <= at);
-        match self.slots.get(behind).map(|&offset| offset as usize) {
+        match self
+            .carried
+            .slots
+            .get(behind)
+            .map(|&offset| offset as usize)
+        {
             Some(offset) if offset < at + len => Err(ReadParcelError::ObjectInTheWay { offset }),
             _ => Ok(()),
         }

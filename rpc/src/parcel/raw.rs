@@ -65,12 +65,12 @@ impl Parcel {
             return Ok(());
         }
         let at = self.room(ALIGN)?.len();
-        if self.raw.is_some() {
+        if self.carried.raw.is_some() {
             return Err(WriteParcelError::SecondRawData);
         }
         self.write_i32(size as i32)?;
         let place = Some(at);
-        self.raw = Some(RawData { at, place, bytes });
+        self.carried.raw = Some(RawData { at, place, bytes });
         Ok(())
     }
 
@@ -105,7 +105,11 @@ impl Parcel {
         if size <= MAX_INLINE_RAW_DATA {
             return self.copy_region(at + ALIGN, size);
         }
-        let raw = self.raw.as_mut().ok_or(ReadParcelError::RawDataMissing)?;
+        let raw = self
+            .carried
+            .raw
+            .as_mut()
+            .ok_or(ReadParcelError::RawDataMissing)?;
         if raw.bytes.len() != size {
             return Err(ReadParcelError::RawDataSize {
                 expected: size,

@@ -135,7 +135,7 @@ impl Parcelable for Bytes {
 /// Whether this many bytes go beside the parcel. A second large block stays in it as long as it fits.
 fn is_raw(parcel: &Parcel, len: usize) -> bool {
     let fits = ALIGN.saturating_add(padded(len)) <= parcel.writable_bytes();
-    len > MAX_INLINE_BYTES && parcel.raw.is_none() || len > MAX_INLINE_RAW_DATA && !fits
+    len > MAX_INLINE_BYTES && parcel.carried.raw.is_none() || len > MAX_INLINE_RAW_DATA && !fits
 }
 
 fn write_raw(parcel: &mut Parcel, bytes: Bytes) -> Result<(), WriteParcelError> {

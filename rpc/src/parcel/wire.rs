@@ -6,6 +6,7 @@ use bytes::Bytes;
 use super::{
     ALIGN, Data, MAX_INLINE_RAW_DATA, MAX_OBJECTS, MAX_PARCEL_LEN, MAX_RAW_DATA, MalformedParcel,
     Parcel,
+    carried::Carried,
     object::{SLOT_LEN, slot},
     raw::RawData,
 };
@@ -30,12 +31,13 @@ impl Parcel {
         WireParts {
             data: self.bytes(),
             offsets: self
+                .carried
                 .slots
                 .iter()
                 .flat_map(|offset| offset.to_le_bytes())
                 .collect(),
-            objects: &self.objects,
-            raw: self.raw.as_ref().map(|raw| &raw.bytes),
+            objects: &self.carried.objects,
+            raw: self.carried.raw.as_ref().map(|raw| &raw.bytes),
         }
     }
 
@@ -70,15 +72,14 @@ impl Parcel {
             return Err(MalformedParcel("size of raw data"));
         }
         body.truncate(data_len);
+        let raw = raw.map(|bytes| RawData {
+            at: 0,
+            place: None,
+            bytes,
+        });
         Ok(Self {
             data: Data::Received(body),
-            slots,
-            objects,
-            raw: raw.map(|bytes| RawData {
-                at: 0,
-                place: None,
-                bytes,
-            }),
+            carried: Carried::new(slots, objects, raw),
             ..Self::new()
         })
     }

@@ -1,7 +1,7 @@
 //! Calling: from a parcel and an option to a reply.
 
 use std::{
-    future::Future,
+    future::{Future, poll_fn},
     pin::Pin,
     sync::Arc,
     task::{Context as TaskContext, Poll, Waker},
@@ -14,7 +14,7 @@ use proto::{
     frame::{ExtensionKind, Extensions, Status},
 };
 
-use super::{PeerShared, now};
+use super::{PeerShared, State, now};
 use crate::{
     Parcel,
     call::CallOption,
@@ -46,7 +46,8 @@ impl PeerShared {
         self.check_size(body.len())?;
         let objects = self.pass_all(parts.objects)?;
         let wait = option.effective_wait(self.scope, body.raw.map_or(0, Bytes::len));
-        let context = self.child_context(wait)?;
+        let now = now();
+        let context = self.child_context(now, wait)?;
         let request = CallRequest {
             target,
             code,
@@ -61,18 +62,26 @@ impl PeerShared {
             self.send_one_way(&request, option, wait).await?;
             return Ok(Parcel::new());
         }
-        let id = self.run(|state, now| state.session.start_call(now, &request));
-        let id = match id {
+        let started = poll_fn(|cx| {
+            Poll::Ready(self.change(|state| {
+                let id = state.session.start_call(now, &request)?;
+                if let Some(id) = id {
+                    state.wait_for(id, cx.waker());
+                }
+                Ok(id)
+            }))
+        });
+        let id = match started.await {
             Ok(Some(id)) => id,
             Ok(None) => return Ok(Parcel::new()),
             Err(error) => return Err(start_error(error)),
         };
-        match (Call {
+        let call = Call {
             peer: self,
             id: Some(id),
-        })
-        .await
-        {
+            begun: false,
+        };
+        match call.await {
             Ended::Replied { body, raw, objects } => {
                 Parcel::from_wire(body, objects, raw).map_err(|_| SendRequestError::MalformedReply)
             }
@@ -156,8 +165,12 @@ impl PeerShared {
     }
 
     /// What this call hands down: inside a handler its chain goes on, and its deadline is not outlived.
-    fn child_context(&self, wait: Option<Duration>) -> Result<Context, SendRequestError> {
-        let own: Option<Instant> = wait.map(|wait| now() + wait);
+    fn child_context(
+        &self,
+        now: Instant,
+        wait: Option<Duration>,
+    ) -> Result<Context, SendRequestError> {
+        let own: Option<Instant> = wait.map(|wait| now + wait);
         let Some(outer) = context::current() else {
             return Ok(Context {
                 deadline: own,
@@ -181,14 +194,7 @@ impl PeerShared {
     fn poll_call(self: &Arc<Self>, id: CallId, waker: &Waker) -> Poll<Ended> {
         let mut state = self.lock();
         let Some(outcome) = state.session.take_outcome(id) else {
-            let slot = id.slot as usize;
-            if state.call_wakers.len() <= slot {
-                state.call_wakers.resize(slot + 1, None);
-            }
-            match &mut state.call_wakers[slot] {
-                Some(known) if known.will_wake(waker) => {}
-                place => *place = Some(waker.clone()),
-            }
+            state.wait_for(id, waker);
             return Poll::Pending;
         };
         Poll::Ready(match outcome {
@@ -201,6 +207,20 @@ impl PeerShared {
             Outcome::TimedOut => Ended::TimedOut,
             Outcome::Indeterminate => Ended::Indeterminate,
         })
+    }
+}
+
+impl State {
+    /// The one to wake when a call ends.
+    fn wait_for(&mut self, id: CallId, waker: &Waker) {
+        let slot = id.slot as usize;
+        if self.call_wakers.len() <= slot {
+            self.call_wakers.resize(slot + 1, None);
+        }
+        match &mut self.call_wakers[slot] {
+            Some(known) if known.will_wake(waker) => {}
+            place => *place = Some(waker.clone()),
+        }
     }
 }
 
@@ -231,6 +251,8 @@ enum Ended {
 struct Call<'a> {
     peer: &'a Arc<PeerShared>,
     id: Option<CallId>,
+    /// Polled before.
+    begun: bool,
 }
 
 impl Future for Call<'_> {
@@ -240,6 +262,10 @@ impl Future for Call<'_> {
         let Some(id) = self.id else {
             return Poll::Ready(Ended::Indeterminate);
         };
+        if !std::mem::replace(&mut self.begun, true) {
+            // The waker has been left when the call was sent, in this same poll.
+            return Poll::Pending;
+        }
         let ended = self.peer.poll_call(id, cx.waker());
         if ended.is_ready() {
             self.id = None;

@@ -26,9 +26,7 @@ const LANE_MAGIC: [u8; 4] = *b"SBL1";
 const BULK_MAGIC: [u8; 4] = *b"SBK1";
 /// Lanes go before bulk: a call must not wait for a transfer that shares its connection.
 const LANE_PRIORITY: i32 = 1;
-/// How much of a bulk body is taken from the connection at a time.
-const BULK_READ: usize = 64 * 1024;
-/// Pieces taken from a lane under one lock of the connection.
+/// Pieces taken from a stream under one lock of the connection.
 const CHUNKS: usize = 16;
 /// How long a bulk stream may take to say what it is.
 const PREAMBLE_TIME: Duration = Duration::from_secs(5);
@@ -156,7 +154,12 @@ impl Link for QuicLink {
         let read = tokio::time::timeout(PREAMBLE_TIME, stream.read_exact(&mut preamble)).await;
         match (read, preamble) {
             (Ok(Ok(())), [m0, m1, m2, m3, id @ ..]) if [m0, m1, m2, m3] == BULK_MAGIC => {
-                Ok((u64::from_le_bytes(id), Box::new(BulkReader(stream))))
+                let reader = BulkReader {
+                    stream,
+                    chunks: [const { Bytes::new() }; CHUNKS],
+                    next: CHUNKS,
+                };
+                Ok((u64::from_le_bytes(id), Box::new(reader)))
             }
             (Ok(Err(ReadExactError::ReadError(ReadError::ConnectionLost(_)))), _) => {
                 Err(LinkError::Closed)
@@ -293,16 +296,27 @@ impl Drop for BulkWriter {
     }
 }
 
-struct BulkReader(RecvStream);
+struct BulkReader {
+    stream: RecvStream,
+    /// What was taken from the connection under one lock; from `next` on it has not been read.
+    chunks: [Bytes; CHUNKS],
+    next: usize,
+}
 
 #[async_trait]
 impl BulkReceive for BulkReader {
     async fn read(&mut self) -> Result<Option<Bytes>, LinkError> {
-        let chunk = self
-            .0
-            .read_chunk(BULK_READ, true)
-            .await
-            .map_err(|_| LinkError::Reset)?;
-        Ok(chunk.map(|chunk| chunk.bytes))
+        loop {
+            let chunk = self.chunks.get_mut(self.next).map(std::mem::take);
+            if let Some(chunk) = chunk.filter(|chunk| !chunk.is_empty()) {
+                self.next += 1;
+                return Ok(Some(chunk));
+            }
+            let read = self.stream.read_chunks(&mut self.chunks).await;
+            match read.map_err(|_| LinkError::Reset)? {
+                Some(_) => self.next = 0,
+                None => return Ok(None),
+            }
+        }
     }
 }
