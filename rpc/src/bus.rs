@@ -17,6 +17,7 @@ use crate::{
     remote::{LocalObject, RemoteObject, StubCell},
     samgr::{LocalAbilityManager, SamgrStub, Watches},
     session::{Usage, passing_rules::Party},
+    telemetry::{SlowThresholds, fold::Fold},
 };
 
 /// What a bus is made with.
@@ -30,6 +31,8 @@ pub struct BusConfig {
     pub limits: PeerLimits,
     /// Call lanes we would like.
     pub lanes: u16,
+    /// From when on handlers and calls are slow.
+    pub slow: SlowThresholds,
 }
 
 impl BusConfig {
@@ -41,6 +44,7 @@ impl BusConfig {
             boot,
             limits,
             lanes,
+            slow: SlowThresholds::DEFAULT,
         }
     }
 }
@@ -55,6 +59,8 @@ pub struct Bus {
     root: LocalObject,
     /// The one it was made on, if it was made on one.
     runtime: Option<tokio::runtime::Handle>,
+    /// What the log is told of look-ups.
+    look_ups: Fold,
 }
 
 impl Bus {
@@ -69,6 +75,7 @@ impl Bus {
                 sessions: Mutex::default(),
                 root: LocalObject::anonymous(Arc::new(stub)),
                 runtime: tokio::runtime::Handle::try_current().ok(),
+                look_ups: Fold::default(),
             }
         })
     }
@@ -129,11 +136,17 @@ impl Bus {
 
     /// What each session holds, and of whom.
     pub fn usage(&self) -> Vec<(Party, Usage)> {
-        let peers: Vec<_> = self.sessions().values().filter_map(Weak::upgrade).collect();
-        peers
-            .into_iter()
-            .map(|peer| (peer.remote(), peer.lock().session.usage()))
-            .collect()
+        let usage = |peer: Arc<PeerShared>| (peer.remote(), peer.usage());
+        self.peers().into_iter().map(usage).collect()
+    }
+
+    pub(crate) fn peers(&self) -> Vec<Arc<PeerShared>> {
+        self.sessions().values().filter_map(Weak::upgrade).collect()
+    }
+
+    /// How many requests run or wait, for each service.
+    pub(crate) fn queue_depths(&self) -> Vec<(ServiceId, u64)> {
+        self.registry().queue_depths()
     }
 
     pub(crate) fn registry(&self) -> MutexGuard<'_, ServiceRegistry> {
@@ -152,8 +165,7 @@ impl Bus {
 
     /// Tells every peer that holds what `matches` picks that it is dead.
     pub(crate) fn kill(&self, reason: DeathReason, matches: impl Fn(&LocalObject) -> bool) {
-        let peers: Vec<_> = self.sessions().values().filter_map(Weak::upgrade).collect();
-        for peer in peers {
+        for peer in self.peers() {
             peer.run(|state, _| state.session.kill(reason, &matches));
         }
     }
@@ -169,6 +181,10 @@ impl Bus {
         });
         let gate = &removed.stub.gate;
         gate.drain(Some(number), DeathReason::ServiceRemoved);
+    }
+
+    pub(crate) fn look_ups(&self) -> &Fold {
+        &self.look_ups
     }
 
     pub(crate) fn root(&self) -> LocalObject {

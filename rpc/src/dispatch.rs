@@ -13,8 +13,9 @@ pub use pool::blocking;
 pub(crate) use turn::serve_in_turn;
 
 use std::{
-    future::poll_fn,
+    future::{Future, poll_fn},
     panic::{AssertUnwindSafe, catch_unwind},
+    pin::Pin,
     sync::Arc,
     task::Poll,
     time::Duration,
@@ -38,6 +39,7 @@ use proto::{
     frame::{ExtensionKind, Extensions, Status},
     openharmony::code::{DESCRIBE_TRANSACTION, INTERFACE_TRANSACTION, PING_TRANSACTION},
 };
+use tracing::{Instrument, Span};
 
 /// What a handler is given.
 struct Job {
@@ -47,6 +49,7 @@ struct Job {
     reply: Parcel,
     context: Context,
     nested: bool,
+    span: Span,
 }
 
 impl Job {
@@ -58,12 +61,14 @@ impl Job {
             nested,
             ..
         } = *self;
-        let mut request =
+        let span = std::mem::replace(&mut self.span, Span::none());
+        let request =
             stub.stub
                 .on_remote_request(&self.caller, code, &mut self.data, &mut self.reply);
+        let mut request = request.instrument(span);
         // The context is there whenever the handler runs, and one that panics is its caller's error and nobody else's.
         let handled = poll_fn(|cx| {
-            let poll = || context::within(context, nested, || request.as_mut().poll(cx));
+            let poll = || context::within(context, nested, || Pin::new(&mut request).poll(cx));
             match catch_unwind(AssertUnwindSafe(poll)) {
                 Ok(Poll::Ready(result)) => Poll::Ready(Some(result)),
                 Ok(Poll::Pending) => Poll::Pending,
@@ -214,6 +219,8 @@ pub(crate) async fn call_local(
         reply: Parcel::new(),
         context,
         nested: visit.nested,
+        // What runs in the caller's task is in its span.
+        span: Span::none(),
     };
     let blocks = stub.options().execution == Execution::Blocking;
     let handler = async move {
@@ -273,6 +280,7 @@ fn local_context(option: CallOption) -> Result<(Context, Option<Duration>), Send
             deadline: own,
             chain: next_chain(),
             depth: 0,
+            trace: None,
         },
         Some(outer) if outer.depth >= limits::MAX_CALL_DEPTH => {
             return Err(SendRequestError::TooDeep {
@@ -283,6 +291,7 @@ fn local_context(option: CallOption) -> Result<(Context, Option<Duration>), Send
             deadline: [own, outer.deadline].into_iter().flatten().min(),
             chain: outer.chain,
             depth: outer.depth + 1,
+            trace: outer.trace,
         },
     };
     Ok((context, wait))

@@ -133,7 +133,10 @@ fn poll_receive(
     for _ in 0..READS_PER_POLL {
         match lane.receive.poll_read(cx, frames.buffer()) {
             Poll::Ready(Ok(0) | Err(_)) => return Poll::Ready(Ok(())),
-            Poll::Ready(Ok(_)) => receive(peer, number, frames)?,
+            Poll::Ready(Ok(read)) => {
+                peer.telemetry().received(read);
+                receive(peer, number, frames)?;
+            }
             Poll::Pending => {
                 if frames.is_empty() && frames.buffer().capacity() > IDLE_BUFFER {
                     *frames.buffer() = BytesMut::new();
@@ -237,6 +240,7 @@ pub(crate) fn spawn_bulk(peer: &Arc<PeerShared>, bulk: OutgoingBulk) {
             let mut stream = peer.link().open_bulk(id).await?;
             for piece in [body, raw] {
                 if !piece.is_empty() {
+                    peer.telemetry().sent(piece.len());
                     stream.write(piece).await?;
                 }
             }
@@ -320,6 +324,7 @@ async fn receive_bulk(
             return Err(Status::Busy);
         }
         reserved.bytes += piece.len();
+        reserved.peer.telemetry().received(piece.len());
         if body.is_empty() && body.capacity() == 0 {
             body.reserve(piece.len());
         }

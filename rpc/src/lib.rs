@@ -27,6 +27,7 @@ mod remote;
 mod samgr;
 pub mod session;
 pub mod stream;
+pub mod telemetry;
 pub mod typed;
 
 pub use async_trait::async_trait;

@@ -32,10 +32,11 @@ use crate::{
     parcel::PassObjectError,
     remote::{Holder, RemoteObject, RemoteProxy},
     session::{
-        Answer, Delivered, ImportKey, LinkId, Outgoing, PeerFault, Scope, ServingId, Session,
-        Usage,
+        Answer, Delivered, ImportKey, LinkId, Outgoing, PeerFault, Scope, Served, ServingId,
+        Session, Usage,
         passing_rules::{self, Holding, Party, Passing},
     },
+    telemetry::{self, PeerTelemetry, SlowThresholds},
 };
 use work::Work;
 
@@ -93,6 +94,8 @@ pub(crate) struct PeerShared {
     unfinished: AtomicUsize,
     /// Bytes of bulk bodies that are arriving.
     pub(crate) bulk_memory: AtomicUsize,
+    telemetry: PeerTelemetry,
+    slow: SlowThresholds,
     me: Weak<Self>,
 }
 
@@ -123,11 +126,13 @@ impl Peer {
     pub(crate) fn new(
         bus: &Arc<Bus>,
         link: Arc<dyn Link>,
-        session: Session,
+        mut session: Session,
         root: ImportKey,
         info: PeerInfo,
     ) -> Self {
         static NUMBERS: AtomicU64 = AtomicU64::new(0);
+        session.set_slow_thresholds(bus.config().slow);
+        telemetry::metrics::session_opened();
         let config = session.config();
         let (scope, boot, lanes) = (
             config.scope,
@@ -169,6 +174,8 @@ impl Peer {
             written: Notify::new(),
             unfinished: AtomicUsize::new(lanes),
             bulk_memory: AtomicUsize::new(0),
+            telemetry: PeerTelemetry::default(),
+            slow: bus.config().slow,
             me: me.clone(),
         });
         let root = shared
@@ -204,7 +211,7 @@ impl Peer {
 
     /// How much the session holds.
     pub fn usage(&self) -> Usage {
-        self.shared.lock().session.usage()
+        self.shared.usage()
     }
 
     /// Why it ended; `None` while it lives.
@@ -263,6 +270,18 @@ impl PeerShared {
         self.remote
     }
 
+    pub(crate) fn telemetry(&self) -> &PeerTelemetry {
+        &self.telemetry
+    }
+
+    pub(crate) fn slow_thresholds(&self) -> SlowThresholds {
+        self.slow
+    }
+
+    pub(crate) fn usage(&self) -> Usage {
+        self.lock().session.usage()
+    }
+
     pub(crate) fn scope(&self) -> Scope {
         self.scope
     }
@@ -313,16 +332,19 @@ impl PeerShared {
         result
     }
 
-    /// Gives the session the answers of many requests at once.
+    /// Gives the session the answers of many requests at once. Returns those that may have been slow.
     pub(crate) fn finish_all<'a>(
         &self,
         answers: impl IntoIterator<Item = (ServingId, Answer<'a>)>,
-    ) {
+    ) -> Vec<(ServingId, Served)> {
+        let mut slow = Vec::new();
         self.change(|state| {
             for (serving, answer) in answers {
-                state.session.finish(serving, &answer);
+                let served = state.session.finish(serving, &answer);
+                slow.extend(served.map(|served| (serving, served)));
             }
         });
+        slow
     }
 
     fn tell_if_idle(&self, state: &State) {
@@ -375,6 +397,7 @@ impl PeerShared {
             if let Some(bus) = self.bus.upgrade() {
                 bus.forget_peer(self.number);
             }
+            telemetry::metrics::session_ended(self, reason);
         }
     }
 
@@ -486,6 +509,7 @@ impl PeerShared {
     pub(crate) fn poll_transmit(&self, lane: u16, buffer: &mut BytesMut, waker: &Waker) {
         let mut state = self.lock();
         state.session.poll_transmit(lane, buffer);
+        self.telemetry.sent(buffer.len());
         self.tell_if_idle(&state);
         if buffer.is_empty() {
             let place = &mut state.lane_wakers[usize::from(lane)];

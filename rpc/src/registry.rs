@@ -291,6 +291,16 @@ impl ServiceRegistry {
         Some(registration.number)
     }
 
+    pub(crate) fn queue_depths(&self) -> Vec<(ServiceId, u64)> {
+        let services = self.services.iter();
+        services
+            .map(|(service, object)| {
+                let stats = object.stub.gate.stats();
+                (*service, stats.running + stats.waiting)
+            })
+            .collect()
+    }
+
     /// All ids: what is there and what can be started.
     pub(crate) fn list(&self) -> Vec<ServiceId> {
         let registered = self.services.keys().copied();

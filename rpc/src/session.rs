@@ -14,6 +14,7 @@ mod receiving;
 mod requests;
 mod sending;
 mod serving_table;
+mod slow;
 #[cfg(test)]
 mod tests;
 
@@ -23,6 +24,7 @@ pub use event::{
 };
 pub use fault::PeerFault;
 pub use sending::{CallRequest, StartCallError};
+pub use slow::{Served, Slow};
 
 use std::{collections::VecDeque, time::Instant};
 
@@ -41,6 +43,7 @@ use export_table::ExportTable;
 use import_table::{Dropped, ImportTable};
 use lanes::{Credit, Lane};
 use serving_table::ServingTable;
+use slow::SlowWatch;
 
 /// The longest text for people in a control message, in characters.
 const MAX_TEXT: usize = 256;
@@ -98,6 +101,7 @@ pub struct Session {
     clock: Option<Instant>,
     /// When the peer is to be told of one-way calls that have ended, whatever else there is to write.
     acks_due: Option<Instant>,
+    watch: SlowWatch,
     /// Replies that the link has not taken.
     unsent_replies: u32,
     forged_replies: u32,
@@ -159,6 +163,7 @@ impl Session {
             bulk: Bulk::default(),
             clock: None,
             acks_due: None,
+            watch: SlowWatch::default(),
             unsent_replies: 0,
             forged_replies: 0,
             peer_leaving: false,
@@ -379,6 +384,7 @@ impl Session {
             self.serving.earliest(),
             self.bulk.earliest(),
             self.acks_due,
+            self.watch.next(),
         ]
         .into_iter()
         .flatten()

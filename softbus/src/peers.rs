@@ -366,7 +366,7 @@ impl Peers {
     fn install(&self, device: DeviceId, session: Session) {
         let Some(me) = self.me.upgrade() else { return };
         let peer = session.peer.clone();
-        let before = {
+        let (before, again) = {
             let mut table = self.lock();
             if table.closing {
                 drop(table);
@@ -382,12 +382,16 @@ impl Peers {
             entry.failures = 0;
             entry.verdict = None;
             let before = entry.session.replace(session);
+            let again = before.is_some() || entry.lost_session != 0;
             if before.is_some() {
                 entry.machine.offline(OfflineReason::Restarted);
             }
             entry.machine.online(peer.boot());
-            before
+            (before, again)
         };
+        if again {
+            rpc::telemetry::metrics::reconnected();
+        }
         if let Some(before) = before {
             let code = CloseCode::Replaced.code();
             before

@@ -25,6 +25,7 @@ use crate::{
     peer::{PeerShared, now},
     remote::{Execution, RemoteObject},
     session::Incoming,
+    telemetry::calls::Observed,
 };
 
 /// What a session hands out at a time.
@@ -69,15 +70,16 @@ impl Call {
             target,
             code,
             one_way,
-            context,
+            mut context,
             nested,
             parcel,
         } = *incoming;
-        let serving = Serving::new(Arc::clone(peer), serving);
+        let observed = Observed::begin(peer, &target, code, one_way, &mut context);
+        let span = observed.span();
+        let serving = Serving::new(Arc::clone(peer), serving, observed);
         let device = peer.remote().device;
         let registration = target.registration.as_ref();
         if registration.is_some_and(|registration| !registration.admits(device)) {
-            tracing::warn!(?device, service = ?target.registration(), "call refused");
             target.stub.gate.refused_by_rule();
             serving.refuse(Status::Refused.into());
             return None;
@@ -104,7 +106,6 @@ impl Call {
         let entry = match Gate::enter(Arc::clone(&target.stub), visit, bytes) {
             Ok(entry) => entry,
             Err(refusal) => {
-                tracing::debug!(?device, stub = ?target.stub, one_way, ?refusal, "not let in");
                 serving.refuse(refusal.into());
                 return None;
             }
@@ -124,6 +125,7 @@ impl Call {
             reply,
             context,
             nested,
+            span,
         };
         Some(Self {
             serving,

@@ -10,6 +10,7 @@ use crate::{
     Parcel,
     peer::{PeerShared, max_parcel},
     session::{Outgoing, ServingId},
+    telemetry::calls::Observed,
 };
 
 /// A request that is being served. However its handler goes, the session is told once that it ended: a handler that is
@@ -18,12 +19,13 @@ pub(super) struct Serving {
     /// `None` once the end has been told.
     peer: Option<Arc<PeerShared>>,
     id: ServingId,
+    observed: Observed,
 }
 
 impl Serving {
-    pub(super) fn new(peer: Arc<PeerShared>, id: ServingId) -> Self {
+    pub(super) fn new(peer: Arc<PeerShared>, id: ServingId, observed: Observed) -> Self {
         let peer = Some(peer);
-        Self { peer, id }
+        Self { peer, id, observed }
     }
 
     pub(super) fn id(&self) -> ServingId {
@@ -37,8 +39,7 @@ impl Serving {
             Ok(parcel) => Self::reply(&peer, parcel),
             Err(failure) => failure.into(),
         };
-        let id = self.id;
-        turn::end(Answered { peer, id, reply });
+        self.tell(peer, reply);
     }
 
     /// No handler runs.
@@ -72,9 +73,18 @@ impl Serving {
 
     fn end(&mut self, reply: Reply) {
         if let Some(peer) = self.peer.take() {
-            let id = self.id;
-            turn::end(Answered { peer, id, reply });
+            self.tell(peer, reply);
         }
+    }
+
+    fn tell(&mut self, peer: Arc<PeerShared>, reply: Reply) {
+        let (id, observed) = (self.id, std::mem::take(&mut self.observed));
+        turn::end(Answered {
+            peer,
+            id,
+            reply,
+            observed,
+        });
     }
 }
 

@@ -16,7 +16,10 @@ use super::{
     guard::Serving,
     turn,
 };
-use crate::peer::{PeerShared, now};
+use crate::{
+    peer::{PeerShared, now},
+    telemetry::calls::Observed,
+};
 
 /// How many calls run before others on this thread do.
 const CALLS_PER_POLL: usize = 32;
@@ -103,7 +106,10 @@ impl Drop for Run {
 }
 
 fn refuse(peer: &Arc<PeerShared>, request: Request, status: Status) {
-    let serving = Serving::new(Arc::clone(peer), request.incoming.serving);
+    let mut incoming = request.incoming;
+    let (code, context) = (incoming.code, &mut incoming.context);
+    let observed = Observed::begin(peer, &incoming.target, code, true, context);
+    let serving = Serving::new(Arc::clone(peer), incoming.serving, observed);
     serving.refuse(status.into());
 }
 

@@ -10,6 +10,8 @@ use tokio::{
     sync::{Semaphore, SemaphorePermit, oneshot},
 };
 
+use tracing::Span;
+
 use crate::{context, limits, session::Context};
 
 static THREADS: Semaphore = Semaphore::const_new(limits::BLOCKING_THREADS);
@@ -67,12 +69,12 @@ fn chains<R>(look: impl FnOnce(&mut Vec<u64>) -> R) -> R {
 /// Runs a blocking handler on the pool, at most [`limits::BLOCKING_THREADS`] at a time in this process, with the
 /// context of the call it serves.
 pub async fn blocking<R: Send + 'static>(run: impl FnOnce() -> R + Send + 'static) -> R {
-    let context = context::current();
+    let (context, span) = (context::current(), Span::current());
     let seat = Seat::take(context, context::is_nested()).await;
     let done = tokio::task::spawn_blocking(move || {
         // Held until the thread is really free, whoever has given up waiting.
         let _seat = seat;
-        context::enter(context, run)
+        context::enter(context, || span.in_scope(run))
     });
     match done.await {
         Ok(result) => result,

@@ -19,6 +19,7 @@ use crate::{
     Parcel,
     peer::PeerShared,
     session::{Answer, Body, Outgoing, ServingId},
+    telemetry::calls::Observed,
 };
 
 /// How many answers wait for one another.
@@ -50,6 +51,7 @@ pub(super) struct Answered {
     pub(super) peer: Arc<PeerShared>,
     pub(super) id: ServingId,
     pub(super) reply: Reply,
+    pub(super) observed: Observed,
 }
 
 /// What its caller is told.
@@ -140,8 +142,8 @@ pub(super) fn end(answered: Answered) {
         }
         None => Some(answered),
     });
-    if let Some(answered) = alone {
-        tell(std::slice::from_ref(&answered));
+    if let Some(mut answered) = alone {
+        tell(std::slice::from_mut(&mut answered));
     }
 }
 
@@ -162,24 +164,28 @@ pub(super) fn give_answers_due() {
 
 /// Gives the answers that wait, if there are any.
 fn give_answers() -> bool {
-    let answers = TURN.with_borrow_mut(|turn| {
+    let mut answers = TURN.with_borrow_mut(|turn| {
         let Some(turn) = turn else { return Vec::new() };
         (turn.bytes, turn.since, turn.clock) = (0, None, None);
         std::mem::take(&mut turn.answers)
     });
-    for of_one_peer in answers.chunk_by(|a, b| Arc::ptr_eq(&a.peer, &b.peer)) {
+    for of_one_peer in answers.chunk_by_mut(|a, b| Arc::ptr_eq(&a.peer, &b.peer)) {
         tell(of_one_peer);
     }
     !answers.is_empty()
 }
 
-fn tell(answers: &[Answered]) {
-    if let Some(Answered { peer, .. }) = answers.first() {
-        peer.finish_all(
-            answers
-                .iter()
-                .map(|answered| (answered.id, answered.reply.answer())),
-        );
+fn tell(answers: &mut [Answered]) {
+    let Some(peer) = answers.first().map(|answered| Arc::clone(&answered.peer)) else {
+        return;
+    };
+    let ended = answers.iter();
+    let slow = peer.finish_all(ended.map(|answered| (answered.id, answered.reply.answer())));
+    for answered in answers {
+        let served = slow.iter().find(|(id, _)| *id == answered.id);
+        let status = answered.reply.status();
+        let served = served.map(|(_, served)| *served);
+        answered.observed.ended(&peer, status, served);
     }
 }
 
@@ -201,6 +207,13 @@ pub(super) fn polled(now: Instant) {
 }
 
 impl Reply {
+    fn status(&self) -> Status {
+        match self {
+            Self::Parcel { .. } => Status::Ok,
+            Self::Failed { status, .. } | Self::Refused { status, .. } => *status,
+        }
+    }
+
     fn len(&self) -> usize {
         match self {
             Self::Parcel { parcel, .. } => parcel.data_size(),

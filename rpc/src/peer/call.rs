@@ -26,6 +26,7 @@ use crate::{
     session::{
         Arrived, Body, CallRequest, Context, ImportKey, Outcome, Outgoing, Scope, StartCallError,
     },
+    telemetry::TraceContext,
 };
 
 impl PeerShared {
@@ -37,6 +38,7 @@ impl PeerShared {
         interface: Option<&'static Interface>,
         data: &Parcel,
         option: CallOption,
+        trace: Option<TraceContext>,
     ) -> Result<Parcel, SendRequestError> {
         let parts = data.wire_parts();
         let body = Body {
@@ -47,7 +49,7 @@ impl PeerShared {
         let objects = self.pass_all(parts.objects)?;
         let wait = option.effective_wait(self.scope, body.raw.map_or(0, Bytes::len));
         let now = now();
-        let context = self.child_context(now, wait)?;
+        let context = self.child_context(now, wait, trace)?;
         let request = CallRequest {
             target,
             code,
@@ -169,6 +171,7 @@ impl PeerShared {
         &self,
         now: Instant,
         wait: Option<Duration>,
+        trace: Option<TraceContext>,
     ) -> Result<Context, SendRequestError> {
         let own: Option<Instant> = wait.map(|wait| now + wait);
         let Some(outer) = context::current() else {
@@ -176,6 +179,7 @@ impl PeerShared {
                 deadline: own,
                 chain: dispatch::next_chain(),
                 depth: 0,
+                trace,
             });
         };
         if outer.depth >= limits::MAX_CALL_DEPTH {
@@ -188,6 +192,7 @@ impl PeerShared {
             deadline,
             chain: outer.chain,
             depth: outer.depth + 1,
+            trace: trace.or(outer.trace),
         })
     }
 

@@ -6,16 +6,17 @@ use std::{
     task::Waker,
 };
 
-use proto::message::DeathReason;
+use proto::{ServiceId, frame::Status, message::DeathReason};
 use smallvec::SmallVec;
 use tokio::task::AbortHandle;
 
-use super::{PeerShared, State};
+use super::{PeerShared, State, now};
 use crate::{
     dispatch::{self, Arrival, Request},
     driver,
     remote::LocalObject,
-    session::{Event, Incoming, LinkId, OutgoingBulk, Reference},
+    session::{Event, Incoming, LinkId, OutgoingBulk, Reference, Slow},
+    telemetry::{metrics, refusals, slow},
 };
 
 #[derive(Default)]
@@ -29,6 +30,14 @@ pub(super) struct Work {
     bulk: Vec<OutgoingBulk>,
     credit: SmallVec<[u16; 4]>,
     timer: bool,
+    notable: Vec<Notable>,
+}
+
+/// What the log is told, once the lock is released: a subscriber is somebody's code.
+enum Notable {
+    Slow(Slow),
+    Refused(u32, Option<ServiceId>, Status),
+    OneWayRefused(u64),
 }
 
 impl State {
@@ -70,6 +79,13 @@ impl State {
                 work.cancelled.extend(handler.and_then(Option::take));
             }
             Event::CallEnded(id) => {
+                if let Some((code, since)) = self.session.slow_call(id) {
+                    let waited = now().saturating_duration_since(since);
+                    if waited >= peer.slow_thresholds().call {
+                        work.notable
+                            .push(Notable::Slow(Slow::Call { code, waited }));
+                    }
+                }
                 let waker = self.call_wakers.get_mut(id.slot as usize);
                 work.wakers.extend(waker.and_then(Option::take));
             }
@@ -87,8 +103,14 @@ impl State {
             Event::Released(object) => work.released.push(object),
             Event::Credit { lane } => work.credit.push(lane),
             Event::OneWayRefused { count } => {
-                tracing::warn!(device = ?peer.remote.device, count, "peer refused one-way calls");
+                work.notable.push(Notable::OneWayRefused(count));
             }
+            Event::Refused {
+                code,
+                service,
+                status,
+            } => work.notable.push(Notable::Refused(code, service, status)),
+            Event::Slow(slow) => work.notable.push(Notable::Slow(slow)),
             Event::PeerGoingAway => {
                 tracing::debug!(device = ?peer.remote.device, "peer is going away");
             }
@@ -113,6 +135,9 @@ impl Work {
         for lane in self.credit.drain(..) {
             peer.credit[usize::from(lane)].notify_waiters();
         }
+        for notable in self.notable.drain(..) {
+            notable.tell(peer);
+        }
         for handler in self.cancelled.drain(..) {
             handler.abort();
         }
@@ -134,11 +159,30 @@ impl Work {
     }
 }
 
+impl Notable {
+    #[cold]
+    fn tell(self, peer: &PeerShared) {
+        match self {
+            Self::Refused(code, service, status) => {
+                refusals::at_callee(peer, code, service, status);
+            }
+            Self::OneWayRefused(count) => refusals::one_way_at_caller(peer, count),
+            Self::Slow(Slow::Call { code, waited }) => slow::call(peer, code, waited),
+            Self::Slow(Slow::Handler {
+                code,
+                service,
+                running,
+            }) => slow::stuck(peer, code, service, running),
+        }
+    }
+}
+
 /// Runs death recipients on a task of their own: somebody's code, which may take its time or panic.
 fn tell_recipients(peer: &Arc<PeerShared>, reason: DeathReason, links: Vec<LinkId>) {
     if links.is_empty() {
         return;
     }
+    metrics::died(reason, links.len());
     let peer = Arc::clone(peer);
     let runtime = peer.runtime().clone();
     runtime.spawn(async move {

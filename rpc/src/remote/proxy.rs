@@ -12,6 +12,7 @@ use crate::{
     interface::Interface,
     peer::PeerShared,
     session::{ImportKey, LinkId, passing_rules::Party},
+    telemetry::calls,
 };
 
 /// A reference to a stub of another process, on this device or another. Clones are the same proxy; when the last one
@@ -55,10 +56,13 @@ impl RemoteProxy {
         data: &Parcel,
         option: CallOption,
     ) -> Result<Parcel, SendRequestError> {
-        self.0
-            .peer
-            .transact(self.0.key, code, interface, data, option)
-            .await
+        let begun = calls::client(self, code, interface, option);
+        let peer = &self.0.peer;
+        let result = peer
+            .transact(self.0.key, code, interface, data, option, begun.trace)
+            .await;
+        calls::client_ended(self, code, begun.watched, &result);
+        result
     }
 
     pub(crate) fn link_to_death(&self, to: Recipient) -> Result<DeathLink, LinkToDeathError> {

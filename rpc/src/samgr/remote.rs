@@ -12,6 +12,7 @@ use crate::{
     parcel::ReadParcelError,
     peer::Peer,
     remote::RemoteObject,
+    telemetry::refusals,
 };
 
 impl Peer {
@@ -103,7 +104,11 @@ impl Peer {
         let mut reply = reply.map_err(failure)?;
         match reply.read_i32().map_err(malformed)? {
             answer::FOUND => reply.read_remote_object().map_err(malformed),
-            refusal => Err(read_refusal(refusal, &mut reply).unwrap_or_else(malformed)),
+            refusal => {
+                let error = read_refusal(refusal, &mut reply).unwrap_or_else(malformed);
+                refusals::look_up_at_caller(&self.shared, service, &error);
+                Err(error)
+            }
         }
     }
 }

@@ -13,6 +13,7 @@ use crate::{
     error::{GetServiceError, HandlerError},
     parcel::{ReadParcelError, WriteParcelError},
     remote::{Execution, RemoteObject, RemoteStub, StubOptions},
+    telemetry::refusals,
 };
 
 /// What other devices may ask of this process's system ability manager: get, check and load, and which services they
@@ -69,7 +70,7 @@ impl RemoteStub for SamgrStub {
                 reply.write_remote_object(&RemoteObject::from_local(object))?;
             }
             Err(error) => {
-                tracing::info!(device = ?caller.device(), code, %error, "look-up");
+                refusals::look_up_at_callee(&bus, caller.device(), code, &error);
                 write_refusal(&error, reply)?;
             }
         }

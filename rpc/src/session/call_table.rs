@@ -1,10 +1,10 @@
 //! The calls we wait for.
 
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use proto::CallId;
 
-use super::event::Outcome;
+use super::{event::Outcome, slow::Slowness};
 
 /// Two-way calls in flight. A slot is retired only by the terminal frame of its call, so that a reply is never taken
 /// for that of another call, however late it comes.
@@ -28,6 +28,10 @@ struct Slot {
     lane: u16,
     /// The chain that a handler makes the call in.
     chain: Option<u64>,
+    code: u32,
+    since: Instant,
+    /// What was seen of it when somebody last looked.
+    slow: Slowness,
 }
 
 #[derive(Debug)]
@@ -67,7 +71,9 @@ impl CallTable {
     /// `chain` is that of the handler which makes the call, if one does.
     pub(super) fn insert(
         &mut self,
+        now: Instant,
         lane: u16,
+        code: u32,
         deadline: Option<Instant>,
         chain: Option<u64>,
     ) -> CallId {
@@ -86,6 +92,7 @@ impl CallTable {
             place.deadline = deadline;
             place.lane = lane;
             place.chain = chain;
+            (place.code, place.since, place.slow) = (code, now, Slowness::No);
             return CallId {
                 slot,
                 generation: place.generation,
@@ -98,6 +105,9 @@ impl CallTable {
             deadline,
             lane,
             chain,
+            code,
+            since: now,
+            slow: Slowness::No,
         });
         CallId {
             slot,
@@ -216,6 +226,33 @@ impl CallTable {
             }
         }
         self.earliest = earliest;
+    }
+
+    /// Which method a call that has ended called and since when it waited, if that may be long and nobody was told.
+    pub(super) fn suspect(&mut self, id: CallId) -> Option<(u32, Instant)> {
+        let slot = self.get_mut(id)?;
+        (slot.slow == Slowness::Suspect).then_some((slot.code, slot.since))
+    }
+
+    /// Looks for calls that wait long: those that have waited for `suspect` are remembered, and of those that have
+    /// waited for `limit` the method is told, once.
+    pub(super) fn find_slow(
+        &mut self,
+        now: Instant,
+        suspect: Duration,
+        limit: Duration,
+        mut found: impl FnMut(u32, Duration),
+    ) {
+        let waiting = |slot: &&mut Slot| matches!(slot.state, State::Waiting);
+        for slot in self.slots.iter_mut().filter(waiting) {
+            let waited = now.saturating_duration_since(slot.since);
+            if waited >= limit && slot.slow != Slowness::Told {
+                slot.slow = Slowness::Told;
+                found(slot.code, waited);
+            } else if waited >= suspect && slot.slow == Slowness::No {
+                slot.slow = Slowness::Suspect;
+            }
+        }
     }
 
     /// The session is over: every call that waits ends, and no terminal frame will come.

@@ -4,12 +4,16 @@ use std::{collections::VecDeque, time::Instant};
 
 use bytes::Bytes;
 use proto::{
-    CallId, Handle, ObjectId,
+    CallId, Handle, ObjectId, ServiceId,
     frame::{Extensions, MAX_INLINE_BODY, ObjectKind, Status},
     message::DeathReason,
 };
 
-use crate::remote::{LocalObject, SharedHolders};
+use super::Slow;
+use crate::{
+    remote::{LocalObject, SharedHolders},
+    telemetry::TraceContext,
+};
 
 /// A place in the import table. Valid while the one who got it keeps the hold that came with it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -118,6 +122,8 @@ pub struct Context {
     pub chain: u64,
     /// How deep in it.
     pub depth: u8,
+    /// Which trace it belongs to.
+    pub trace: Option<TraceContext>,
 }
 
 /// A request to run a handler for.
@@ -187,6 +193,16 @@ pub enum Answer<'a> {
 #[derive(Clone, Debug)]
 pub struct Reference(pub(crate) SharedHolders);
 
+impl Answer<'_> {
+    /// What the caller is told.
+    pub fn status(&self) -> Status {
+        match self {
+            Self::Parcel { .. } => Status::Ok,
+            Self::Error { status, .. } | Self::Refused { status, .. } => *status,
+        }
+    }
+}
+
 /// What a session wants done or known. All of it is done outside the lock that guards the session.
 #[derive(Debug)]
 pub enum Event {
@@ -229,6 +245,17 @@ pub enum Event {
         /// How many more than last time.
         count: u64,
     },
+    /// A call was refused before it came to a handler.
+    Refused {
+        /// Which method was called.
+        code: u32,
+        /// The service, if it was one.
+        service: Option<ServiceId>,
+        /// What the caller is told.
+        status: Status,
+    },
+    /// A handler or a call takes long and has not ended; each once.
+    Slow(Slow),
     /// The peer will begin nothing new.
     PeerGoingAway,
 }

@@ -102,6 +102,7 @@ impl Session {
                 }
             }
         }
+        self.find_slow(now);
     }
 
     fn on_reply(&mut self, lane: u16, reply: Reply) -> Result<(), PeerFault> {

@@ -18,8 +18,9 @@ use super::{
     export_table::{Held, Lookup, Spoken},
     fault::PeerFault,
     serving_table::Serving,
+    slow::Slowness,
 };
-use crate::{limits, remote::LocalObject};
+use crate::{limits, remote::LocalObject, telemetry::TraceContext};
 
 /// The object went away while its call was on its way.
 const GONE: Status = Status::Dead(DeathReason::Revoked);
@@ -55,12 +56,14 @@ impl Session {
                 if let Some(part) = call.bulk {
                     self.bulk.refuse(part.id);
                 }
+                self.tell_refused(call.handle, call.code, status);
                 self.refuse(lane, call.id, bytes, status, extensions);
                 return Ok(());
             }
         };
         let deadline =
             (call.deadline_us > 0).then(|| now + Duration::from_micros(call.deadline_us.into()));
+        self.watch.begin(now);
         let serving = self.serving.insert(Serving {
             call: call.id,
             lane,
@@ -70,6 +73,9 @@ impl Session {
             stopped: false,
             dispatched: false,
             bytes,
+            code: call.code,
+            since: None,
+            slow: Slowness::No,
         });
         let incoming = Box::new(Incoming {
             serving,
@@ -80,6 +86,7 @@ impl Session {
                 deadline,
                 chain: call.chain,
                 depth: call.depth,
+                trace: TraceContext::from_extensions(&call.extensions),
             },
             nested: call.depth > 0 && self.calls.waits_for(call.chain),
             parcel: Arrived {
@@ -167,6 +174,7 @@ impl Session {
         match self.serving.get_mut(incoming.serving) {
             Some(served) if !served.stopped => {
                 served.dispatched = true;
+                served.since = self.clock;
                 self.events.push_back(Event::Request(incoming));
             }
             // Cancelled or expired before its turn: the caller has been told.
@@ -186,6 +194,8 @@ impl Session {
         // The driver's to watch: it runs many in one task, and knows which of them is running.
         served.deadline = None;
         if let Some(export) = self.exports.find_mut(handle) {
+            // Those behind it begin when the driver comes to them.
+            served.since = self.clock.filter(|_| export.one_way_running == 0);
             export.one_way_running += 1;
         }
         match self.events.back_mut() {
@@ -250,6 +260,12 @@ impl Session {
     }
 
     pub(super) fn refuse_incoming(&mut self, incoming: Incoming, status: Status) {
+        let (code, service) = (incoming.code, incoming.target.registration());
+        self.events.push_back(Event::Refused {
+            code,
+            service,
+            status,
+        });
         if let Some(served) = self.serving.get_mut(incoming.serving) {
             let (lane, call, replied) = (served.lane, served.call, served.replied);
             if let (Some(call), false) = (call, replied) {
@@ -258,6 +274,16 @@ impl Session {
             }
         }
         self.discard(incoming);
+    }
+
+    fn tell_refused(&mut self, handle: Handle, code: u32, status: Status) {
+        let export = self.exports.find_mut(handle);
+        let service = export.and_then(|export| export.object.registration());
+        self.events.push_back(Event::Refused {
+            code,
+            service,
+            status,
+        });
     }
 
     /// Answers a call that never came into the serving table.

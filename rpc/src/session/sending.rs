@@ -21,8 +21,11 @@ use super::{
     export_table::{Export, Held},
     lanes::CONTROL,
     requests::MAX_CALL_SLOT,
+    slow::Slowness,
 };
-use crate::{interface::Interface, limits, remote::LocalObject};
+use crate::{
+    interface::Interface, limits, remote::LocalObject, session::Served, telemetry::TraceContext,
+};
 
 /// A request about to leave. The passing rules and the size limits have been kept to by who makes it.
 #[derive(Clone, Copy, Debug)]
@@ -92,7 +95,9 @@ impl Session {
         let (bulk, parts) = self.split(&request.body, Of::Request);
         let id = (!request.one_way).then(|| {
             let chain = (context.depth > 0).then_some(context.chain);
-            self.calls.insert(lane, context.deadline, chain)
+            self.watch.begin(now);
+            self.calls
+                .insert(now, lane, request.code, context.deadline, chain)
         });
         let call = Call {
             handle,
@@ -105,7 +110,7 @@ impl Session {
             deadline_us: remaining_us(now, context.deadline),
             bulk,
             grants: self.grant(request.objects),
-            extensions: Extensions::default(),
+            extensions: TraceContext::to_extensions(context.trace),
             body: Bytes::new(),
         };
         let out = &mut self.lanes[usize::from(lane)];
@@ -129,11 +134,10 @@ impl Session {
         }
     }
 
-    /// A handler has ended, after [`Event::Cancel`] too. What it answers reaches a caller that still waits.
-    pub fn finish(&mut self, serving: ServingId, answer: &Answer<'_>) {
-        let Some(served) = self.serving.remove(serving) else {
-            return;
-        };
+    /// A handler has ended, after [`Event::Cancel`] too. What it answers reaches a caller that still waits. Tells since
+    /// when it ran if that may be long.
+    pub fn finish(&mut self, serving: ServingId, answer: &Answer<'_>) -> Option<Served> {
+        let served = self.serving.remove(serving)?;
         match served.call {
             Some(call) if !served.replied => self.reply(served.lane, call, answer),
             Some(_) => {}
@@ -149,6 +153,13 @@ impl Session {
                 }
             }
         }
+        served
+            .since
+            .filter(|_| served.slow != Slowness::No)
+            .map(|since| Served {
+                since,
+                was_stuck: served.slow == Slowness::Told,
+            })
     }
 
     /// A one-way call gives its credit back; the peer is told of many together.

@@ -1,10 +1,10 @@
 //! The calls the peer waits for.
 
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use proto::{CallId, Handle};
 
-use super::event::ServingId;
+use super::{event::ServingId, slow::Slowness};
 
 /// A request whose handler has not ended.
 #[derive(Clone, Copy, Debug)]
@@ -24,6 +24,12 @@ pub(super) struct Serving {
     pub(super) dispatched: bool,
     /// Bytes that count against the one-way credit.
     pub(super) bytes: u64,
+    /// Which method.
+    pub(super) code: u32,
+    /// When the driver was told to run the handler.
+    pub(super) since: Option<Instant>,
+    /// What was seen of it when somebody last looked.
+    pub(super) slow: Slowness,
 }
 
 /// Requests being served. A slot is freed when the handler has really ended, whatever the caller was told before: what
@@ -167,6 +173,27 @@ impl ServingTable {
         }
         self.earliest = earliest;
         expired
+    }
+
+    /// Looks for handlers that take long: those that have run for `suspect` are remembered, and of those that have run
+    /// for `stuck` export and method are told, once.
+    pub(super) fn find_slow(
+        &mut self,
+        now: Instant,
+        suspect: Duration,
+        stuck: Duration,
+        mut found: impl FnMut(Handle, u32, Duration),
+    ) {
+        for serving in self.slots.iter_mut().filter_map(|(_, slot)| slot.as_mut()) {
+            let Some(since) = serving.since else { continue };
+            let running = now.saturating_duration_since(since);
+            if running >= stuck && serving.slow != Slowness::Told {
+                serving.slow = Slowness::Told;
+                found(serving.export, serving.code, running);
+            } else if running >= suspect && serving.slow == Slowness::No {
+                serving.slow = Slowness::Suspect;
+            }
+        }
     }
 
     /// The session is over: no reply can go out. Returns what is to be stopped.

@@ -450,6 +450,7 @@ impl Pair {
                 deadline: call.wait.map(|wait| now + wait),
                 chain: 7,
                 depth: call.depth,
+                trace: None,
             };
             session.start_call(
                 now,

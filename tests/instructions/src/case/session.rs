@@ -113,6 +113,7 @@ impl Pair {
                 deadline: (!one_way).then(|| self.now + std::time::Duration::from_secs(8)),
                 chain: 1,
                 depth: 0,
+                trace: None,
             },
             body: PAYLOAD,
             objects,

@@ -511,7 +511,11 @@ impl World {
             Event::OneWayRefused { count } => app.one_way_refused += count,
             Event::OneWay { .. } => unreachable!("handed out one by one"),
             Event::Held(_) | Event::Unheld(_) => {}
-            Event::Released(_) | Event::Credit { .. } | Event::PeerGoingAway => {}
+            Event::Released(_)
+            | Event::Credit { .. }
+            | Event::PeerGoingAway
+            | Event::Refused { .. }
+            | Event::Slow(_) => {}
         }
     }
 

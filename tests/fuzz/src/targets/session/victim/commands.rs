@@ -70,6 +70,7 @@ impl Victim {
                 deadline: wait.map(|wait| self.now + wait),
                 chain: 1,
                 depth,
+                trace: None,
             },
             body: Body {
                 parts: [bytes, &[]],
