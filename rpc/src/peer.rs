@@ -1,6 +1,7 @@
 //! One peer as everyone in this process shares it: the session under its lock, and what has to happen outside it.
 
 mod call;
+mod passing;
 mod work;
 
 pub(crate) use call::{failure, max_parcel};
@@ -29,12 +30,10 @@ use crate::{
     error::LinkToDeathError,
     link::{Link, LinkClosed},
     opening::Remote,
-    parcel::PassObjectError,
     remote::{Holder, RemoteObject, RemoteProxy},
     session::{
-        Answer, Delivered, ImportKey, LinkId, Outgoing, PeerFault, Scope, Served, ServingId,
-        Session, Usage,
-        passing_rules::{self, Holding, Party, Passing},
+        Answer, Delivered, ImportKey, LinkId, PeerFault, Scope, Served, ServingId, Session, Usage,
+        passing_rules::Party,
     },
     telemetry::{self, PeerTelemetry, SlowThresholds},
 };
@@ -407,42 +406,6 @@ impl PeerShared {
         self.close(SessionEnd::Fault(fault), DeathReason::DeviceUnreachable);
         self.link
             .close(crate::opening::close_code::PROTOCOL, "protocol");
-    }
-
-    /// Puts a reference into the form in which it travels to this peer, if a rule does not forbid it.
-    pub(crate) fn pass(&self, object: &RemoteObject) -> Result<Outgoing, PassObjectError> {
-        if let Some(local) = object.local() {
-            return match local.death() {
-                Some(_) => Err(PassObjectError::DeadObject),
-                None => Ok(Outgoing::Own(local.clone())),
-            };
-        }
-        let Some(proxy) = object.as_proxy() else {
-            return Ok(Outgoing::Null);
-        };
-        let held = Holding::Proxy {
-            home: proxy.home(),
-            dead: proxy.death().is_some(),
-        };
-        match passing_rules::decide(self.own, held, self.remote)? {
-            Passing::Home if std::ptr::eq(Arc::as_ptr(&proxy.0.peer), self) => {
-                Ok(Outgoing::Home(proxy.0.key))
-            }
-            // Two sessions with one process: only the one it came on can take it home.
-            Passing::Home | Passing::Grant => Err(PassObjectError::ThirdParty),
-        }
-    }
-
-    /// The same question for reply parcels, which know their receiver while they are written.
-    pub(crate) fn pass_check(&self) -> crate::parcel::PassCheck {
-        Arc::clone(&self.pass_check)
-    }
-
-    fn make_pass_check(me: Weak<Self>) -> crate::parcel::PassCheck {
-        Arc::new(move |object: &RemoteObject| {
-            let peer = me.upgrade().ok_or(PassObjectError::DeadObject)?;
-            peer.pass(object).map(drop)
-        })
     }
 
     pub(crate) fn import_death(&self, key: ImportKey) -> Option<DeathReason> {

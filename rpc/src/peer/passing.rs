@@ -1,0 +1,51 @@
+//! References on their way out: the passing rules, asked of this peer.
+
+use std::sync::{Arc, Weak};
+
+use super::PeerShared;
+use crate::{
+    parcel::{PassCheck, PassObjectError},
+    remote::RemoteObject,
+    session::{
+        Outgoing,
+        passing_rules::{self, Holding, Passing},
+    },
+};
+
+impl PeerShared {
+    /// Puts a reference into the form in which it travels to this peer, if a rule does not forbid it.
+    pub(crate) fn pass(&self, object: &RemoteObject) -> Result<Outgoing, PassObjectError> {
+        if let Some(local) = object.local() {
+            return match local.death() {
+                Some(_) => Err(PassObjectError::DeadObject),
+                None => Ok(Outgoing::Own(local.clone())),
+            };
+        }
+        let Some(proxy) = object.as_proxy() else {
+            return Ok(Outgoing::Null);
+        };
+        let held = Holding::Proxy {
+            home: proxy.home(),
+            dead: proxy.death().is_some(),
+        };
+        match passing_rules::decide(self.own, held, self.remote)? {
+            Passing::Home if std::ptr::eq(Arc::as_ptr(&proxy.0.peer), self) => {
+                Ok(Outgoing::Home(proxy.0.key))
+            }
+            // Two sessions with one process: only the one it came on can take it home.
+            Passing::Home | Passing::Grant => Err(PassObjectError::ThirdParty),
+        }
+    }
+
+    /// The same question for reply parcels, which know their receiver while they are written.
+    pub(crate) fn pass_check(&self) -> PassCheck {
+        Arc::clone(&self.pass_check)
+    }
+
+    pub(super) fn make_pass_check(me: Weak<Self>) -> PassCheck {
+        Arc::new(move |object: &RemoteObject| {
+            let peer = me.upgrade().ok_or(PassObjectError::DeadObject)?;
+            peer.pass(object).map(drop)
+        })
+    }
+}
