@@ -10,12 +10,14 @@
 mod call;
 mod extension;
 mod grant;
+mod introduction;
 mod reader;
 mod small;
 
 pub use call::{BulkPart, Call, Reply, Status};
 pub use extension::{ExtensionKind, Extensions};
 pub use grant::{Grant, Grants, ObjectKind};
+pub use introduction::{Introduction, Token};
 pub use reader::FrameReader;
 pub use small::{Ack, Bind, Cancel, MethodHash, Release};
 

@@ -13,6 +13,12 @@ mod wire {
 
 /// The version of the protocol this crate speaks.
 pub const PROTOCOL_VERSION: u32 = 1;
+/// What an end can do beyond version 1, a bit each in [`Hello`] and [`Welcome`].
+pub mod feature {
+    /// It passes on objects of third devices, gives tokens for its own, and redeems those of others.
+    pub const INTRODUCTIONS: u64 = 1;
+}
+
 /// The longest control message, in bytes.
 pub const MAX_CONTROL_LEN: usize = 64 * 1024 - 1;
 

@@ -59,4 +59,8 @@ pub mod samgr {
     pub const LIST_CALLABLE: u32 = 0x1_0000;
     /// Ours: a get that is answered when the service is there for the caller, and not before.
     pub const WAIT_FOR_SYSTEM_ABILITY: u32 = 0x1_0010;
+    /// Ours: tokens with which the caller may pass objects of the callee to a third device.
+    pub const INTRODUCE: u32 = 0x2_0000;
+    /// Ours: the objects of tokens.
+    pub const REDEEM: u32 = 0x2_0001;
 }

@@ -5,10 +5,11 @@
 use bytes::{Bytes, BytesMut};
 use proptest::{collection::vec, prelude::*};
 use softbus_proto::{
-    BootId, CallId, DecodeError, Handle, MAX_FRAME_LEN, ObjectId, ServiceId,
+    BootId, CallId, DecodeError, DeviceId, Handle, MAX_FRAME_LEN, ObjectId, ServiceId,
     frame::{
         Ack, Bind, BulkPart, Call, Cancel, ExtensionKind, Extensions, Frame, FrameReader, Grant,
-        Grants, MAX_GRANTS, MAX_INLINE_BODY, MethodHash, ObjectKind, Release, Reply, Status,
+        Grants, Introduction, MAX_GRANTS, MAX_INLINE_BODY, MethodHash, ObjectKind, Release, Reply,
+        Status, Token,
     },
     message::{Control, DeathReason, GoAway, Hello, Obituary, PeerLimits, Welcome},
 };
@@ -62,6 +63,30 @@ fn extensions() -> impl Strategy<Value = Extensions> {
     })
 }
 
+fn introduction() -> impl Strategy<Value = Introduction> {
+    any::<([u8; 32], [u8; 32])>().prop_map(|(home, token)| Introduction {
+        home: DeviceId::from_bytes(home),
+        token: Token::from_bytes(token),
+    })
+}
+
+/// Grants and extensions that fit each other.
+fn tables() -> impl Strategy<Value = (Grants, Extensions)> {
+    let introduced = (vec(introduction(), 0..4), boot(), any::<u64>());
+    (grants(), extensions(), introduced).prop_map(
+        |(grants, extensions, (introductions, boot, number))| {
+            let object = ObjectId { boot, number };
+            let more = (0..introductions.len()).map(|entry| Grant::Introduced {
+                entry: entry as u8,
+                object,
+            });
+            let grants: Vec<_> = grants.iter().chain(more).collect();
+            let grants = grants.into_iter().rev().take(MAX_GRANTS).collect();
+            (grants, extensions.introducing(&introductions))
+        },
+    )
+}
+
 /// A body, and what of the parcel is elsewhere.
 fn body() -> impl Strategy<Value = (Option<BulkPart>, Bytes)> {
     let inline = prop_oneof![8 => vec(any::<u8>(), 0..64), 1 => Just(vec![7; MAX_INLINE_BODY])];
@@ -86,7 +111,7 @@ fn call() -> impl Strategy<Value = Call> {
         prop::option::of(id()),
         any::<(u32, u16, bool, u8, u64, u32)>(),
     );
-    (fixed, grants(), extensions(), body()).prop_map(|(fixed, grants, extensions, (bulk, body))| {
+    (fixed, tables(), body()).prop_map(|(fixed, (grants, extensions), (bulk, body))| {
         let (handle, id, (code, binding, idempotent, depth, chain, deadline_us)) = fixed;
         Call {
             handle,
@@ -127,19 +152,22 @@ fn status() -> impl Strategy<Value = Status> {
 }
 
 fn reply() -> impl Strategy<Value = Reply> {
-    let parcel =
-        (grants(), body()).prop_map(|(grants, (bulk, body))| (Status::Ok, bulk, grants, body));
-    let error = status().prop_map(|status| (status, None, Grants::default(), Bytes::new()));
-    (id(), extensions(), prop_oneof![parcel, error]).prop_map(
-        |(id, extensions, (status, bulk, grants, body))| Reply {
+    let parcel = (tables(), body()).prop_map(|((grants, extensions), (bulk, body))| {
+        (Status::Ok, bulk, grants, extensions, body)
+    });
+    let error = (status(), extensions()).prop_map(|(status, extensions)| {
+        (status, None, Grants::default(), extensions, Bytes::new())
+    });
+    (id(), prop_oneof![parcel, error]).prop_map(|(id, (status, bulk, grants, extensions, body))| {
+        Reply {
             id,
             status,
             bulk,
             grants,
             extensions,
             body,
-        },
-    )
+        }
+    })
 }
 
 fn bind() -> impl Strategy<Value = Bind> {
@@ -342,7 +370,9 @@ fn largest_parcel_of_a_lane_fits_into_a_frame() {
             raw_len: 1,
         }),
         grants: std::iter::repeat_n(Grant::Null, MAX_GRANTS).collect(),
-        extensions: Extensions::default().with(ExtensionKind::Text, &[b'x'; 5000]),
+        extensions: Extensions::default()
+            .with(ExtensionKind::Text, &[b'x'; 5000])
+            .introducing(&[an_introduction(); MAX_GRANTS]),
         body: vec![1; MAX_INLINE_BODY].into(),
     };
     let bytes = encoded(&Frame::Call(call.clone()));
@@ -350,6 +380,19 @@ fn largest_parcel_of_a_lane_fits_into_a_frame() {
         read_all(std::iter::once(&bytes[..])).unwrap(),
         [Frame::Call(call)]
     );
+}
+
+fn an_introduction() -> Introduction {
+    Introduction {
+        home: DeviceId::from_bytes([0xb0; 32]),
+        token: Token::from_bytes([0x77; 32]),
+    }
+}
+
+#[test]
+fn a_token_is_never_printed() {
+    let text = format!("{:?}", an_introduction());
+    assert!(text.contains("Token(..)") && !text.contains("77"), "{text}");
 }
 
 #[test]

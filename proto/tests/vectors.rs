@@ -274,6 +274,14 @@ fn parcel(
             line(out, "extension", format!("{kind:?} {}", hex(value)));
         }
     }
+    for introduction in extensions.introductions() {
+        let (home, token) = (introduction.home.as_bytes(), introduction.token.as_bytes());
+        line(
+            out,
+            "introduction",
+            format!("home {} token {}", hex(home), hex(token)),
+        );
+    }
     line(
         out,
         "body",
@@ -289,6 +297,11 @@ fn grant(grant: Grant) -> String {
     match grant {
         Grant::Null => "null".to_owned(),
         Grant::Home { handle: home } => format!("home {}", handle(home)),
+        Grant::Introduced { entry, object } => format!(
+            "introduced by entry {entry}, object {} of boot {}",
+            object.number,
+            boot(object.boot)
+        ),
         Grant::Granted {
             handle: granted,
             kind,

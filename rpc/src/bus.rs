@@ -11,6 +11,7 @@ use proto::{
 };
 
 use crate::{
+    introduction::{self, Introductions, Neighbours},
     limits,
     peer::{Peer, PeerShared},
     registry::ServiceRegistry,
@@ -61,6 +62,7 @@ pub struct Bus {
     runtime: Option<tokio::runtime::Handle>,
     /// What the log is told of look-ups.
     look_ups: Fold,
+    pub(crate) introductions: Introductions,
 }
 
 impl Bus {
@@ -76,6 +78,7 @@ impl Bus {
                 root: LocalObject::anonymous(Arc::new(stub)),
                 runtime: tokio::runtime::Handle::try_current().ok(),
                 look_ups: Fold::default(),
+                introductions: Introductions::default(),
             }
         })
     }
@@ -88,6 +91,17 @@ impl Bus {
     /// Who we are.
     pub fn party(&self) -> Party {
         self.config.party
+    }
+
+    /// Says how other devices are reached, once and before the first session: from here on objects are introduced to
+    /// third devices, and this one is introduced to theirs. Whether nobody had said it before.
+    pub fn set_neighbours(&self, neighbours: Weak<dyn Neighbours>) -> bool {
+        self.introductions.set_neighbours(neighbours)
+    }
+
+    /// What became of the introductions of this process's objects.
+    pub fn introductions(&self) -> introduction::Counts {
+        self.introductions.counts()
     }
 
     /// The services of this process.

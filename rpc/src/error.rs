@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use proto::message::DeathReason;
 
+use crate::introduction::IntroductionError;
 use crate::parcel::{PassObjectError, ReadParcelError, WriteParcelError};
 
 /// Why a request has no reply.
@@ -96,6 +97,9 @@ pub enum SendRequestError {
     /// The service put an object into its reply that may not be passed to us.
     #[error("reply holds an object that may not be passed")]
     ReplyPassRefused,
+    /// The reply of a typed call is an object of a third device, which did not give it to us.
+    #[error("reply holds an object of a third device: {0}")]
+    ReplyIntroduction(IntroductionError),
     /// The handler panicked. Only this call is affected.
     #[error("handler panicked")]
     Panicked,

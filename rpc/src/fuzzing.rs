@@ -9,7 +9,7 @@ use proto::{BootId, DeviceId};
 use crate::{
     Bus, BusConfig, Caller, HandlerError, Parcel, RemoteObject, RemoteStub, async_trait,
     opening::Remote,
-    parcel::MalformedParcel,
+    parcel::{BrokenObject, MalformedParcel},
     remote::{LocalObject, StubCell},
     session::{Scope, passing_rules::Party},
 };
@@ -20,7 +20,8 @@ pub fn received(
     objects: Vec<Option<RemoteObject>>,
     raw: Option<Bytes>,
 ) -> Result<Parcel, MalformedParcel> {
-    Parcel::from_wire(body, objects, raw)
+    let slot = |object: Option<RemoteObject>| object.ok_or(BrokenObject::Null);
+    Parcel::from_wire(body, objects.into_iter().map(slot).collect(), raw)
 }
 
 /// A stub that refuses every call.

@@ -17,6 +17,7 @@ pub mod error;
 #[doc(hidden)]
 pub mod fuzzing;
 pub mod interface;
+pub mod introduction;
 pub mod limits;
 pub mod link;
 pub mod opening;
@@ -38,6 +39,7 @@ pub use error::{
     AddServiceError, GetServiceError, HandlerError, LinkToDeathError, RemoveServiceError,
     SendRequestError, UnloadServiceError, WatchServiceError,
 };
+pub use introduction::{IntroductionError, Neighbours};
 pub use link::{Link, MemoryLink};
 pub use parcel::{Parcel, Parcelable};
 pub use peer::Peer;

@@ -72,6 +72,29 @@ pub const STREAMS_PER_PEER: usize = 128;
 pub const HANDSHAKE_TIME: Duration = Duration::from_secs(5);
 /// How long a close waits for what is under way.
 pub const DRAIN_TIME: Duration = Duration::from_millis(100);
+/// How long a token can be redeemed, and how long it is remembered afterwards.
+pub const INTRODUCTION_TIME: Duration = Duration::from_secs(30);
+/// Tokens that one device has asked for and nobody has redeemed.
+pub const MAX_INTRODUCTIONS_PER_DEVICE: usize = 256;
+/// Tokens that nobody has redeemed.
+pub const MAX_INTRODUCTIONS: usize = 4096;
+/// Tokens remembered after they were used or had expired.
+pub const MAX_SPENT_TOKENS: usize = 4096;
+/// How long a parcel waits at most for the objects it introduces: half of what is left to its call, and at most this.
+pub const REDEEM_TIME: Duration = Duration::from_secs(4);
+/// How many devices the introductions of one parcel are redeemed at, or asked of, at a time.
+pub const REDEEM_AT_ONCE: usize = 8;
+/// Parcels of one session whose introductions are being redeemed; those of more are refused.
+pub const MAX_REDEMPTIONS: usize = 64;
+/// Wrong tokens that a session may bring within [`WRONG_TOKENS_WINDOW`].
+pub const MAX_WRONG_TOKENS: usize = 3;
+/// See [`MAX_WRONG_TOKENS`].
+pub const WRONG_TOKENS_WINDOW: Duration = Duration::from_secs(10);
+/// How long an origin looks at no token of a session that presented too many wrong ones.
+pub const WRONG_TOKENS_PENALTY: Duration = Duration::from_secs(10);
+/// How long no introduction is taken from a session that made too many wrong ones. Longer than
+/// [`WRONG_TOKENS_PENALTY`]: the liar pays more than who believed it.
+pub const WRONG_INTRODUCTIONS_PENALTY: Duration = Duration::from_secs(60);
 
 /// What we hold for a peer unless told otherwise.
 pub const DEFAULT_PEER_LIMITS: PeerLimits = PeerLimits {

@@ -108,7 +108,7 @@ pub async fn connect(
         let config = bus.config();
         let hello = Hello {
             versions: (PROTOCOL_VERSION, PROTOCOL_VERSION),
-            features: 0,
+            features: bus.introductions.features(),
             lanes: config.lanes,
             limits: config.limits,
             boot: config.boot,
@@ -123,7 +123,8 @@ pub async fn connect(
             Ok(None) => return Err(None),
             other => return Err(Some(unexpected(&other))),
         };
-        if welcome.version != PROTOCOL_VERSION || welcome.lanes > config.lanes {
+        let more = welcome.features & !bus.introductions.features();
+        if welcome.version != PROTOCOL_VERSION || welcome.lanes > config.lanes || more != 0 {
             return Err(Some(OpenSessionError::Protocol(
                 "welcome to what was not offered".into(),
             )));
@@ -232,7 +233,7 @@ impl Incoming {
         let _ = getrandom::fill(&mut name);
         let welcome = Welcome {
             version: PROTOCOL_VERSION,
-            features: 0,
+            features: hello.features & bus.introductions.features(),
             lanes: hello.lanes.min(config.lanes).max(1),
             limits: hello.limits.min(config.limits),
             boot: config.boot,
@@ -284,6 +285,7 @@ fn begin(bus: &Arc<Bus>, link: Arc<dyn Link>, remote: Remote, opened: Opened) ->
         limits: opened.welcome.limits.min(bus.config().limits),
         boot: bus.config().boot,
         peer_boot: opened.boot,
+        features: opened.welcome.features,
     };
     let (session, root) = Session::new(config, bus.root());
     let info = PeerInfo {

@@ -77,7 +77,7 @@ pub use rpc_macros::Parcelable;
 #[doc(hidden)]
 pub use type_text::type_text;
 
-pub(crate) use object::PassCheck;
+pub(crate) use object::{BrokenObject, PassCheck, Slot};
 
 use std::fmt;
 

@@ -5,11 +5,12 @@ mod passing;
 mod work;
 
 pub(crate) use call::{failure, max_parcel};
+pub(crate) use passing::Passed;
 
 use std::{
     collections::HashMap,
     sync::{
-        Arc, Mutex, MutexGuard, PoisonError, Weak,
+        Arc, Mutex, MutexGuard, OnceLock, PoisonError, Weak,
         atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering},
     },
     task::Waker,
@@ -17,7 +18,11 @@ use std::{
 };
 
 use bytes::BytesMut;
-use proto::{BootId, frame::ObjectKind, message::DeathReason};
+use proto::{
+    BootId,
+    frame::ObjectKind,
+    message::{DeathReason, feature},
+};
 use tokio::{
     sync::{Notify, watch},
     task::AbortHandle,
@@ -28,12 +33,14 @@ use crate::{
     call::Caller,
     death::Recipient,
     error::LinkToDeathError,
+    introduction::{Redemptions, Strikes},
     link::{Link, LinkClosed},
     opening::Remote,
+    parcel::{BrokenObject, Slot},
     remote::{Holder, RemoteObject, RemoteProxy},
     session::{
-        Answer, Delivered, ImportKey, LinkId, PeerFault, Scope, Served, ServingId, Session, Usage,
-        passing_rules::Party,
+        Answer, Delivered, ImportKey, LinkId, PeerFault, RedemptionId, Scope, Served, ServingId,
+        Session, Usage, passing_rules::Party,
     },
     telemetry::{self, PeerTelemetry, SlowThresholds},
 };
@@ -95,6 +102,10 @@ pub(crate) struct PeerShared {
     pub(crate) bulk_memory: AtomicUsize,
     telemetry: PeerTelemetry,
     slow: SlowThresholds,
+    /// Whether objects of third devices may pass, and ours may be passed on.
+    introduces: bool,
+    /// The peer's system ability manager.
+    root: OnceLock<Weak<crate::remote::ProxyInner>>,
     me: Weak<Self>,
 }
 
@@ -110,6 +121,12 @@ pub(crate) struct State {
     handlers: Vec<Option<AbortHandle>>,
     proxies: HashMap<ImportKey, Weak<crate::remote::ProxyInner>>,
     recipients: HashMap<LinkId, Recipient>,
+    /// What third devices are asked for.
+    pub(crate) redemptions: Redemptions,
+    /// Tokens it presented that we never made.
+    pub(crate) as_origin: Strikes,
+    /// Introductions it sent that their origins never made.
+    pub(crate) as_receiver: Strikes,
     /// What the timer waits for.
     armed: Option<Instant>,
 }
@@ -138,6 +155,7 @@ impl Peer {
             config.peer_boot,
             usize::from(config.lanes) + 1,
         );
+        let introduces = config.features & feature::INTRODUCTIONS != 0;
         let object = proto::ObjectId {
             boot,
             number: crate::remote::LocalObject::ROOT,
@@ -161,6 +179,9 @@ impl Peer {
                 handlers: Vec::new(),
                 proxies: HashMap::new(),
                 recipients: HashMap::new(),
+                redemptions: Redemptions::default(),
+                as_origin: Strikes::default(),
+                as_receiver: Strikes::default(),
                 armed: None,
             }),
             timer: Notify::new(),
@@ -175,11 +196,14 @@ impl Peer {
             bulk_memory: AtomicUsize::new(0),
             telemetry: PeerTelemetry::default(),
             slow: bus.config().slow,
+            introduces,
+            root: OnceLock::new(),
             me: me.clone(),
         });
         let root = shared
             .lock()
             .import(&shared, root, ObjectKind::Anonymous, object);
+        let _ = shared.root.set(Arc::downgrade(&root.0));
         Self { root, shared }
     }
 
@@ -279,6 +303,21 @@ impl PeerShared {
 
     pub(crate) fn usage(&self) -> Usage {
         self.lock().session.usage()
+    }
+
+    pub(crate) fn bus(&self) -> Option<Arc<Bus>> {
+        self.bus.upgrade()
+    }
+
+    /// Whether both ends know introductions.
+    pub(crate) fn introduces(&self) -> bool {
+        self.introduces
+    }
+
+    /// The peer's system ability manager, as long as somebody keeps the session.
+    pub(crate) fn root(&self) -> Option<RemoteObject> {
+        let root = self.root.get()?.upgrade()?;
+        Some(RemoteProxy(root).into())
     }
 
     pub(crate) fn scope(&self) -> Scope {
@@ -550,22 +589,28 @@ impl State {
         &mut self,
         peer: &PeerShared,
         objects: Vec<Delivered>,
-    ) -> Vec<Option<RemoteObject>> {
+        introductions: Option<RedemptionId>,
+    ) -> Vec<Slot> {
         if objects.is_empty() {
             return Vec::new();
         }
         // Nobody is left to whom a proxy could belong when this fails, and the session ends with what it holds.
         let Some(peer) = &peer.me.upgrade() else {
-            return objects.iter().map(|_| None).collect();
+            return objects.iter().map(|_| Err(BrokenObject::Null)).collect();
+        };
+        let mut introduced = match introductions {
+            Some(id) => self.redemptions.take(id),
+            None => Vec::new().into_iter(),
         };
         objects
             .into_iter()
             .map(|object| match object {
-                Delivered::Null => None,
-                Delivered::Home(own) => Some(RemoteObject::from_local(own)),
+                Delivered::Null => Err(BrokenObject::Null),
+                Delivered::Introduced => introduced.next().unwrap_or(Err(BrokenObject::Null)),
+                Delivered::Home(own) => Ok(RemoteObject::from_local(own)),
                 Delivered::Import {
                     key, kind, object, ..
-                } => Some(self.import(peer, key, kind, object).into()),
+                } => Ok(self.import(peer, key, kind, object).into()),
             })
             .collect()
     }

@@ -8,6 +8,7 @@ mod event;
 mod export_table;
 mod fault;
 mod import_table;
+mod introductions;
 mod lanes;
 pub mod passing_rules;
 mod receiving;
@@ -23,6 +24,7 @@ pub use event::{
     Outgoing, OutgoingBulk, Reference, ServingId,
 };
 pub use fault::PeerFault;
+pub use introductions::{Introduced, RedemptionId};
 pub use sending::{CallRequest, StartCallError};
 pub use slow::{Served, Slow};
 
@@ -41,6 +43,7 @@ use call_table::CallTable;
 use death_links::DeathLinks;
 use export_table::ExportTable;
 use import_table::{Dropped, ImportTable};
+use introductions::Introductions;
 use lanes::{Credit, Lane};
 use serving_table::ServingTable;
 use slow::SlowWatch;
@@ -70,6 +73,8 @@ pub struct Config {
     pub boot: BootId,
     /// Which start of its bus the peer is.
     pub peer_boot: BootId,
+    /// What both ends can do beyond version 1: [`feature`](proto::message::feature).
+    pub features: u64,
 }
 
 /// One peer's session.
@@ -102,6 +107,7 @@ pub struct Session {
     /// When the peer is to be told of one-way calls that have ended, whatever else there is to write.
     acks_due: Option<Instant>,
     watch: SlowWatch,
+    introductions: Introductions,
     /// Replies that the link has not taken.
     unsent_replies: u32,
     forged_replies: u32,
@@ -164,6 +170,7 @@ impl Session {
             clock: None,
             acks_due: None,
             watch: SlowWatch::default(),
+            introductions: Introductions::default(),
             unsent_replies: 0,
             forged_replies: 0,
             peer_leaving: false,
@@ -219,6 +226,38 @@ impl Session {
     /// Why an imported object is dead, if it is.
     pub fn import_death(&self, key: ImportKey) -> Option<DeathReason> {
         self.imports.get(key).and_then(|import| import.dead)
+    }
+
+    /// A stub of ours that the peer names by its handle, if it holds it. Its way in is not one of those.
+    ///
+    /// # Errors
+    /// It guesses handles; the session is to be closed.
+    pub fn exported(&mut self, handle: Handle) -> Result<Option<LocalObject>, PeerFault> {
+        if handle.index() == Handle::SAMGR.index() || self.closed.is_some() {
+            return Ok(None);
+        }
+        self.exports.lookup(handle)?;
+        Ok(self
+            .exports
+            .find_mut(handle)
+            .map(|export| export.object.clone()))
+    }
+
+    /// What the peer calls an object that it granted us.
+    pub fn import_handle(&self, key: ImportKey) -> Option<Handle> {
+        self.imports.get(key).map(|import| import.handle)
+    }
+
+    /// Whether the caller of a request that is being served still waits for its reply.
+    pub fn is_awaited(&mut self, serving: ServingId) -> bool {
+        self.serving
+            .get_mut(serving)
+            .is_some_and(|served| served.call.is_some() && !served.replied)
+    }
+
+    /// When the caller of a request that is being served stops waiting.
+    pub fn deadline_of(&mut self, serving: ServingId) -> Option<Instant> {
+        self.serving.get_mut(serving)?.deadline
     }
 
     /// Whether a place in the import table is taken.
@@ -317,9 +356,17 @@ impl Session {
         for pending in self.bulk.clear() {
             match pending {
                 Pending::Call(incoming, _) => self.discard(*incoming),
-                Pending::Reply { objects, .. } => self.undeliver(objects),
+                Pending::Reply {
+                    objects,
+                    introductions,
+                    ..
+                } => {
+                    self.forget_redemption(introductions);
+                    self.undeliver(objects);
+                }
             }
         }
+        self.end_redemptions();
         for export in self.exports.clear() {
             self.drop_export(export);
         }

@@ -3,6 +3,7 @@
 
 mod accept;
 mod dial;
+mod neighbours;
 mod probe;
 
 pub(crate) use dial::DialError;
@@ -137,7 +138,7 @@ impl Peers {
         endpoint: quinn::Endpoint,
         profile: Profile,
     ) -> Arc<Self> {
-        Arc::new_cyclic(|me| Self {
+        let peers = Arc::new_cyclic(|me| Self {
             bus,
             identity,
             trust,
@@ -149,7 +150,10 @@ impl Peers {
             wanted: Notify::new(),
             followers: Followers::default(),
             me: me.clone(),
-        })
+        });
+        let neighbours: Weak<Self> = Arc::downgrade(&peers);
+        peers.bus.set_neighbours(neighbours);
+        peers
     }
 
     /// Starts what runs as long as the node does.

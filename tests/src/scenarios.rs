@@ -9,6 +9,7 @@ pub mod calls;
 pub mod chains;
 pub mod cycles;
 pub mod deaths;
+pub mod introductions;
 pub mod loading;
 pub mod objects;
 pub mod presence;
@@ -175,7 +176,6 @@ macro_rules! scenarios {
             objects::a_request_with_what_may_not_pass_is_not_sent,
             objects::callbacks_work_in_both_directions,
             objects::a_proxy_does_not_go_back_to_its_origin,
-            objects::a_proxy_does_not_go_to_a_third_device,
             objects::a_proxy_cannot_be_registered,
             objects::a_dead_proxy_is_not_passed,
             streams::a_producer_is_ahead_by_its_credit,
@@ -184,6 +184,17 @@ macro_rules! scenarios {
             streams::a_stream_ends_with_an_error,
             streams::the_end_of_a_session_ends_its_streams,
             streams::items_hold_objects,
+            introductions::a_third_device_gets_the_object_from_its_home,
+            introductions::an_introduced_service_can_be_watched,
+            introductions::who_introduced_may_be_gone,
+            introductions::an_anonymous_object_is_introduced_only_if_its_owner_lets_it,
+            introductions::the_policy_of_the_home_decides,
+            introductions::a_receiver_that_the_home_does_not_trust_is_refused,
+            introductions::a_home_that_the_receiver_does_not_trust_is_not_asked,
+            introductions::a_reply_introduces,
+            introductions::one_way_calls_keep_their_order_behind_an_introduction,
+            introductions::a_whole_parcel_of_objects_is_introduced,
+            introductions::an_introduced_object_is_a_proxy_of_its_home,
             deaths::only_proxies_have_recipients,
             deaths::each_recipient_is_told_once,
             deaths::a_removed_recipient_is_not_told,

@@ -28,6 +28,9 @@ pub trait World {
     /// Starts a device again that has left or vanished: the same identity, and nothing else of it.
     async fn restart(&mut self, device: &Arc<dyn Device>) -> Arc<dyn Device>;
 
+    /// One device withdraws its trust from another, which keeps its own.
+    fn distrust(&self, device: &DeviceId, other: &DeviceId);
+
     /// Whether time passes only while everybody waits for it: then eight seconds cost nothing.
     fn time_is_virtual(&self) -> bool {
         false

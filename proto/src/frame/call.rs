@@ -345,12 +345,16 @@ fn tail(
     }
     // Empty parts share nothing: a slice of no bytes would still hold the buffer of the whole frame.
     let grants = match grants_len {
-        0 => Grants::default(),
-        len => Grants::decode(rest.split_to(len))?,
+        0 => None,
+        len => Some(rest.split_to(len)),
     };
     let extensions = match ext_len {
         0 => Extensions::default(),
         len => Extensions::decode(rest.split_to(len.into()))?,
+    };
+    let grants = match grants {
+        None => Grants::default(),
+        Some(grants) => Grants::decode(grants, extensions.introductions().len())?,
     };
     if rest.len() > MAX_INLINE_BODY {
         return Err(DecodeError::Invalid("length of a body in a frame"));

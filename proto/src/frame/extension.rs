@@ -1,6 +1,6 @@
 use bytes::{BufMut, Bytes, BytesMut};
 
-use super::{Fields, IGNORABLE};
+use super::{Fields, IGNORABLE, Introduction, MAX_GRANTS};
 use crate::DecodeError;
 
 /// What an extension of a header says. Those with the top bit set may be skipped by who does not know them.
@@ -15,6 +15,9 @@ pub enum ExtensionKind {
     RetryAfter,
     /// W3C trace context: 16 bytes trace id, 8 bytes span id, 1 byte flags.
     Trace,
+    /// Where objects of third devices are to be had. May not be skipped: who does not know it would take nothing for
+    /// the objects.
+    Introductions,
 }
 
 impl ExtensionKind {
@@ -24,6 +27,7 @@ impl ExtensionKind {
             Self::Limit => IGNORABLE | 2,
             Self::RetryAfter => IGNORABLE | 3,
             Self::Trace => IGNORABLE | 4,
+            Self::Introductions => 1,
         }
     }
 
@@ -33,6 +37,7 @@ impl ExtensionKind {
             0x82 => Self::Limit,
             0x83 => Self::RetryAfter,
             0x84 => Self::Trace,
+            0x01 => Self::Introductions,
             _ => return None,
         })
     }
@@ -47,12 +52,17 @@ impl Extensions {
     pub(super) fn decode(bytes: Bytes) -> Result<Self, DecodeError> {
         let mut rest = &bytes[..];
         while !rest.is_empty() {
-            let (kind, _, after) = split(rest)?;
-            if ExtensionKind::from_wire(kind).is_none() && kind & IGNORABLE == 0 {
-                return Err(DecodeError::Unsupported {
-                    what: "extension",
-                    value: kind.into(),
-                });
+            let (kind, value, after) = split(rest)?;
+            match ExtensionKind::from_wire(kind) {
+                Some(ExtensionKind::Introductions) => check_introductions(value)?,
+                Some(_) => {}
+                None if kind & IGNORABLE != 0 => {}
+                None => {
+                    return Err(DecodeError::Unsupported {
+                        what: "extension",
+                        value: kind.into(),
+                    });
+                }
             }
             rest = after;
         }
@@ -83,6 +93,29 @@ impl Extensions {
         Self(bytes.freeze())
     }
 
+    /// Where the introduced objects of the header are to be had.
+    pub fn introductions(&self) -> impl ExactSizeIterator<Item = Introduction> + '_ {
+        let value = self.get(ExtensionKind::Introductions).unwrap_or_default();
+        value.as_chunks().0.iter().map(Introduction::decode)
+    }
+
+    /// The list with introductions, at most [`MAX_GRANTS`] of them; the further ones are left out.
+    #[must_use]
+    pub fn introducing(self, introductions: &[Introduction]) -> Self {
+        let introductions = &introductions[..introductions.len().min(MAX_GRANTS)];
+        if introductions.is_empty() {
+            return self;
+        }
+        let mut bytes = BytesMut::from(&self.0[..]);
+        bytes.put_u8(ExtensionKind::Introductions.to_wire());
+        bytes.put_u8(0);
+        bytes.put_u16_le((introductions.len() * Introduction::LEN) as u16);
+        for introduction in introductions {
+            introduction.encode(&mut bytes);
+        }
+        Self(bytes.freeze())
+    }
+
     /// Whether there is none.
     pub fn is_empty(&self) -> bool {
         self.0.is_empty()
@@ -90,6 +123,15 @@ impl Extensions {
 
     pub(super) fn as_bytes(&self) -> &[u8] {
         &self.0
+    }
+}
+
+fn check_introductions(value: &[u8]) -> Result<(), DecodeError> {
+    let whole = value.len().is_multiple_of(Introduction::LEN);
+    if whole && (1..=MAX_GRANTS).contains(&(value.len() / Introduction::LEN)) {
+        Ok(())
+    } else {
+        Err(DecodeError::Invalid("introductions"))
     }
 }
 

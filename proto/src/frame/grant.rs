@@ -31,6 +31,13 @@ pub enum Grant {
         /// The receiver's own handle for it.
         handle: Handle,
     },
+    /// An object of a third device, for which that device has given a token.
+    Introduced {
+        /// The place of its [`Introduction`](super::Introduction) in the extension of the same header, from 0.
+        entry: u8,
+        /// Its stable name.
+        object: ObjectId,
+    },
 }
 
 impl Grant {
@@ -39,6 +46,7 @@ impl Grant {
     const NULL: u8 = 0;
     const GRANTED: u8 = 1;
     const HOME: u8 = 2;
+    const INTRODUCED: u8 = 3;
 
     fn decode(bytes: &[u8]) -> Result<Self, DecodeError> {
         let mut f = Fields::new(bytes, "grant");
@@ -72,6 +80,11 @@ impl Grant {
                 }
             }
             Self::HOME => Self::Home { handle },
+            Self::INTRODUCED => {
+                let entry = u8::try_from(service).ok().filter(|_| handle.raw() == 0);
+                let entry = entry.ok_or(DecodeError::Invalid("introduction in a grant"))?;
+                Self::Introduced { entry, object }
+            }
             other => {
                 return Err(DecodeError::Unsupported {
                     what: "grant",
@@ -103,6 +116,7 @@ impl Grant {
                 (Self::GRANTED, service, handle.raw(), object)
             }
             Self::Home { handle } => (Self::HOME, 0, handle.raw(), zero),
+            Self::Introduced { entry, object } => (Self::INTRODUCED, entry.into(), 0, object),
         };
         out.put_u32_le(tag.into());
         out.put_u32_le(service);
@@ -119,10 +133,14 @@ impl Grant {
 pub struct Grants(Bytes);
 
 impl Grants {
-    /// Checks every grant once; `iter` cannot fail afterwards.
-    pub(super) fn decode(bytes: Bytes) -> Result<Self, DecodeError> {
+    /// Checks every grant once; `iter` cannot fail afterwards. `entries` is how many introductions the header has.
+    pub(super) fn decode(bytes: Bytes, entries: usize) -> Result<Self, DecodeError> {
         for grant in bytes.chunks(Grant::LEN) {
-            Grant::decode(grant)?;
+            if let Grant::Introduced { entry, .. } = Grant::decode(grant)?
+                && usize::from(entry) >= entries
+            {
+                return Err(DecodeError::Invalid("introduction in a grant"));
+            }
         }
         Ok(Self(bytes))
     }

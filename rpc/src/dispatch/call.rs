@@ -21,9 +21,10 @@ use super::{
     one_way, pool, turn,
 };
 use crate::{
-    Parcel, describe,
+    Parcel, describe, introduction,
+    parcel::Slot,
     peer::{PeerShared, now},
-    remote::{Execution, RemoteObject},
+    remote::{Execution, LocalObject},
     session::Incoming,
     telemetry::calls::Observed,
 };
@@ -39,7 +40,7 @@ pub(crate) enum Arrival {
 /// A request with its objects in hand.
 pub(crate) struct Request {
     pub(crate) incoming: Box<Incoming>,
-    pub(crate) objects: Vec<Option<RemoteObject>>,
+    pub(crate) objects: Vec<Slot>,
 }
 
 /// Serves requests of a peer. Called outside every lock, from the task that read them.
@@ -93,10 +94,15 @@ impl Call {
             return None;
         }
         let bytes = parcel.body.len() + parcel.raw.as_ref().map_or(0, Bytes::len);
-        let Ok(data) = Parcel::from_wire(parcel.body, objects, parcel.raw) else {
+        let Ok(mut data) = Parcel::from_wire(parcel.body, objects, parcel.raw) else {
             serving.refuse(Status::MalformedParcel.into());
             return None;
         };
+        if target.stub.number() == LocalObject::ROOT && introduction::answers(code) && !one_way {
+            let answer = introduction::serve(peer, code, &mut data);
+            serving.answer(answer.map_err(Into::into));
+            return None;
+        }
         let visit = Visit {
             caller: peer.remote(),
             chain: context.chain,

@@ -7,9 +7,9 @@ use super::{
     turn::{self, Answered, Reply},
 };
 use crate::{
-    Parcel,
-    peer::{PeerShared, max_parcel},
-    session::{Outgoing, ServingId},
+    Parcel, introduction, limits,
+    peer::{PeerShared, max_parcel, now},
+    session::ServingId,
     telemetry::calls::Observed,
 };
 
@@ -36,7 +36,13 @@ impl Serving {
     pub(super) fn answer(mut self, result: Result<Parcel, Failure>) {
         let Some(peer) = self.peer.take() else { return };
         let reply = match result {
-            Ok(parcel) => Self::reply(&peer, parcel),
+            Ok(parcel) => match Self::reply(&peer, parcel) {
+                Ok(reply) => reply,
+                Err(parcel) => {
+                    let observed = std::mem::take(&mut self.observed);
+                    return Self::introduce(peer, self.id, observed, parcel);
+                }
+            },
             Err(failure) => failure.into(),
         };
         self.tell(peer, reply);
@@ -47,28 +53,60 @@ impl Serving {
         self.end(Reply::Refused { status, extensions });
     }
 
-    fn reply(peer: &PeerShared, parcel: Parcel) -> Reply {
+    /// What goes out, or the parcel again when devices have to be asked first.
+    fn reply(peer: &PeerShared, parcel: Parcel) -> Result<Reply, Parcel> {
         let parts = parcel.wire_parts();
         let largest = max_parcel(peer.scope());
         let size = parts.data.len() + parts.offsets.len();
         if size > largest {
             let extensions = limit_reached(largest as u64, size as u64);
             let status = Status::ReplyTooLarge;
-            return Reply::Failed { status, extensions };
+            return Ok(Reply::Failed { status, extensions });
         }
-        // Checked when they were written; what has died since is refused here.
-        let objects = parts.objects.iter().map(|object| match object {
-            None => Ok(Outgoing::Null),
-            Some(object) => peer.pass(object),
-        });
-        match objects.collect() {
-            Ok(objects) => Reply::Parcel {
+        match peer.pass_all(parts.objects) {
+            Ok(Some(objects)) => Ok(Reply::Parcel {
                 offsets: parts.offsets,
                 parcel,
                 objects,
-            },
-            Err(_) => Failure::from(Status::PassRefused).into(),
+            }),
+            Ok(None) => Err(parcel),
+            // Checked when they were written; one has died since.
+            Err(_) => Ok(Failure::from(Status::PassRefused).into()),
         }
+    }
+
+    /// Sends a reply once the devices of the objects in it have been asked. The handler has ended, so this is a task that
+    /// ends as a handler does when nobody waits any more.
+    fn introduce(peer: Arc<PeerShared>, id: ServingId, observed: Observed, parcel: Parcel) {
+        let mut serving = Self::new(Arc::clone(&peer), id, observed);
+        let awaited = {
+            let session = &mut peer.lock().session;
+            session.is_awaited(id).then(|| session.deadline_of(id))
+        };
+        let Some(deadline) = awaited else {
+            return serving.end(Failure::from(Status::Cancelled).into());
+        };
+        let until = deadline.unwrap_or_else(|| now() + limits::DEFAULT_WAIT);
+        let asker = Arc::clone(&peer);
+        let task = peer.runtime().spawn(async move {
+            let (offsets, asked) = {
+                let parts = parcel.wire_parts();
+                let asked = introduction::ask(&asker, parts.objects, until).await;
+                (parts.offsets, asked)
+            };
+            serving.end(match asked {
+                Ok(objects) => Reply::Parcel {
+                    parcel,
+                    offsets,
+                    objects,
+                },
+                Err(error) => {
+                    tracing::info!(%error, "reply refused");
+                    Failure::from(Status::PassRefused).into()
+                }
+            });
+        });
+        peer.set_handler(id, task.abort_handle());
     }
 
     fn end(&mut self, reply: Reply) {

@@ -1,7 +1,6 @@
 use std::ops::{Deref, DerefMut};
 
-use super::raw::RawData;
-use crate::RemoteObject;
+use super::{object::Slot, raw::RawData};
 
 /// What rides along with the data of a parcel. Most parcels carry nothing: that takes one word, because a call moves its
 /// parcels about.
@@ -12,8 +11,8 @@ pub(super) struct Carried(Option<Box<Freight>>);
 pub(super) struct Freight {
     /// Where the object slots are, ascending; slot *i* is that of object *i*.
     pub(super) slots: Vec<u32>,
-    /// `None` is an object that arrived and could not be imported.
-    pub(super) objects: Vec<Option<RemoteObject>>,
+    /// An error is an object that arrived and could not be imported.
+    pub(super) objects: Vec<Slot>,
     pub(super) raw: Option<RawData>,
 }
 
@@ -36,11 +35,7 @@ impl Carried {
         self.0.is_none()
     }
 
-    pub(super) fn new(
-        slots: Vec<u32>,
-        objects: Vec<Option<RemoteObject>>,
-        raw: Option<RawData>,
-    ) -> Self {
+    pub(super) fn new(slots: Vec<u32>, objects: Vec<Slot>, raw: Option<RawData>) -> Self {
         let nothing = slots.is_empty() && objects.is_empty() && raw.is_none();
         Self((!nothing).then(|| {
             Box::new(Freight {

@@ -1,3 +1,5 @@
+use crate::introduction::IntroductionError;
+
 /// Why an object may not be sent to the receiver of a parcel.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
@@ -9,9 +11,30 @@ pub enum PassObjectError {
     /// itself.
     #[error("second pass on the local device")]
     SecondLocalPass,
-    /// A proxy of one device's stub would go to another device. Offer a stub of your own that forwards.
+    /// A proxy of one device's stub would go to another device, and one of the two is of an older version that knows no
+    /// introductions. Offer a stub of your own that forwards.
     #[error("third party")]
     ThirdParty,
+    /// The policy of the object's device does not let the receiver have it, or us pass it on. Ask its owner.
+    #[error("refused by the object's device")]
+    OriginRefused,
+    /// The object's device does not trust the receiver. The two have to be paired.
+    #[error("receiver not trusted by the object's device")]
+    ReceiverNotTrusted,
+    /// The object is no registered service, and its owner did not mark it
+    /// ([`StubOptions::re_exportable`](crate::StubOptions::re_exportable)). Offer a stub of your own that forwards.
+    #[error("anonymous object not marked re-exportable")]
+    NotReExportable,
+    /// The object's device could not be asked. Get the object again.
+    #[error("object's device is unreachable")]
+    OriginUnreachable,
+    /// The object's device did not answer within the call's wait.
+    #[error("object's device did not answer in time")]
+    OriginTimedOut,
+    /// Too many introductions that we asked the object's device for wait to be redeemed: 256 for each device that asks.
+    /// They expire after 30 s.
+    #[error("object's device has no room for introductions")]
+    OriginBusy,
     /// The proxy's stub is gone. Get the service again.
     #[error("dead object")]
     DeadObject,
@@ -104,7 +127,7 @@ pub enum WriteParcelError {
 }
 
 /// Why something was not read from a [`Parcel`](crate::Parcel). The cursor has not moved (except for
-/// [`BrokenObject`](Self::BrokenObject)), so another type can be tried.
+/// [`BrokenObject`](Self::BrokenObject) and [`Introduction`](Self::Introduction)), so another type can be tried.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum ReadParcelError {
@@ -176,6 +199,10 @@ pub enum ReadParcelError {
     /// is readable.
     #[error("broken object")]
     BrokenObject,
+    /// The object that was written here lives on a third device, which did not give it to us. The cursor is behind it
+    /// and the rest of the parcel is readable.
+    #[error("object of a third device: {0}")]
+    Introduction(IntroductionError),
     /// Raw data of another size was written here. Read as many bytes as were written.
     #[error("raw data of {actual} bytes, {expected} wanted")]
     RawDataSize {

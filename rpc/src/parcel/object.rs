@@ -1,10 +1,22 @@
 use std::sync::Arc;
 
 use super::{Data, MAX_OBJECTS, Parcel, PassObjectError, ReadParcelError, WriteParcelError};
-use crate::RemoteObject;
+use crate::{RemoteObject, introduction::IntroductionError};
 
 /// Whether the receiver of a parcel, known while it is written, may have an object.
 pub(crate) type PassCheck = Arc<dyn Fn(&RemoteObject) -> Result<(), PassObjectError> + Send + Sync>;
+
+/// An object of a parcel, or why there is none where one was written.
+pub(crate) type Slot = Result<RemoteObject, BrokenObject>;
+
+/// Why an object that was written did not arrive.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum BrokenObject {
+    /// It could not be passed or imported.
+    Null,
+    /// Its device did not give it.
+    Introduction(IntroductionError),
+}
 
 /// What an object slot begins with.
 pub(super) const SLOT_MARKER: u32 = 0x534f_4c54;
@@ -36,7 +48,7 @@ impl Parcel {
         }
         self.put(slot(index))?;
         self.carried.slots.push(offset as u32);
-        self.carried.objects.push(Some(object.clone()));
+        self.carried.objects.push(Ok(object.clone()));
         Ok(())
     }
 
@@ -44,8 +56,9 @@ impl Parcel {
     ///
     /// # Errors
     /// [`ReadParcelError::NotAnObject`] or [`ReadParcelError::Truncated`] when none was written here; the cursor
-    /// stays. [`ReadParcelError::BrokenObject`] when one was and could not be passed; the cursor moves behind it, and
-    /// the rest of the parcel is readable.
+    /// stays. [`ReadParcelError::BrokenObject`] when one was and could not be passed, and
+    /// [`ReadParcelError::Introduction`] when it is one of a third device that did not give it to us; the cursor moves
+    /// behind it, and the rest of the parcel is readable.
     pub fn read_remote_object(&mut self) -> Result<RemoteObject, ReadParcelError> {
         let index = self
             .carried
@@ -65,7 +78,10 @@ impl Parcel {
         self.read += SLOT_LEN;
         self.carried.objects[index]
             .clone()
-            .ok_or(ReadParcelError::BrokenObject)
+            .map_err(|broken| match broken {
+                BrokenObject::Null => ReadParcelError::BrokenObject,
+                BrokenObject::Introduction(reason) => ReadParcelError::Introduction(reason),
+            })
     }
 
     /// How many objects the parcel carries, broken ones included.

@@ -7,10 +7,9 @@ use super::{
     ALIGN, Data, MAX_INLINE_RAW_DATA, MAX_OBJECTS, MAX_PARCEL_LEN, MAX_RAW_DATA, MalformedParcel,
     Parcel,
     carried::Carried,
-    object::{SLOT_LEN, slot},
+    object::{SLOT_LEN, Slot, slot},
     raw::RawData,
 };
-use crate::RemoteObject;
 
 /// What is sent of a parcel.
 #[derive(Debug)]
@@ -19,8 +18,8 @@ pub(crate) struct WireParts<'a> {
     pub(crate) data: &'a [u8],
     /// The second part of the body: the offsets of the object slots. Empty without objects.
     pub(crate) offsets: Vec<u8>,
-    /// What the slots stand for, in their order. `None` is one that was broken already.
-    pub(crate) objects: &'a [Option<RemoteObject>],
+    /// What the slots stand for, in their order. An error is one that was broken already.
+    pub(crate) objects: &'a [Slot],
     /// What travels beside the body.
     pub(crate) raw: Option<&'a Bytes>,
 }
@@ -44,7 +43,7 @@ impl Parcel {
     /// A received parcel. The body is kept and not copied.
     pub(crate) fn from_wire(
         mut body: Bytes,
-        objects: Vec<Option<RemoteObject>>,
+        objects: Vec<Slot>,
         raw: Option<Bytes>,
     ) -> Result<Self, MalformedParcel> {
         if body.len() > MAX_PARCEL_LEN {

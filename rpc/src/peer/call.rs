@@ -14,15 +14,15 @@ use proto::{
     frame::{ExtensionKind, Extensions, Status},
 };
 
-use super::{PeerShared, State, now};
+use super::{Passed, PeerShared, State, now};
 use crate::{
     Parcel,
     call::CallOption,
     context, dispatch,
     error::SendRequestError,
     interface::Interface,
-    limits,
-    remote::RemoteObject,
+    introduction, limits,
+    parcel::Slot,
     session::{
         Arrived, Body, CallRequest, Context, ImportKey, Outcome, Outgoing, Scope, StartCallError,
     },
@@ -46,10 +46,19 @@ impl PeerShared {
             raw: parts.raw,
         };
         self.check_size(body.len())?;
-        let objects = self.pass_all(parts.objects)?;
+        let passed = self.pass_all(parts.objects)?;
         let wait = option.effective_wait(self.scope, body.raw.map_or(0, Bytes::len));
         let now = now();
         let context = self.child_context(now, wait, trace)?;
+        let objects = match passed {
+            Some(objects) => objects,
+            None => {
+                let until = context
+                    .deadline
+                    .unwrap_or_else(|| now + limits::DEFAULT_WAIT);
+                introduction::ask(self, parts.objects, until).await?
+            }
+        };
         let request = CallRequest {
             target,
             code,
@@ -150,20 +159,25 @@ impl PeerShared {
         Ok(())
     }
 
-    fn pass_all(
+    /// How the objects of a parcel travel; `None` when devices have to be asked first.
+    pub(crate) fn pass_all(
         &self,
-        objects: &[Option<RemoteObject>],
-    ) -> Result<Vec<Outgoing>, SendRequestError> {
-        if objects.is_empty() {
-            return Ok(Vec::new());
+        objects: &[Slot],
+    ) -> Result<Option<Vec<Outgoing>>, SendRequestError> {
+        let mut outgoing = Vec::with_capacity(objects.len());
+        let mut introduces = false;
+        for (index, object) in objects.iter().enumerate() {
+            let Ok(object) = object else {
+                outgoing.push(Outgoing::Null);
+                continue;
+            };
+            match self.pass(object) {
+                Ok(Passed::Now(now)) => outgoing.push(now),
+                Ok(Passed::Introduce(_)) => introduces = true,
+                Err(reason) => return Err(SendRequestError::Pass { index, reason }),
+            }
         }
-        let pass = |(index, object): (usize, &Option<RemoteObject>)| match object {
-            None => Ok(Outgoing::Null),
-            Some(object) => self
-                .pass(object)
-                .map_err(|reason| SendRequestError::Pass { index, reason }),
-        };
-        objects.iter().enumerate().map(pass).collect()
+        Ok((!introduces).then_some(outgoing))
     }
 
     /// What this call hands down: inside a handler its chain goes on, and its deadline is not outlived.
@@ -203,10 +217,15 @@ impl PeerShared {
             return Poll::Pending;
         };
         Poll::Ready(match outcome {
-            Outcome::Replied(Arrived { body, raw, objects }) => Ended::Replied {
+            Outcome::Replied(Arrived {
                 body,
                 raw,
-                objects: state.take_objects(self, objects),
+                objects,
+                introductions,
+            }) => Ended::Replied {
+                body,
+                raw,
+                objects: state.take_objects(self, objects, introductions),
             },
             Outcome::Failed { status, extensions } => Ended::Failed { status, extensions },
             Outcome::TimedOut => Ended::TimedOut,
@@ -242,7 +261,7 @@ enum Ended {
     Replied {
         body: Bytes,
         raw: Option<Bytes>,
-        objects: Vec<Option<RemoteObject>>,
+        objects: Vec<Slot>,
     },
     Failed {
         status: Status,

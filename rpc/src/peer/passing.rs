@@ -5,24 +5,31 @@ use std::sync::{Arc, Weak};
 use super::PeerShared;
 use crate::{
     parcel::{PassCheck, PassObjectError},
-    remote::RemoteObject,
+    remote::{RemoteObject, RemoteProxy},
     session::{
         Outgoing,
         passing_rules::{self, Holding, Passing},
     },
 };
 
+/// How an object that may be passed to a peer gets there.
+pub(crate) enum Passed<'a> {
+    Now(Outgoing),
+    /// When its device has been asked.
+    Introduce(&'a RemoteProxy),
+}
+
 impl PeerShared {
     /// Puts a reference into the form in which it travels to this peer, if a rule does not forbid it.
-    pub(crate) fn pass(&self, object: &RemoteObject) -> Result<Outgoing, PassObjectError> {
+    pub(crate) fn pass<'a>(&self, object: &'a RemoteObject) -> Result<Passed<'a>, PassObjectError> {
         if let Some(local) = object.local() {
             return match local.death() {
                 Some(_) => Err(PassObjectError::DeadObject),
-                None => Ok(Outgoing::Own(local.clone())),
+                None => Ok(Passed::Now(Outgoing::Own(local.clone()))),
             };
         }
         let Some(proxy) = object.as_proxy() else {
-            return Ok(Outgoing::Null);
+            return Ok(Passed::Now(Outgoing::Null));
         };
         let held = Holding::Proxy {
             home: proxy.home(),
@@ -30,10 +37,13 @@ impl PeerShared {
         };
         match passing_rules::decide(self.own, held, self.remote)? {
             Passing::Home if std::ptr::eq(Arc::as_ptr(&proxy.0.peer), self) => {
-                Ok(Outgoing::Home(proxy.0.key))
+                Ok(Passed::Now(Outgoing::Home(proxy.0.key)))
+            }
+            Passing::Introduce if self.introduces && proxy.0.peer.introduces => {
+                Ok(Passed::Introduce(proxy))
             }
             // Two sessions with one process: only the one it came on can take it home.
-            Passing::Home | Passing::Grant => Err(PassObjectError::ThirdParty),
+            Passing::Home | Passing::Grant | Passing::Introduce => Err(PassObjectError::ThirdParty),
         }
     }
 

@@ -14,6 +14,7 @@ use super::{PeerShared, State, now};
 use crate::{
     dispatch::{self, Arrival, Request},
     driver,
+    introduction::{Redemption, Unwanted},
     remote::LocalObject,
     session::{Event, Incoming, LinkId, OutgoingBulk, Reference, Slow},
     telemetry::{metrics, refusals, slow},
@@ -29,6 +30,8 @@ pub(super) struct Work {
     held: SmallVec<[Reference; 1]>,
     bulk: Vec<OutgoingBulk>,
     credit: SmallVec<[u16; 4]>,
+    redemptions: Vec<Redemption>,
+    unredeemed: Vec<Unwanted>,
     timer: bool,
     notable: Vec<Notable>,
 }
@@ -111,6 +114,11 @@ impl State {
                 status,
             } => work.notable.push(Notable::Refused(code, service, status)),
             Event::Slow(slow) => work.notable.push(Notable::Slow(slow)),
+            Event::Redeem { id, objects, until } => {
+                self.redemptions.begin(id);
+                work.redemptions.push(Redemption { id, objects, until });
+            }
+            Event::Unredeemed(id) => work.unredeemed.push(self.redemptions.forget(id)),
             Event::PeerGoingAway => {
                 tracing::debug!(device = ?peer.remote.device, "peer is going away");
             }
@@ -119,7 +127,8 @@ impl State {
 
     fn request(&mut self, peer: &PeerShared, mut incoming: Box<Incoming>) -> Request {
         let objects = std::mem::take(&mut incoming.parcel.objects);
-        let objects = self.take_objects(peer, objects);
+        let introductions = incoming.parcel.introductions.take();
+        let objects = self.take_objects(peer, objects, introductions);
         Request { incoming, objects }
     }
 }
@@ -145,12 +154,19 @@ impl Work {
             reference.0.publish();
         }
         self.released.clear();
-        let rare = !self.bulk.is_empty() || !self.deaths.is_empty() || !self.arrivals.is_empty();
+        self.unredeemed.clear();
+        let rare = !self.bulk.is_empty()
+            || !self.deaths.is_empty()
+            || !self.arrivals.is_empty()
+            || !self.redemptions.is_empty();
         let Some(peer) = (if rare { peer.me.upgrade() } else { None }) else {
             return;
         };
         for bulk in self.bulk.drain(..) {
             driver::spawn_bulk(&peer, bulk);
+        }
+        for redemption in self.redemptions.drain(..) {
+            redemption.start(&peer);
         }
         dispatch::serve_in_turn(&peer, self.arrivals.drain(..));
         for (reason, links) in self.deaths.drain(..) {

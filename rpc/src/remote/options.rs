@@ -100,6 +100,9 @@ pub struct StubOptions {
     pub budget: usize,
     /// How often each caller may call.
     pub rate: Option<RateLimit>,
+    /// Whether who holds the stub may pass it on to devices that this one trusts. Means nothing for a registered
+    /// service, which has an access rule.
+    pub re_exportable: bool,
 }
 
 impl Default for StubOptions {
@@ -111,6 +114,7 @@ impl Default for StubOptions {
             queue: limits::DEFAULT_QUEUE,
             budget: limits::DEFAULT_BUDGET,
             rate: None,
+            re_exportable: false,
         }
     }
 }
@@ -143,6 +147,14 @@ impl StubOptions {
     #[must_use]
     pub fn budget(mut self, bytes: usize) -> Self {
         self.budget = bytes;
+        self
+    }
+
+    /// Other devices that hold the stub may pass it on: it is introduced to any device that this one trusts, which then
+    /// has a proxy of its own. Without this, who was given the stub has it and nobody else.
+    #[must_use]
+    pub fn re_exportable(mut self) -> Self {
+        self.re_exportable = true;
         self
     }
 

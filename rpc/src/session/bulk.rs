@@ -14,6 +14,7 @@ use proto::{
 use super::{
     event::{Delivered, Incoming, OutgoingBulk},
     fault::PeerFault,
+    introductions::RedemptionId,
 };
 use crate::limits;
 
@@ -33,6 +34,7 @@ pub(super) enum Pending {
         call: CallId,
         body: Bytes,
         objects: Vec<Delivered>,
+        introductions: Option<RedemptionId>,
         part: BulkPart,
     },
 }

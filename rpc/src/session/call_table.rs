@@ -154,6 +154,11 @@ impl CallTable {
         (slot.generation == id.generation && open).then_some(slot.lane)
     }
 
+    /// When its caller stops waiting.
+    pub(super) fn deadline_of(&self, id: CallId) -> Option<Instant> {
+        self.slots.get(id.slot as usize)?.deadline
+    }
+
     pub(super) fn take(&mut self, id: CallId) -> Option<Outcome> {
         let slot = self.get_mut(id)?;
         match std::mem::replace(&mut slot.state, State::Free) {

@@ -9,7 +9,10 @@ use proto::{
     message::DeathReason,
 };
 
-use super::Slow;
+use super::{
+    Slow,
+    introductions::{Introduced, RedemptionId},
+};
 use crate::{
     remote::{LocalObject, SharedHolders},
     telemetry::TraceContext,
@@ -42,6 +45,8 @@ pub struct LinkId(pub(super) u64);
 pub enum Delivered {
     /// What stood here could not be passed or taken.
     Null,
+    /// An object of a third device: the next of those that [`Event::Redeem`] told of for this parcel.
+    Introduced,
     /// A stub of our own comes home.
     Home(LocalObject),
     /// An object of the peer. One hold comes with it, to be dropped with
@@ -69,6 +74,8 @@ pub enum Outgoing {
     Own(LocalObject),
     /// A stub of the peer goes home.
     Home(ImportKey),
+    /// A stub of a third device, which has given a token for it.
+    Introduced(Introduced),
 }
 
 /// The bytes of a parcel about to leave.
@@ -111,6 +118,8 @@ pub struct Arrived {
     pub raw: Option<Bytes>,
     /// The objects, in the order of the body's slots.
     pub objects: Vec<Delivered>,
+    /// What became of those that were introduced.
+    pub introductions: Option<RedemptionId>,
 }
 
 /// What travels with a call and is inherited by the calls its handler makes.
@@ -258,6 +267,18 @@ pub enum Event {
     Slow(Slow),
     /// The peer will begin nothing new.
     PeerGoingAway,
+    /// Objects of third devices are to be asked for at their homes. When it is known what became of all of them, tell
+    /// it with [`Session::redeemed`](super::Session::redeemed) and keep it for who gets the parcel.
+    Redeem {
+        /// Which parcel's.
+        id: RedemptionId,
+        /// The objects, one for each [`Delivered::Introduced`] of the parcel, in their order.
+        objects: Vec<Introduced>,
+        /// When to give up.
+        until: Instant,
+    },
+    /// Nobody will be given what this parcel introduced.
+    Unredeemed(RedemptionId),
 }
 
 /// A bulk stream to open and write.

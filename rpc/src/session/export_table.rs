@@ -4,7 +4,10 @@ use std::collections::{HashMap, VecDeque};
 
 use proto::{Handle, frame::Bind, message::DeathReason};
 
-use super::{event::Incoming, fault::PeerFault};
+use super::{
+    event::{Incoming, ServingId},
+    fault::PeerFault,
+};
 use crate::remote::{LocalObject, LocalObjectKey};
 
 /// How many wrong tags a peer may send before it is taken for one that guesses.
@@ -34,8 +37,8 @@ pub(super) struct Export {
 pub(super) enum Held {
     /// A one-way call that is whole.
     OneWay(Box<Incoming>),
-    /// A call whose body is still on a bulk stream.
-    AwaitsBulk(u64),
+    /// A call of which something is still to come: its body, or objects it introduces.
+    Awaits(ServingId),
     /// Grants given back, after this many of it home.
     Release { homes: u64 },
 }

@@ -34,6 +34,9 @@ pub enum PeerFault {
     /// More dead objects told of than the agreed number of objects.
     #[error("too many obituaries")]
     TooManyObituaries,
+    /// An object of a third device, on a session that did not agree on introductions.
+    #[error("introduction that was not agreed on")]
+    UnexpectedIntroduction,
     /// A control message out of turn.
     #[error("unexpected control message")]
     UnexpectedControl,

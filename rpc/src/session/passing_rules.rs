@@ -42,6 +42,8 @@ pub enum Passing {
     Grant,
     /// The receiver gets its own stub back.
     Home,
+    /// The device of the stub is asked to let the receiver have it.
+    Introduce,
 }
 
 /// Decides whether `we` may hand what we hold to `receiver`.
@@ -69,8 +71,13 @@ pub fn decide(we: Party, held: Holding, receiver: Party) -> Result<Passing, Pass
     } else if receiver.device == we.device {
         Err(PassObjectError::SecondLocalPass)
     } else {
-        Err(PassObjectError::ThirdParty)
+        Ok(Passing::Introduce)
     }
+}
+
+/// Whether `we` may be given a stub of the device `home` by the device `from`: the same rule, asked by the receiver.
+pub fn accepts_introduction(we: Party, from: Party, home: DeviceId) -> bool {
+    ![we.device, from.device].contains(&home)
 }
 
 #[cfg(test)]
@@ -120,11 +127,16 @@ mod tests {
     }
 
     #[test]
-    fn proxy_of_another_device_to_a_third_is_refused() {
+    fn proxy_of_another_device_is_introduced_to_a_third() {
         assert_eq!(
             decide(party(1, 1), proxy(party(2, 7)), party(3, 0)),
-            Err(PassObjectError::ThirdParty)
+            Ok(Passing::Introduce)
         );
+        // As the third one sees it, and as nobody may.
+        let (we, from) = (party(3, 0), party(1, 1));
+        assert!(accepts_introduction(we, from, party(2, 7).device));
+        assert!(!accepts_introduction(we, from, from.device));
+        assert!(!accepts_introduction(we, from, we.device));
     }
 
     #[test]

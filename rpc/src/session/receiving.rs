@@ -6,7 +6,7 @@ use bytes::Bytes;
 use proto::{
     CallId, Handle,
     frame::{Ack, Cancel, Extensions, Frame, Grant, Grants, Reply, Status},
-    message::{Control, Obituary},
+    message::{Control, Obituary, feature},
 };
 
 use super::{
@@ -16,6 +16,7 @@ use super::{
     event::{Arrived, Delivered, Event, Outcome},
     export_table::Lookup,
     fault::PeerFault,
+    introductions::Whole,
     lanes::CONTROL,
 };
 
@@ -37,7 +38,7 @@ impl Session {
         }
         match frame {
             Frame::Call(call) => self.on_call(now, lane, call),
-            Frame::Reply(reply) => self.on_reply(lane, reply),
+            Frame::Reply(reply) => self.on_reply(now, lane, reply),
             Frame::Cancel(cancel) => self.on_cancel(cancel),
             Frame::Release(release) => self.on_release(lane, release),
             Frame::Bind(bind) => self.on_bind(lane, &bind),
@@ -105,7 +106,7 @@ impl Session {
         self.find_slow(now);
     }
 
-    fn on_reply(&mut self, lane: u16, reply: Reply) -> Result<(), PeerFault> {
+    fn on_reply(&mut self, now: Instant, lane: u16, reply: Reply) -> Result<(), PeerFault> {
         if reply.bulk.is_some_and(|part| self.bulk.is_named(part.id)) {
             return Err(PeerFault::InvalidBulk);
         }
@@ -127,19 +128,23 @@ impl Session {
             self.complete(reply.id, Outcome::Failed { status, extensions });
             return Ok(());
         }
+        let deadline = self.calls.deadline_of(reply.id);
+        let introductions = self.begin_redemption(now, deadline, &reply.grants, &reply.extensions);
         let Some(part) = reply.bulk else {
             let arrived = Arrived {
                 body: reply.body,
                 raw: None,
                 objects,
+                introductions,
             };
-            self.complete(reply.id, Outcome::Replied(arrived));
+            self.whole(Whole::Reply(reply.id, arrived));
             return Ok(());
         };
         let pending = Pending::Reply {
             call: reply.id,
             body: reply.body,
             objects,
+            introductions,
             part,
         };
         let met = self.bulk.header(pending)?;
@@ -147,7 +152,7 @@ impl Session {
         Ok(())
     }
 
-    fn complete(&mut self, id: CallId, outcome: Outcome) {
+    pub(super) fn complete(&mut self, id: CallId, outcome: Outcome) {
         match self.calls.complete(id, outcome) {
             Completed::Told => self.events.push_back(Event::CallEnded(id)),
             Completed::Late(outcome) => self.give_back(outcome),
@@ -166,12 +171,18 @@ impl Session {
     /// The body of a header will not come.
     fn give_up(&mut self, pending: Pending, status: Status) {
         match pending {
-            Pending::Call(incoming, part) => {
-                let export = self.unhold(incoming.serving, part.id);
+            Pending::Call(incoming, _) => {
+                let export = self.unhold(incoming.serving);
                 self.refuse_incoming(*incoming, status);
                 self.advance(export);
             }
-            Pending::Reply { call, objects, .. } => {
+            Pending::Reply {
+                call,
+                objects,
+                introductions,
+                ..
+            } => {
+                self.forget_redemption(introductions);
                 self.undeliver(objects);
                 self.complete(
                     call,
@@ -195,17 +206,23 @@ impl Session {
                     incoming.parcel.body = body;
                 }
                 incoming.parcel.raw = raw;
-                let handle = self.unhold_into(incoming, part.id);
-                self.advance(handle);
+                self.whole(Whole::Call(incoming));
             }
             Pending::Reply {
                 call,
                 body: inline,
                 objects,
+                introductions,
                 ..
             } => {
                 let body = if part.body_len > 0 { body } else { inline };
-                self.complete(call, Outcome::Replied(Arrived { body, raw, objects }));
+                let arrived = Arrived {
+                    body,
+                    raw,
+                    objects,
+                    introductions,
+                };
+                self.whole(Whole::Reply(call, arrived));
             }
         }
     }
@@ -274,6 +291,10 @@ impl Session {
     fn receive_grant(&mut self, grant: Grant) -> Result<Delivered, PeerFault> {
         Ok(match grant {
             Grant::Null => Delivered::Null,
+            Grant::Introduced { .. } if self.config.features & feature::INTRODUCTIONS == 0 => {
+                return Err(PeerFault::UnexpectedIntroduction);
+            }
+            Grant::Introduced { .. } => Delivered::Introduced,
             // Between devices this is a proxy on its way back to its origin, which no sender may pass.
             Grant::Home { .. } if self.config.scope == Scope::OtherDevice => Delivered::Null,
             Grant::Home { handle } => self.come_home(handle)?,

@@ -17,6 +17,7 @@ use super::{
     event::{Arrived, Context, Event, Incoming},
     export_table::{Held, Lookup, Spoken},
     fault::PeerFault,
+    introductions::Whole,
     serving_table::Serving,
     slow::Slowness,
 };
@@ -77,6 +78,7 @@ impl Session {
             since: None,
             slow: Slowness::No,
         });
+        let introductions = self.begin_redemption(now, deadline, &call.grants, &call.extensions);
         let incoming = Box::new(Incoming {
             serving,
             target,
@@ -93,14 +95,19 @@ impl Session {
                 body: call.body,
                 raw: None,
                 objects,
+                introductions,
             },
         });
+        if call.bulk.is_none() && introductions.is_none() {
+            self.arrived(call.handle, incoming);
+            return Ok(());
+        }
+        if let Some(export) = self.exports.find_mut(call.handle) {
+            export.held.push_back(Held::Awaits(serving));
+        }
         match call.bulk {
-            None => self.arrived(call.handle, incoming),
+            None => self.whole(Whole::Call(incoming)),
             Some(part) => {
-                if let Some(export) = self.exports.find_mut(call.handle) {
-                    export.held.push_back(Held::AwaitsBulk(part.id));
-                }
                 let met = self.bulk.header(Pending::Call(incoming, part))?;
                 self.meet(met);
             }
@@ -226,7 +233,7 @@ impl Session {
                 Some(Held::OneWay(_)) => self.may_run(handle, running),
                 // The last call before it has begun: what it calls is its own.
                 Some(Held::Release { homes }) => export.homes >= *homes && running <= 1,
-                Some(Held::AwaitsBulk(_)) | None => false,
+                Some(Held::Awaits(_)) | None => false,
             };
             let Some(export) = self.exports.find_mut(handle).filter(|_| ready) else {
                 return;
@@ -243,13 +250,14 @@ impl Session {
                     }
                     self.free_unused(handle);
                 }
-                (Some(Held::AwaitsBulk(_)) | None, _) => {}
+                (Some(Held::Awaits(_)) | None, _) => {}
             }
         }
     }
 
     /// A request that will not be run, after its caller has been told or when nobody waits.
     pub(super) fn discard(&mut self, incoming: Incoming) {
+        self.forget_redemption(incoming.parcel.introductions);
         self.undeliver(incoming.parcel.objects);
         if let Some(served) = self.serving.remove(incoming.serving)
             && served.call.is_none()
@@ -302,7 +310,7 @@ impl Session {
     }
 
     /// Puts a request that has become whole where its header stood; a two-way call goes on at once.
-    pub(super) fn unhold_into(&mut self, incoming: Box<Incoming>, bulk: u64) -> Handle {
+    pub(super) fn unhold_into(&mut self, incoming: Box<Incoming>) -> Handle {
         let Some(served) = self.serving.get_mut(incoming.serving) else {
             self.discard(*incoming);
             return Handle::SAMGR;
@@ -315,7 +323,7 @@ impl Session {
         let place = export
             .held
             .iter()
-            .position(|held| matches!(held, Held::AwaitsBulk(id) if *id == bulk));
+            .position(|held| matches!(held, Held::Awaits(id) if *id == incoming.serving));
         match place {
             Some(index) if incoming.one_way => export.held[index] = Held::OneWay(incoming),
             Some(index) => {
@@ -331,7 +339,7 @@ impl Session {
     }
 
     /// Takes the place of a request whose body will not come out of its object's queue.
-    pub(super) fn unhold(&mut self, serving: ServingId, bulk: u64) -> Handle {
+    pub(super) fn unhold(&mut self, serving: ServingId) -> Handle {
         let handle = self
             .serving
             .get_mut(serving)
@@ -339,7 +347,7 @@ impl Session {
         if let Some(export) = self.exports.find_mut(handle) {
             export
                 .held
-                .retain(|held| !matches!(held, Held::AwaitsBulk(id) if *id == bulk));
+                .retain(|held| !matches!(held, Held::Awaits(id) if *id == serving));
         }
         handle
     }

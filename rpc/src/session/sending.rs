@@ -6,7 +6,7 @@ use bytes::{Bytes, BytesMut};
 use proto::{
     CallId, Handle,
     frame::{
-        Bind, BulkPart, Call, Cancel, Extensions, Frame, Grant, Grants, MAX_GRANTS,
+        Bind, BulkPart, Call, Cancel, Extensions, Frame, Grant, Grants, Introduction, MAX_GRANTS,
         MAX_INLINE_BODY, ObjectKind, Release, Reply, Status,
     },
     message::{Control, DeathReason},
@@ -92,6 +92,8 @@ impl Session {
             .interface
             .map_or(0, |interface| self.bind(request.target, interface));
         let context = request.context;
+        let extensions = introductions(request.objects);
+        let extensions = TraceContext::add_to(extensions, context.trace);
         let (bulk, parts) = self.split(&request.body, Of::Request);
         let id = (!request.one_way).then(|| {
             let chain = (context.depth > 0).then_some(context.chain);
@@ -110,7 +112,7 @@ impl Session {
             deadline_us: remaining_us(now, context.deadline),
             bulk,
             grants: self.grant(request.objects),
-            extensions: TraceContext::to_extensions(context.trace),
+            extensions,
             body: Bytes::new(),
         };
         let out = &mut self.lanes[usize::from(lane)];
@@ -275,10 +277,15 @@ impl Session {
             events,
             ..
         } = self;
+        let mut entries = Entries::default();
         objects
             .iter()
             .map(|object| match object {
                 Outgoing::Null => Grant::Null,
+                Outgoing::Introduced(introduced) => Grant::Introduced {
+                    entry: entries.place(introduced.introduction) as u8,
+                    object: introduced.object,
+                },
                 Outgoing::Own(own) => {
                     // `check_room` has counted the tags.
                     let (handle, new) = exports.grant(own, || tags.pop().unwrap_or_default());
@@ -338,6 +345,7 @@ impl Session {
             Answer::Parcel { body, objects } => {
                 (reply.bulk, parts) = self.split(body, Of::Reply);
                 reply.grants = self.grant(objects);
+                reply.extensions = introductions(objects);
             }
         }
         let out = &mut self.lanes[usize::from(lane)];
@@ -373,6 +381,8 @@ impl Session {
     pub(super) fn undeliver(&mut self, objects: Vec<Delivered>) {
         for object in objects {
             match object {
+                // What became of it is not the session's to give back.
+                Delivered::Introduced => {}
                 Delivered::Import { key, .. } => self.drop_hold(key),
                 Delivered::Home(own) => self.release_own(own),
                 Delivered::Null => {}
@@ -382,7 +392,13 @@ impl Session {
 
     /// An outcome that nobody will take.
     pub(super) fn give_back(&mut self, outcome: Outcome) {
-        if let Outcome::Replied(Arrived { objects, .. }) = outcome {
+        if let Outcome::Replied(Arrived {
+            objects,
+            introductions,
+            ..
+        }) = outcome
+        {
+            self.forget_redemption(introductions);
             self.undeliver(objects);
         }
     }
@@ -413,6 +429,32 @@ impl Session {
             self.events.push_back(Event::Cancel(serving));
         }
     }
+}
+
+/// The introductions of one header, each once.
+#[derive(Default)]
+struct Entries(Vec<Introduction>);
+
+impl Entries {
+    /// Where an introduction stands; it is added if it is new.
+    fn place(&mut self, introduction: Introduction) -> usize {
+        let known = self.0.iter().position(|known| *known == introduction);
+        known.unwrap_or_else(|| {
+            self.0.push(introduction);
+            self.0.len() - 1
+        })
+    }
+}
+
+/// Where the introduced ones of these objects are to be had.
+fn introductions(objects: &[Outgoing]) -> Extensions {
+    let mut entries = Entries::default();
+    for object in objects {
+        if let Outgoing::Introduced(introduced) = object {
+            entries.place(introduced.introduction);
+        }
+    }
+    Extensions::default().introducing(&entries.0)
 }
 
 /// What is left until `deadline`, for a header; a deadline that has passed is the shortest there is, since 0 is none.

@@ -71,7 +71,9 @@ impl From<&SendRequestError> for CallStatus {
             SendRequestError::Arguments(_)
             | SendRequestError::MalformedRequest
             | SendRequestError::MalformedReply => Self::Malformed,
-            SendRequestError::Pass { .. } | SendRequestError::ReplyPassRefused => Self::PassRefused,
+            SendRequestError::Pass { .. }
+            | SendRequestError::ReplyPassRefused
+            | SendRequestError::ReplyIntroduction(_) => Self::PassRefused,
             SendRequestError::DeadObject { .. } => Self::Dead,
             SendRequestError::TimedOut { .. } => Self::TimedOut,
             SendRequestError::Busy { .. } => Self::Busy,

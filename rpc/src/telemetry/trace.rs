@@ -98,15 +98,15 @@ impl TraceContext {
     }
 
     /// As it stands in the header of a request.
-    pub(crate) fn to_extensions(trace: Option<Self>) -> Extensions {
+    pub(crate) fn add_to(extensions: Extensions, trace: Option<Self>) -> Extensions {
         let Some(trace) = trace else {
-            return Extensions::default();
+            return extensions;
         };
         let mut bytes = [0; Self::LEN];
         bytes[..16].copy_from_slice(&trace.trace_id);
         bytes[16..24].copy_from_slice(&trace.span_id);
         bytes[24] = trace.flags;
-        Extensions::default().with(ExtensionKind::Trace, &bytes)
+        extensions.with(ExtensionKind::Trace, &bytes)
     }
 }
 
@@ -224,10 +224,10 @@ mod tests {
     #[test]
     fn a_trace_context_survives_the_header_and_the_text() {
         let trace: TraceContext = TEXT.parse().unwrap();
-        let extensions = TraceContext::to_extensions(Some(trace));
+        let extensions = TraceContext::add_to(Extensions::default(), Some(trace));
         assert_eq!(TraceContext::from_extensions(&extensions), Some(trace));
         assert_eq!(trace.to_string(), TEXT);
-        assert!(TraceContext::to_extensions(None).is_empty());
+        assert!(TraceContext::add_to(Extensions::default(), None).is_empty());
     }
 
     #[test]

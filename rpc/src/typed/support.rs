@@ -101,6 +101,7 @@ impl<'a> Request<'a> {
         let mut reply = self.transact().await?;
         T::unmarshal(&mut reply).map_err(|error| match error {
             ReadParcelError::BrokenObject => SendRequestError::ReplyPassRefused,
+            ReadParcelError::Introduction(reason) => SendRequestError::ReplyIntroduction(reason),
             _ => SendRequestError::MalformedReply,
         })
     }

@@ -252,21 +252,6 @@ async fn refused_in_a_reply(pair: &Pair, object: &RemoteObject) {
     assert_eq!(refused.unwrap_err(), SendRequestError::ReplyPassRefused);
 }
 
-/// Row 107, as it stands: a proxy of one device's stub does not go to a third device.
-pub async fn a_proxy_does_not_go_to_a_third_device(world: &mut dyn World) {
-    let pair = pair(world).await;
-    let third = world.device().await;
-    let (stub, bench) = workbench();
-    third.add(SERVICE, &stub, for_all()).unwrap();
-    let to_third = pair.a.get(SERVICE, &third.id()).await.unwrap();
-    let refused = keep(&to_third, &[&pair.proxy]).await;
-    let reason = PassObjectError::ThirdParty;
-    assert_eq!(refused, Err(SendRequestError::Pass { index: 0, reason }));
-    assert_eq!(*bench.entered.borrow(), 0, "nothing was sent");
-    // In a reply neither: `a` may not give to `b` what it has of the third.
-    refused_in_a_reply(&pair, &to_third).await;
-}
-
 /// Only the process of a stub registers it.
 pub async fn a_proxy_cannot_be_registered(world: &mut dyn World) {
     let pair = pair(world).await;

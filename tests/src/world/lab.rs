@@ -96,4 +96,8 @@ impl World for LabWorld {
         self.members[index] = Arc::downgrade(&device);
         device
     }
+
+    fn distrust(&self, device: &DeviceId, other: &DeviceId) {
+        self.trusting.forget(device, other);
+    }
 }

@@ -47,6 +47,10 @@ impl World for LoopbackWorld {
     async fn restart(&mut self, device: &Arc<dyn Device>) -> Arc<dyn Device> {
         self.restart_node(&device.id())
     }
+
+    fn distrust(&self, device: &DeviceId, other: &DeviceId) {
+        self.trusting.forget(device, other);
+    }
 }
 
 impl Default for LoopbackWorld {

@@ -1,17 +1,17 @@
 //! Buses of one process, joined by memory links.
 
 use std::{
-    collections::HashMap,
+    collections::{HashMap, HashSet},
     sync::{Arc, Mutex, MutexGuard, PoisonError, Weak},
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 use proto::BootId;
 use softbus::{
     DeathReason, DeviceId, GetServiceError, RemoteObject, ServiceId, ServiceOptions, async_trait,
     rpc::{
-        AddServiceError, Bus, BusConfig, LocalAbilityManager, MemoryLink, Peer, RemoveServiceError,
-        limits,
+        AddServiceError, Bus, BusConfig, LocalAbilityManager, MemoryLink, Neighbours, Peer,
+        RemoveServiceError, limits,
         link::{BulkReceive, BulkSend, Lane, Link, LinkClosed, LinkError},
         opening::{self, Incoming, Remote, close_code},
         session::{Usage, passing_rules::Party},
@@ -36,6 +36,10 @@ struct Network {
     buses: Mutex<HashMap<DeviceId, Weak<MemoryDevice>>>,
     /// Held while a session is opened, so that two who want one get the same.
     opening: tokio::sync::Mutex<()>,
+    /// Who trusts whom no longer.
+    distrust: Mutex<HashSet<(DeviceId, DeviceId)>>,
+    /// Whoever is introduced to an object waits before asking for it.
+    held: watch::Sender<bool>,
 }
 
 #[derive(Debug)]
@@ -61,6 +65,18 @@ impl World for MemoryWorld {
         self.start(device.id())
     }
 
+    fn distrust(&self, device: &DeviceId, other: &DeviceId) {
+        lock(&self.network.distrust).insert((*device, *other));
+        let device = lock(&self.network.buses)
+            .get(device)
+            .and_then(Weak::upgrade);
+        let peer = device.and_then(|device| lock(&device.peers).remove(other));
+        if let Some(peer) = peer {
+            let (reason, code) = (DeathReason::AccessRevoked, close_code::REVOKED);
+            peer.close(reason, code, "revoked");
+        }
+    }
+
     fn time_is_virtual(&self) -> bool {
         true
     }
@@ -73,7 +89,25 @@ impl MemoryWorld {
         Some(Arc::clone(&device.bus))
     }
 
+    /// A device that knows nothing of introductions, as those of an older version.
+    pub fn older_device(&mut self) -> Arc<dyn Device> {
+        self.devices += 1;
+        self.make(DeviceId::from_bytes([self.devices; 32]))
+    }
+
+    /// From here on whoever is introduced to an object waits before asking for it, until told otherwise.
+    pub fn hold_redemptions(&self, hold: bool) {
+        self.network.held.send_replace(hold);
+    }
+
     fn start(&mut self, id: DeviceId) -> Arc<MemoryDevice> {
+        let device = self.make(id);
+        let neighbours: Weak<MemoryDevice> = Arc::downgrade(&device);
+        device.bus.set_neighbours(neighbours);
+        device
+    }
+
+    fn make(&mut self, id: DeviceId) -> Arc<MemoryDevice> {
         self.starts += 1;
         let boot = BootId {
             epoch: self.starts,
@@ -103,6 +137,13 @@ impl MemoryDevice {
             && peer.end().is_none()
         {
             return Ok(peer.clone());
+        }
+        let distrusts = |one, other| lock(&self.network.distrust).contains(&(one, other));
+        if distrusts(self.id(), *id) {
+            return Err(GetServiceError::DeviceNotTrusted);
+        }
+        if distrusts(*id, self.id()) {
+            return Err(GetServiceError::NotTrustedByDevice);
         }
         let gone = || GetServiceError::Unreachable("not found".to_owned());
         let there = lock(&self.network.buses).get(id).and_then(Weak::upgrade);
@@ -140,6 +181,19 @@ impl MemoryDevice {
 
     fn peers(&self) -> Vec<Peer> {
         lock(&self.peers).values().cloned().collect()
+    }
+}
+
+#[async_trait]
+impl Neighbours for MemoryDevice {
+    fn is_trusted(&self, device: &DeviceId) -> bool {
+        !lock(&self.network.distrust).contains(&(self.id(), *device))
+    }
+
+    async fn session(&self, device: DeviceId, _: Instant) -> Result<Peer, GetServiceError> {
+        // The network outlives its devices.
+        let _ = self.network.held.subscribe().wait_for(|held| !held).await;
+        self.peer(&device).await
     }
 }
 

@@ -240,6 +240,17 @@ impl Trusting {
         store
     }
 
+    /// One member trusts another no longer.
+    ///
+    /// # Panics
+    /// When it is no member.
+    pub fn forget(&self, id: &DeviceId, other: &DeviceId) {
+        let store = self.of(id).expect("it is a member");
+        store
+            .forget(other)
+            .expect("a store in memory can be changed");
+    }
+
     /// The trust store of a device that is a member.
     pub fn of(&self, id: &DeviceId) -> Option<&softbus::TrustStore> {
         let member = self.members.iter().find(|(known, _)| known == id);

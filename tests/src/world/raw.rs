@@ -4,9 +4,9 @@ use std::{future::poll_fn, sync::Arc, time::Duration};
 
 use bytes::{BufMut, Bytes, BytesMut};
 use proto::{
-    BootId, CallId, DeviceId, Handle,
+    BootId, CallId, DeviceId, Handle, ObjectId,
     frame::{Call, Extensions, Frame, FrameReader, Grant, Grants, Reply, Status},
-    message::{Control, Hello, PROTOCOL_VERSION, Welcome},
+    message::{Control, Hello, PROTOCOL_VERSION, Welcome, feature},
 };
 use softbus::rpc::{
     Bus, MemoryLink, Peer, limits,
@@ -86,8 +86,28 @@ impl RawPeer {
     /// # Panics
     /// When there is none.
     pub async fn in_session(bus: &Arc<Bus>) -> (Self, Peer) {
+        Self::in_session_after(bus, hello()).await
+    }
+
+    /// A peer in a session, that knows introductions.
+    ///
+    /// # Panics
+    /// When there is none.
+    pub async fn introducing(bus: &Arc<Bus>) -> (Self, Peer) {
+        let features = feature::INTRODUCTIONS;
+        Self::in_session_after(
+            bus,
+            Hello {
+                features,
+                ..hello()
+            },
+        )
+        .await
+    }
+
+    async fn in_session_after(bus: &Arc<Bus>, hello: Hello) -> (Self, Peer) {
         let (mut peer, accept) = Self::dial(bus).await;
-        peer.send(CONTROL, &Frame::Control(Control::Hello(hello())))
+        peer.send(CONTROL, &Frame::Control(Control::Hello(hello)))
             .await;
         match peer.receive(CONTROL).await {
             Some(Frame::Control(Control::Welcome(welcome))) => peer.welcome = Some(welcome),
@@ -205,11 +225,19 @@ impl RawPeer {
     /// # Panics
     /// When it is not granted.
     pub async fn get(&mut self, service: u32) -> Handle {
+        self.get_object(service).await.0
+    }
+
+    /// As [`get`](Self::get), and what the object is called everywhere.
+    ///
+    /// # Panics
+    /// When it is not granted.
+    pub async fn get_object(&mut self, service: u32) -> (Handle, ObjectId) {
         let call = self.call(Handle::SAMGR, 1, &service.to_le_bytes());
         self.send(CALLS, &Frame::Call(call)).await;
         let reply = self.receive_reply().await;
         match reply.grants.iter().next() {
-            Some(Grant::Granted { handle, .. }) => handle,
+            Some(Grant::Granted { handle, object, .. }) => (handle, object),
             other => panic!("{other:?} in a reply of status {:?}", reply.status),
         }
     }

@@ -2,6 +2,7 @@
 
 mod calls;
 mod frames;
+mod introductions;
 mod objects;
 mod openings;
 

@@ -3,7 +3,9 @@
 use std::sync::{Arc, Mutex};
 
 use super::{object, received};
-use crate::parcel::{MAX_OBJECTS, Parcel, PassObjectError, ReadParcelError, WriteParcelError};
+use crate::parcel::{
+    BrokenObject, MAX_OBJECTS, Parcel, PassObjectError, ReadParcelError, WriteParcelError,
+};
 
 #[test]
 fn objects_are_read_where_they_were_written() {
@@ -176,7 +178,8 @@ fn broken_object_leaves_the_rest_readable() {
     parcel.write_i32(5).unwrap();
     parcel.write_remote_object(&whole).unwrap();
     let body = super::body(&parcel);
-    let mut parcel = Parcel::from_wire(body, vec![None, Some(whole.clone())], None).unwrap();
+    let mut parcel =
+        Parcel::from_wire(body, vec![Err(BrokenObject::Null), Ok(whole.clone())], None).unwrap();
 
     assert_eq!(
         parcel.read_i64(),

@@ -6,7 +6,9 @@ use proptest::{collection::vec, prelude::*};
 use super::{body, object, received};
 use crate::{
     RemoteObject,
-    parcel::{MAX_PARCEL_LEN, MalformedParcel, Parcel, ReadParcelError, WriteParcelError},
+    parcel::{
+        BrokenObject, MAX_PARCEL_LEN, MalformedParcel, Parcel, ReadParcelError, WriteParcelError,
+    },
 };
 
 // Row 40.
@@ -130,7 +132,7 @@ fn empty_body_is_an_empty_parcel() {
 }
 
 fn refusal(body: &[u8], objects: usize) -> MalformedParcel {
-    let objects = vec![None; objects];
+    let objects = vec![Err(BrokenObject::Null); objects];
     Parcel::from_wire(Bytes::copy_from_slice(body), objects, None).unwrap_err()
 }
 
@@ -138,7 +140,12 @@ fn refusal(body: &[u8], objects: usize) -> MalformedParcel {
 fn malformed_table_of_objects_is_refused() {
     let slot = |index: u8| [b'T', b'L', b'O', b'S', index, 0, 0, 0];
     let good = [&[0; 4][..], &slot(0), &slot(1), &[4, 0, 0, 0, 12, 0, 0, 0]].concat();
-    Parcel::from_wire(Bytes::from(good.clone()), vec![None; 2], None).unwrap();
+    Parcel::from_wire(
+        Bytes::from(good.clone()),
+        vec![Err(BrokenObject::Null); 2],
+        None,
+    )
+    .unwrap();
 
     let offset = MalformedParcel("offset of an object");
     let content = MalformedParcel("slot of an object");
@@ -230,7 +237,7 @@ proptest! {
         if objects == 0 {
             bytes.extend(vec![0; tail]);
         }
-        let Ok(mut parcel) = Parcel::from_wire(bytes.into(), vec![None; objects], None) else {
+        let Ok(mut parcel) = Parcel::from_wire(bytes.into(), vec![Err(BrokenObject::Null); objects], None) else {
             return Ok(());
         };
         read_at_random(&mut parcel, &reads)?;

@@ -236,6 +236,7 @@ impl Pair {
                 limits,
                 boot,
                 peer_boot,
+                features: proto::message::feature::INTRODUCTIONS,
             };
             let root = StubCell::root(Arc::new(TestStub(Vec::new())));
             let (session, root) = Session::new(config, LocalObject::anonymous(Arc::new(root)));

@@ -48,6 +48,7 @@ impl End {
             limits: DEFAULT_PEER_LIMITS,
             boot: boot(number),
             peer_boot: boot(1 - number),
+            features: 0,
         };
         let (session, peer_root) = Session::new(config, root());
         Self {

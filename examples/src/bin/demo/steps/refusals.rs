@@ -61,7 +61,7 @@ impl Steps {
     pub(super) async fn third_party(&self) -> Outcome {
         let object = self.open().await?;
         let began = Instant::now();
-        let reason = PassObjectError::ThirdParty;
+        let reason = PassObjectError::NotReExportable;
         let error = SendRequestError::Pass { index: 0, reason };
         refused(
             "passing a proxy to a third device",
@@ -70,7 +70,7 @@ impl Steps {
         )?;
         Ok(Done::new(
             began.elapsed(),
-            format!("a proxy of the tablet passed to the tv: {error}"),
+            format!("an object that the tablet gave to us alone, passed to the tv: {error}"),
         ))
     }
 

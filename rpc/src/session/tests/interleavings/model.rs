@@ -511,6 +511,7 @@ impl World {
             Event::OneWayRefused { count } => app.one_way_refused += count,
             Event::OneWay { .. } => unreachable!("handed out one by one"),
             Event::Held(_) | Event::Unheld(_) => {}
+            Event::Redeem { .. } | Event::Unredeemed(_) => unreachable!("nothing is introduced"),
             Event::Released(_)
             | Event::Credit { .. }
             | Event::PeerGoingAway

@@ -2,10 +2,10 @@
 
 use bytes::{Bytes, BytesMut};
 use proto::{
-    BootId, CallId, Handle, ObjectId, ServiceId,
+    BootId, CallId, DeviceId, Handle, ObjectId, ServiceId,
     frame::{
-        Ack, Bind, BulkPart, Call, Cancel, Frame, FrameReader, Grant, Grants, MethodHash,
-        ObjectKind, Release, Reply, Status,
+        Ack, Bind, BulkPart, Call, Cancel, Extensions, Frame, FrameReader, Grant, Grants,
+        Introduction, MAX_GRANTS, MethodHash, ObjectKind, Release, Reply, Status, Token,
     },
     message::{Control, DeathReason, GoAway, Obituary},
 };
@@ -78,6 +78,7 @@ fn frame(victim: &Victim, input: &mut Input<'_>) -> Frame {
 
 fn call(victim: &Victim, input: &mut Input<'_>) -> Call {
     let bulk = bulk(input);
+    let (grants, extensions) = tables(victim, input);
     Call {
         handle: exported(victim, input),
         id: input.bool().then(|| call_id(input)),
@@ -88,8 +89,8 @@ fn call(victim: &Victim, input: &mut Input<'_>) -> Call {
         chain: input.number(),
         deadline_us: input.number() as u32,
         bulk,
-        grants: grants(victim, input),
-        extensions: Default::default(),
+        grants,
+        extensions,
         body: body(bulk, input),
     }
 }
@@ -101,16 +102,17 @@ fn reply(victim: &Victim, input: &mut Input<'_>) -> Reply {
     };
     let ok = input.bool();
     let bulk = if ok { bulk(input) } else { None };
+    let (grants, extensions) = if ok {
+        tables(victim, input)
+    } else {
+        Default::default()
+    };
     Reply {
         id,
         status: if ok { Status::Ok } else { Status::Busy },
         bulk,
-        grants: if ok {
-            grants(victim, input)
-        } else {
-            Grants::default()
-        },
-        extensions: Default::default(),
+        grants,
+        extensions,
         body: if ok { body(bulk, input) } else { Bytes::new() },
     }
 }
@@ -154,6 +156,28 @@ fn body(bulk: Option<BulkPart>, input: &mut Input<'_>) -> Bytes {
         _ => input.below(64),
     };
     Bytes::copy_from_slice(input.bytes(len))
+}
+
+/// Grants, and the introductions that some of them name.
+fn tables(victim: &Victim, input: &mut Input<'_>) -> (Grants, Extensions) {
+    let grants = grants(victim, input);
+    if input.u8() < 0xe0 {
+        return (grants, Extensions::default());
+    }
+    let introduced = Grant::Introduced {
+        entry: 0,
+        object: ObjectId {
+            boot: boot(2),
+            number: input.number(),
+        },
+    };
+    let introduction = Introduction {
+        home: DeviceId::from_bytes([7; 32]),
+        token: Token::from_bytes([input.u8(); 32]),
+    };
+    let more = std::iter::repeat_n(introduced, 1 + input.below(4));
+    let grants = more.chain(grants.iter()).take(MAX_GRANTS).collect();
+    (grants, Extensions::default().introducing(&[introduction]))
 }
 
 fn grants(victim: &Victim, input: &mut Input<'_>) -> Grants {

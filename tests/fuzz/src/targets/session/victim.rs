@@ -8,13 +8,13 @@ use bytes::Bytes;
 use proto::{
     BootId, CallId, Handle,
     frame::{Frame, FrameReader, Grant, Status},
-    message::{DeathReason, PeerLimits},
+    message::{DeathReason, PeerLimits, feature},
 };
 use softbus_rpc::{
     fuzzing::{a_stub, local, root},
     session::{
-        Answer, Arrived, Config, Delivered, Event, ImportKey, LinkId, Outcome, Outgoing, Scope,
-        ServingId, Session, Usage,
+        Answer, Arrived, Config, Delivered, Event, ImportKey, LinkId, Outcome, Outgoing,
+        RedemptionId, Scope, ServingId, Session, Usage,
     },
 };
 
@@ -44,6 +44,8 @@ pub(super) struct Victim {
     /// Objects of the peer's that it uses.
     held: Vec<ImportKey>,
     links: Vec<(ImportKey, LinkId)>,
+    /// Introductions of which it is known what became.
+    redeemed: Vec<RedemptionId>,
     stubs: Vec<Outgoing>,
     /// What the peer has read of its own grants.
     pub(super) granted: Vec<Handle>,
@@ -81,6 +83,7 @@ impl Victim {
             limits: LIMITS,
             boot: boot(0),
             peer_boot: boot(1),
+            features: feature::INTRODUCTIONS,
         };
         let (session, peer_root) = Session::new(config, root());
         let stub = || local(&a_stub()).map_or(Outgoing::Null, Outgoing::Own);
@@ -94,6 +97,7 @@ impl Victim {
             ended: Vec::new(),
             held: Vec::new(),
             links: Vec::new(),
+            redeemed: Vec::new(),
             stubs: (0..8).map(|_| stub()).collect(),
             granted: Vec::new(),
             lanes: Vec::new(),
@@ -228,8 +232,15 @@ impl Victim {
                     self.links.retain(|(_, link)| !links.contains(link));
                     assert!(self.session.import_death(key).is_some());
                 }
+                // Some are told of at once, some never.
+                Event::Redeem { id, objects, .. } if objects.len() < 3 => {
+                    self.redeemed.push(id);
+                }
                 _ => {}
             }
+        }
+        for id in std::mem::take(&mut self.redeemed) {
+            self.session.redeemed(id);
         }
         self.session.take_dirty_lanes();
     }
