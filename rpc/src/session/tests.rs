@@ -4,5 +4,6 @@ mod calls;
 mod death;
 mod hostile;
 mod interleavings;
+mod introductions;
 mod pair;
 mod passing;
