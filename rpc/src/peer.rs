@@ -2,10 +2,12 @@
 
 mod call;
 mod passing;
+mod state;
 mod work;
 
 pub(crate) use call::{failure, max_parcel};
 pub(crate) use passing::Passed;
+pub(crate) use state::State;
 
 use std::{
     collections::HashMap,
@@ -36,11 +38,10 @@ use crate::{
     introduction::{Redemptions, Strikes},
     link::{Link, LinkClosed},
     opening::Remote,
-    parcel::{BrokenObject, Slot},
     remote::{Holder, RemoteObject, RemoteProxy},
     session::{
-        Answer, Delivered, ImportKey, LinkId, PeerFault, RedemptionId, Scope, Served, ServingId,
-        Session, Usage, passing_rules::Party,
+        Answer, ImportKey, LinkId, PeerFault, Scope, Served, ServingId, Session, Usage,
+        passing_rules::Party,
     },
     telemetry::{self, PeerTelemetry, SlowThresholds},
 };
@@ -107,28 +108,6 @@ pub(crate) struct PeerShared {
     /// The peer's system ability manager.
     root: OnceLock<Weak<crate::remote::ProxyInner>>,
     me: Weak<Self>,
-}
-
-/// What the lock guards: the session, and what belongs to its places. Nobody's code runs under it, and nothing is
-/// dropped under it that could run somebody's.
-pub(crate) struct State {
-    pub(crate) session: Session,
-    /// Who waits for a call, by its slot.
-    call_wakers: Vec<Option<Waker>>,
-    /// Who writes a lane, while it has nothing to write.
-    lane_wakers: Vec<Option<Waker>>,
-    /// Tasks of handlers, by their slot.
-    handlers: Vec<Option<AbortHandle>>,
-    proxies: HashMap<ImportKey, Weak<crate::remote::ProxyInner>>,
-    recipients: HashMap<LinkId, Recipient>,
-    /// What third devices are asked for.
-    pub(crate) redemptions: Redemptions,
-    /// Tokens it presented that we never made.
-    pub(crate) as_origin: Strikes,
-    /// Introductions it sent that their origins never made.
-    pub(crate) as_receiver: Strikes,
-    /// What the timer waits for.
-    armed: Option<Instant>,
 }
 
 /// What a peer is, as the one who opened the session knows it.
@@ -541,78 +520,6 @@ impl PeerShared {
         let mut state = self.lock();
         state.armed = state.session.poll_timeout();
         state.armed
-    }
-}
-
-impl State {
-    fn add_tags(&mut self) {
-        let wanted = self.session.tags_wanted();
-        if wanted == 0 {
-            return;
-        }
-        let mut bytes = vec![0; wanted * 8];
-        if getrandom::fill(&mut bytes).is_err() {
-            // Without tags nothing new is exported, and that is said where it is tried.
-            return;
-        }
-        for tag in bytes.chunks_exact(8) {
-            let tag = tag.iter().fold(0, |tag, byte| tag << 8 | u64::from(*byte));
-            self.session.add_tag(tag & 0xff_ffff_ffff);
-        }
-    }
-
-    /// The proxy of an object that was delivered: the one we have, or a new one.
-    pub(crate) fn import(
-        &mut self,
-        peer: &Arc<PeerShared>,
-        key: ImportKey,
-        kind: ObjectKind,
-        id: proto::ObjectId,
-    ) -> RemoteProxy {
-        if let Some(known) = self.proxies.get(&key).and_then(Weak::upgrade) {
-            // It has a hold of its own.
-            self.session.drop_hold(key);
-            return RemoteProxy(known);
-        }
-        let proxy = Arc::new(crate::remote::ProxyInner {
-            peer: Arc::clone(peer),
-            key,
-            kind,
-            id,
-        });
-        self.proxies.insert(key, Arc::downgrade(&proxy));
-        RemoteProxy(proxy)
-    }
-
-    /// The objects of a parcel that has arrived.
-    pub(crate) fn take_objects(
-        &mut self,
-        peer: &PeerShared,
-        objects: Vec<Delivered>,
-        introductions: Option<RedemptionId>,
-    ) -> Vec<Slot> {
-        if objects.is_empty() {
-            return Vec::new();
-        }
-        // Nobody is left to whom a proxy could belong when this fails, and the session ends with what it holds.
-        let Some(peer) = &peer.me.upgrade() else {
-            return objects.iter().map(|_| Err(BrokenObject::Null)).collect();
-        };
-        let mut introduced = match introductions {
-            Some(id) => self.redemptions.take(id),
-            None => Vec::new().into_iter(),
-        };
-        objects
-            .into_iter()
-            .map(|object| match object {
-                Delivered::Null => Err(BrokenObject::Null),
-                Delivered::Introduced => introduced.next().unwrap_or(Err(BrokenObject::Null)),
-                Delivered::Home(own) => Ok(RemoteObject::from_local(own)),
-                Delivered::Import {
-                    key, kind, object, ..
-                } => Ok(self.import(peer, key, kind, object).into()),
-            })
-            .collect()
     }
 }
 
