@@ -5,6 +5,9 @@
 //!
 //! - `call DEVICE`: gets the workbench of a device, calls it, and watches it.
 //! - `calls DEVICE COUNT`: as many calls, one after the other.
+//! - `introduce HOME RECEIVER`: gets the workbench of one device and passes it to the inbox of another.
+//! - `again`: calls what it was introduced to last.
+//! - `callers`: says who has called its workbench.
 //! - `leave`: takes leave and ends.
 
 use std::{
@@ -13,8 +16,11 @@ use std::{
 };
 
 use serde_json::{Value, json};
-use softbus::{DeathLink, DeviceEvent, DeviceId, Interfaces, Node};
-use testkit::scenarios::workbench::{SERVICE, for_all, reverse, workbench};
+use softbus::{DeathLink, DeviceEvent, DeviceId, Interfaces, Node, RemoteObject};
+use testkit::scenarios::{
+    introductions::{Came, INBOX, give, inbox},
+    workbench::{Bench, SERVICE, for_all, reverse, workbench},
+};
 use tokio::sync::mpsc;
 
 type Failure = Box<dyn std::error::Error + Send + Sync>;
@@ -33,19 +39,28 @@ fn main() -> Result<(), Failure> {
 async fn run(builder: softbus::NodeBuilder) -> Result<(), Failure> {
     let started = Instant::now();
     let node = builder.mdns(Interfaces::All).start().await?;
-    let (stub, _bench) = workbench();
+    let (stub, bench) = workbench();
     node.samgr().add(SERVICE, &stub, for_all())?;
     say(&json!({ "event": "ready", "device": node.device_id().to_string() }));
     let mut events = node.device_events();
     let mut lines = input();
+    let (stub, mut came) = inbox();
+    node.samgr().add(INBOX, &stub, for_all())?;
     let mut links = Vec::new();
+    let mut introduced = None;
     loop {
         tokio::select! {
             event = events.next() => tell(&event, started),
             line = lines.recv() => match line.as_deref() {
                 Some("leave") => break node.shutdown().await,
                 None => break,
+                Some("again") => report(again(introduced.as_ref()).await, Instant::now()),
+                Some("callers") => tell_callers(&bench),
                 Some(line) => obey(&node, line, &mut links).await,
+            },
+            Some(came) = came.recv() => match receive(came, &mut links).await {
+                Ok(object) => introduced = Some(object),
+                Err(error) => say(&json!({ "event": "missing", "error": error.to_string() })),
             },
         }
     }
@@ -74,8 +89,13 @@ async fn obey(node: &Node, line: &str, links: &mut Vec<DeathLink>) {
             Ok(count) => call(node, device, count, links).await,
             Err(error) => Err(error.into()),
         },
+        ["introduce", home, receiver] => introduce(node, home, receiver).await,
         _ => Err("no such command".into()),
     };
+    report(done, begun);
+}
+
+fn report(done: Result<i32, Failure>, begun: Instant) {
     let ms = milliseconds(begun);
     say(&match done {
         Ok(result) => json!({ "event": "called", "result": result, "ms": ms }),
@@ -100,6 +120,43 @@ async fn call(
         say(&json!({ "event": "died", "device": device, "reason": reason }));
     })?);
     Ok(result)
+}
+
+async fn introduce(node: &Node, home: &str, receiver: &str) -> Result<i32, Failure> {
+    let proxy = node.samgr().get(SERVICE, &home.parse()?).await?;
+    let inbox = node.samgr().get(INBOX, &receiver.parse()?).await?;
+    give(&inbox, &[&proxy]).await?;
+    Ok(reverse(&proxy, 2019).await?)
+}
+
+/// Calls and watches what this device was introduced to.
+async fn receive(came: Came, links: &mut Vec<DeathLink>) -> Result<RemoteObject, Failure> {
+    let Came::Objects(mut objects, _) = came else {
+        return Err("no object".into());
+    };
+    let object = objects.pop().ok_or("no object")??;
+    let device = object.device().ok_or("a stub of our own")?.to_string();
+    links.push(object.link_to_death({
+        let device = device.clone();
+        move |reason| {
+            let reason = format!("{reason}");
+            say(&json!({ "event": "died", "device": device, "reason": reason }));
+        }
+    })?);
+    let result = reverse(&object, 2019).await?;
+    say(&json!({ "event": "introduced", "device": device, "result": result }));
+    Ok(object)
+}
+
+async fn again(introduced: Option<&RemoteObject>) -> Result<i32, Failure> {
+    let object = introduced.ok_or("introduced to nothing")?;
+    Ok(reverse(object, 2019).await?)
+}
+
+fn tell_callers(bench: &Bench) {
+    let callers = bench.callers();
+    let callers: Vec<_> = callers.iter().map(|(who, _)| who.to_string()).collect();
+    say(&json!({ "event": "callers", "devices": callers }));
 }
 
 fn input() -> mpsc::UnboundedReceiver<String> {

@@ -57,6 +57,12 @@ impl Site {
         self.ids[place - 1].to_string()
     }
 
+    /// A device trusts another one no more. Before it starts.
+    fn forget(&self, place: usize, other: usize) {
+        let trust = TrustStore::open(home(self.directory.path(), place)).unwrap();
+        assert!(trust.forget(&self.ids[other - 1]).unwrap());
+    }
+
     fn start(&self, place: usize) -> Node {
         let mut command = Command::new(env!("CARGO_BIN_EXE_lab_node"));
         command.arg(home(self.directory.path(), place));
@@ -86,11 +92,22 @@ impl Node {
 
     /// Tells the node to do something, and returns the milliseconds that it took.
     fn succeeds(&mut self, command: &str) -> Duration {
-        self.process.send_line(command).unwrap();
-        let wanted = |found: &Value| found["event"] == "called" || found["event"] == "failed";
-        let done = self.process.wait_for_event(SOON, wanted).unwrap();
+        let done = self.ends(command);
         assert_eq!(done["result"], 9102, "{done}");
         milliseconds(&done)
+    }
+
+    /// Tells the node to do something that it cannot do, and returns why.
+    fn fails(&mut self, command: &str) -> String {
+        let done = self.ends(command);
+        assert_eq!(done["event"], "failed", "{done}");
+        done["error"].as_str().unwrap().to_owned()
+    }
+
+    fn ends(&mut self, command: &str) -> Value {
+        self.process.send_line(command).unwrap();
+        let wanted = |found: &Value| found["event"] == "called" || found["event"] == "failed";
+        self.process.wait_for_event(SOON, wanted).unwrap()
     }
 }
 
@@ -208,6 +225,57 @@ fn a_partition_is_noticed_by_both_sides_and_heals() {
     measured("back online after a heal", healed.elapsed());
     one.succeeds(&format!("call {}", site.id(3)));
     three.succeeds(&format!("call {}", site.id(2)));
+}
+
+/// Row 107 as three processes: who introduced the others is killed at once, later the home is too.
+#[test]
+fn an_introduced_process_needs_nobody_in_between() {
+    let Some(site) = Site::or_skip(3) else { return };
+    let (mut a, mut b, mut c) = (site.start(1), site.start(2), site.start(3));
+    a.succeeds(&format!("introduce {} {}", site.id(2), site.id(3)));
+    a.process.kill().unwrap();
+    let introduced = c.wait_for("introduced", SOON);
+    assert_eq!(introduced["device"], site.id(2));
+    assert_eq!(introduced["result"], 9102);
+    c.succeeds("again");
+    c.wait_for_device("offline", &site.id(1), SOON);
+    c.succeeds("again");
+    b.process.send_line("callers").unwrap();
+    let mut callers = b.wait_for("callers", SOON)["devices"].clone();
+    let callers = callers.as_array_mut().unwrap();
+    callers.retain(|caller| *caller != site.id(1));
+    assert_eq!(*callers, [site.id(3), site.id(3), site.id(3)]);
+    b.process.kill().unwrap();
+    c.wait_for_device("died", &site.id(2), SOON);
+}
+
+/// Row 107 as three processes: the home has not paired with who is to get its object, and who introduces is told so.
+#[test]
+fn a_process_that_the_home_does_not_trust_is_not_introduced() {
+    let Some(site) = Site::or_skip(3) else { return };
+    site.forget(2, 3);
+    let (mut a, mut b, _c) = (site.start(1), site.start(2), site.start(3));
+    let introduce = format!("introduce {} {}", site.id(2), site.id(3));
+    let error = a.fails(&introduce);
+    assert!(
+        error.contains("receiver not trusted by the object's device"),
+        "{error}"
+    );
+    b.process.send_line("callers").unwrap();
+    let callers = b.wait_for("callers", SOON)["devices"].clone();
+    assert_eq!(callers, Value::Array(Vec::new()));
+}
+
+/// Row 107 as three processes: who gets the object has not paired with its home, and reads that where the object stood.
+#[test]
+fn a_process_that_does_not_trust_the_home_is_told_so() {
+    let Some(site) = Site::or_skip(3) else { return };
+    site.forget(3, 2);
+    let (mut a, _b, mut c) = (site.start(1), site.start(2), site.start(3));
+    a.succeeds(&format!("introduce {} {}", site.id(2), site.id(3)));
+    let missing = c.wait_for("missing", SOON);
+    let error = missing["error"].as_str().unwrap();
+    assert!(error.contains("its device is not trusted here"), "{error}");
 }
 
 #[test]
