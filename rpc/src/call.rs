@@ -113,7 +113,7 @@ impl CallOption {
         self
     }
 
-    /// A one-way call that would have to wait for credit fails with `Busy` at once.
+    /// A one-way call that would have to wait for credit, or behind one that introduces, fails with `Busy` at once.
     #[must_use]
     pub const fn no_wait(mut self) -> Self {
         if let Mode::OneWay { .. } = self.mode {

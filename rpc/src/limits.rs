@@ -90,6 +90,8 @@ pub const MAX_REDEMPTIONS: usize = 64;
 pub const MAX_WRONG_TOKENS: usize = 3;
 /// See [`MAX_WRONG_TOKENS`].
 pub const WRONG_TOKENS_WINDOW: Duration = Duration::from_secs(10);
+/// Calls of one session that wait for their tokens, or behind one that does. One more is refused as busy.
+pub const MAX_HELD_BACK: usize = 1024;
 /// How long an origin looks at no token of a session that presented too many wrong ones.
 pub const WRONG_TOKENS_PENALTY: Duration = Duration::from_secs(10);
 /// How long no introduction is taken from a session that made too many wrong ones. Longer than

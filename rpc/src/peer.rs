@@ -1,6 +1,7 @@
 //! One peer as everyone in this process shares it: the session under its lock, and what has to happen outside it.
 
 mod call;
+mod held_back;
 mod passing;
 mod state;
 mod work;
@@ -45,6 +46,7 @@ use crate::{
     },
     telemetry::{self, PeerTelemetry, SlowThresholds},
 };
+use held_back::HeldBack;
 use work::Work;
 
 /// A session with one peer. Clones are the same session; it ends with [`close`](Self::close), with the link, or with
@@ -87,6 +89,8 @@ pub(crate) struct PeerShared {
     pub(crate) timer: Notify,
     /// One-way calls of a lane may be sent again.
     credit: Vec<Notify>,
+    /// Calls that wait before they are sent.
+    held_back: HeldBack,
     end: watch::Sender<Option<SessionEnd>>,
     /// `end` is set: quicker to ask. Set before anybody is told of it.
     over: AtomicBool,
@@ -165,6 +169,7 @@ impl Peer {
             }),
             timer: Notify::new(),
             credit: (0..lanes).map(|_| Notify::new()).collect(),
+            held_back: HeldBack::default(),
             end: watch::Sender::new(None),
             over: AtomicBool::new(false),
             ending: AtomicBool::new(false),

@@ -193,6 +193,8 @@ macro_rules! scenarios {
             introductions::a_home_that_the_receiver_does_not_trust_is_not_asked,
             introductions::a_reply_introduces,
             introductions::one_way_calls_keep_their_order_behind_an_introduction,
+            introductions::a_one_way_call_does_not_overtake_one_that_introduces,
+            introductions::an_introduction_that_is_given_up_lets_the_calls_behind_it_go,
             introductions::a_whole_parcel_of_objects_is_introduced,
             introductions::an_introduced_object_is_a_proxy_of_its_home,
             deaths::only_proxies_have_recipients,

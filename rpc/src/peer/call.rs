@@ -14,7 +14,7 @@ use proto::{
     frame::{ExtensionKind, Extensions, Status},
 };
 
-use super::{Passed, PeerShared, State, now};
+use super::{Passed, PeerShared, State, held_back::Turn, now};
 use crate::{
     Parcel,
     call::CallOption,
@@ -50,26 +50,27 @@ impl PeerShared {
         let wait = option.effective_wait(self.scope, body.raw.map_or(0, Bytes::len));
         let now = now();
         let context = self.child_context(now, wait, trace)?;
-        let objects = match passed {
-            Some(objects) => objects,
-            None => {
-                let until = context
-                    .deadline
-                    .unwrap_or_else(|| now + limits::DEFAULT_WAIT);
-                introduction::ask(self, parts.objects, until).await?
+        let one_way = option.is_one_way();
+        let (turn, now, objects) = match passed {
+            Some(objects) if !self.held_back.holds(target, one_way) => (None, now, objects),
+            passed => {
+                // Boxed: other calls need not have room for it.
+                let in_turn = self.in_turn(target, option, passed, parts.objects, &context, wait);
+                let (turn, objects) = Box::pin(in_turn).await?;
+                (Some(turn), self::now(), objects)
             }
         };
         let request = CallRequest {
             target,
             code,
             interface,
-            one_way: option.is_one_way(),
+            one_way,
             idempotent: option.is_idempotent(),
             context,
             body,
             objects: &objects,
         };
-        if option.is_one_way() {
+        if one_way {
             self.send_one_way(&request, option, wait).await?;
             return Ok(Parcel::new());
         }
@@ -82,7 +83,10 @@ impl PeerShared {
                 Ok(id)
             }))
         });
-        let id = match started.await {
+        let started = started.await;
+        // Before the reply, which those behind it do not wait for.
+        drop(turn);
+        let id = match started {
             Ok(Some(id)) => id,
             Ok(None) => return Ok(Parcel::new()),
             Err(error) => return Err(start_error(error)),
@@ -112,6 +116,63 @@ impl PeerShared {
             }
             Ended::Indeterminate => Err(SendRequestError::Indeterminate),
         }
+    }
+
+    /// What a call does first that introduces, or would overtake one that does: the turn it has when this ends is its own
+    /// until it is dropped.
+    async fn in_turn(
+        self: &Arc<Self>,
+        target: ImportKey,
+        option: CallOption,
+        passed: Option<Vec<Outgoing>>,
+        slots: &[Slot],
+        context: &Context,
+        wait: Option<Duration>,
+    ) -> Result<(Turn<'_>, Vec<Outgoing>), SendRequestError> {
+        if let Some(reason) = self.import_death(target) {
+            return Err(SendRequestError::DeadObject { reason });
+        }
+        let one_way = option.is_one_way();
+        let waits = !one_way || option.waits_for_credit();
+        if !waits && self.held_back.holds(target, one_way) {
+            return Err(busy(None));
+        }
+        let turn = self.held_back.enter(target, one_way);
+        let turn = turn.ok_or_else(|| busy(Some(limits::MAX_HELD_BACK as u64)))?;
+        let objects = match passed {
+            Some(objects) => objects,
+            None => {
+                let until = context.deadline;
+                let until = until.unwrap_or_else(|| now() + limits::DEFAULT_WAIT);
+                introduction::ask(self, slots, until).await?
+            }
+        };
+        self.wait_for_turn(&turn, context.deadline, wait).await?;
+        Ok((turn, objects))
+    }
+
+    /// Waits until no earlier call of the proxy is left to be sent; at the end of the session nobody is to wait longer.
+    async fn wait_for_turn(
+        &self,
+        turn: &Turn<'_>,
+        deadline: Option<Instant>,
+        wait: Option<Duration>,
+    ) -> Result<(), SendRequestError> {
+        let comes = async {
+            tokio::select! {
+                biased;
+                () = turn.comes() => {}
+                _ = self.ended() => {}
+            }
+        };
+        let Some(deadline) = deadline else {
+            comes.await;
+            return Ok(());
+        };
+        let waited = tokio::time::timeout_at(deadline.into(), comes).await;
+        waited.map_err(|_| SendRequestError::TimedOut {
+            after: wait.unwrap_or_default(),
+        })
     }
 
     /// Sends a one-way call when the peer has room for it.
@@ -307,22 +368,22 @@ impl Drop for Call<'_> {
 }
 
 fn start_error(error: StartCallError) -> SendRequestError {
-    let busy = |limit: u32| SendRequestError::Busy {
-        limit: Some(limit.into()),
-        value: Some(u64::from(limit) + 1),
-        retry_after: None,
-    };
     match error {
         StartCallError::Dead(reason) => SendRequestError::DeadObject { reason },
         StartCallError::PeerLeaving => SendRequestError::ShuttingDown,
         StartCallError::TooManyCalls { limit } | StartCallError::TooManyObjects { limit } => {
-            busy(limit)
+            busy(Some(limit.into()))
         }
-        StartCallError::NoCredit { .. } => SendRequestError::Busy {
-            limit: None,
-            value: None,
-            retry_after: None,
-        },
+        StartCallError::NoCredit { .. } => busy(None),
+    }
+}
+
+/// Refused at this end, for a limit that one more would exceed or for something else.
+fn busy(limit: Option<u64>) -> SendRequestError {
+    SendRequestError::Busy {
+        limit,
+        value: limit.map(|limit| limit + 1),
+        retry_after: None,
     }
 }
 

@@ -22,6 +22,14 @@ use crate::{
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct ImportKey(pub(super) u32);
 
+#[cfg(test)]
+impl ImportKey {
+    /// A place for a test that has no table.
+    pub(crate) const fn for_tests(place: u32) -> Self {
+        Self(place)
+    }
+}
+
 /// A request being served: a place in the serving table and the generation of its use.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct ServingId {

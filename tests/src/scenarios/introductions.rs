@@ -1,6 +1,6 @@
 //! Row 107: a device passes an object of a second one to a third, which gets it from the second as itself.
 
-use std::sync::Arc;
+use std::{future::poll_fn, sync::Arc, task::Poll};
 
 use softbus::{
     Allow, CallOption, Caller, DeathReason, HandlerError, Parcel, RemoteObject, RemoteStub,
@@ -303,6 +303,47 @@ pub async fn one_way_calls_keep_their_order_behind_an_introduction(world: &mut d
         next(&mut trio.came).await.object();
         assert_eq!(next(&mut trio.came).await, Came::Note(round));
     }
+}
+
+/// A one-way call waits for the one before it that asks for its tokens: those of one proxy run in order.
+pub async fn a_one_way_call_does_not_overtake_one_that_introduces(world: &mut dyn World) {
+    let mut trio = trio(world).await;
+    let (one_way, data) = (CallOption::one_way(), these(&[&trio.pair.proxy]));
+    let note = parcel(|data| data.write_i32(1));
+    let inbox = trio.inbox.clone();
+    // Polled in this order; the first asks the home, the second would have nothing to wait for.
+    let (taken, noted) = tokio::join!(
+        biased;
+        inbox.send_request(code::TAKE, &data, one_way),
+        inbox.send_request(code::NOTE, &note, one_way),
+    );
+    assert_eq!((taken.err(), noted.err()), (None, None));
+    next(&mut trio.came).await.object();
+    assert_eq!(next(&mut trio.came).await, Came::Note(1));
+}
+
+/// A call that is given up while it asks for its tokens holds back nothing any more.
+pub async fn an_introduction_that_is_given_up_lets_the_calls_behind_it_go(world: &mut dyn World) {
+    let mut trio = trio(world).await;
+    let (one_way, data) = (CallOption::one_way(), these(&[&trio.pair.proxy]));
+    let note = parcel(|data| data.write_i32(1));
+    let inbox = trio.inbox.clone();
+    let mut taking = Box::pin(inbox.send_request(code::TAKE, &data, one_way));
+    let mut noting = Box::pin(inbox.send_request(code::NOTE, &note, one_way));
+    let both_wait = poll_fn(|cx| {
+        let taken = taking.as_mut().poll(cx).is_pending();
+        Poll::Ready((taken, noting.as_mut().poll(cx).is_pending()))
+    });
+    assert_eq!(both_wait.await, (true, true));
+    // Who asked not to wait is not made to.
+    let busy = inbox.send_request(code::NOTE, &note, one_way.no_wait());
+    assert!(matches!(
+        busy.await,
+        Err(SendRequestError::Busy { limit: None, .. })
+    ));
+    drop(taking);
+    assert_eq!(noting.await.map(drop), Ok(()));
+    assert_eq!(next(&mut trio.came).await, Came::Note(1));
 }
 
 /// As many objects as a parcel carries, one of them twice.
