@@ -11,7 +11,7 @@ use std::{
 use serde_json::Value;
 
 /// What `--json` says of each step, in order.
-const STEPS: [&str; 18] = [
+const STEPS: [&str; 19] = [
     "start",
     "discovery",
     "typed call",
@@ -24,6 +24,7 @@ const STEPS: [&str; 18] = [
     "not found",
     "back to origin",
     "anonymous death",
+    "introduction",
     "third party",
     "watch",
     "kill -9",

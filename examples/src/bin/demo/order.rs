@@ -23,6 +23,7 @@ pub(crate) enum Order {
     NotFound,
     BackToOrigin,
     AnonymousDeath,
+    Introduction,
     ThirdParty,
     /// Watch the tablet's service, and leave a call under way there.
     Watch,

@@ -12,7 +12,7 @@ use crate::{
 };
 
 /// What the phone does while all are well.
-const CALLS: [(&str, Order); 11] = [
+const CALLS: [(&str, Order); 12] = [
     ("typed call", Order::TypedCall),
     ("raw call", Order::RawCall),
     ("callback", Order::Callback),
@@ -23,6 +23,7 @@ const CALLS: [(&str, Order); 11] = [
     ("not found", Order::NotFound),
     ("back to origin", Order::BackToOrigin),
     ("anonymous death", Order::AnonymousDeath),
+    ("introduction", Order::Introduction),
     ("third party", Order::ThirdParty),
 ];
 

@@ -34,6 +34,8 @@ pub(crate) mod store {
     pub(crate) const PUT: u32 = 4;
     pub(crate) const CHECKSUM: u32 = 5;
     pub(crate) const GET: u32 = 6;
+    /// Takes somebody's notes, and asks them who calls.
+    pub(crate) const ASK: u32 = 7;
     /// The method of what is passed with [`CALL_BACK`].
     pub(crate) const HEARD: u32 = 1;
 }
@@ -183,6 +185,14 @@ impl RemoteStub for Store {
                 *self.block.lock().unwrap_or_else(PoisonError::into_inner) = Some(block);
             }
             store::CHECKSUM => reply.write_buffer(&checksum(self.block()?).await)?,
+            store::ASK => {
+                let notes = NotesProxy::new(data.read_remote_object()?);
+                let home = notes.as_object().device();
+                let seen = notes.who_am_i().await;
+                let seen = seen.map_err(|error| HandlerError::Failed(error.to_string()))?;
+                reply.write_string(&home.map(|home| home.to_string()).unwrap_or_default())?;
+                reply.write_string(&seen)?;
+            }
             store::GET => reply.write_raw_data(self.block()?)?,
             _ => return Err(HandlerError::UnknownMethod),
         }

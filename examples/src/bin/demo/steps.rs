@@ -3,6 +3,7 @@
 mod calls;
 mod death;
 mod find;
+mod introduction;
 mod refusals;
 mod transfer;
 
@@ -76,6 +77,7 @@ impl Steps {
             Order::NotFound => self.not_found().await,
             Order::BackToOrigin => self.back_to_origin().await,
             Order::AnonymousDeath => self.anonymous_death().await,
+            Order::Introduction => self.introduction().await,
             Order::ThirdParty => self.third_party().await,
             Order::Watch => self.watch().await,
             Order::Told => self.told().await,
