@@ -87,7 +87,7 @@ pub use rpc::__private;
 pub use rpc::{
     self, Allow, CallError, CallOption, Caller, DeathLink, DeathReason, GetServiceError,
     HandlerError, Parcel, Parcelable, RemoteObject, RemoteStub, SendRequestError, ServiceOptions,
-    async_trait, remote_interface,
+    Streaming, async_trait, remote_interface,
 };
 
 pub use ability_manager::SystemAbilityManager;

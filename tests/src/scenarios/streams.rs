@@ -3,8 +3,8 @@
 use std::sync::Arc;
 
 use softbus::{
-    RemoteObject, remote_interface,
-    rpc::{Streaming, limits::STREAM_ITEMS, stream::StreamError},
+    RemoteObject, Streaming, remote_interface,
+    rpc::{limits::STREAM_ITEMS, stream::StreamError},
 };
 use tokio::sync::watch;
 
