@@ -20,8 +20,10 @@ use crate::{
     remote::Execution,
 };
 
-/// How long to wait when there is no room for an item and nobody says when there will be.
-const RETRY: Duration = Duration::from_millis(10);
+/// How long to wait at first when there is no room for an item, and nobody says when there will be.
+const FIRST_RETRY: Duration = Duration::from_millis(10);
+/// The longest wait before another try, whoever says what.
+const LAST_RETRY: Duration = Duration::from_secs(1);
 /// The most bytes of a text about the end.
 const MAX_TEXT: usize = 1024;
 
@@ -329,6 +331,7 @@ pub(super) fn size(data: &Parcel) -> u64 {
 
 /// Sends when there is room. There is no deadline: it waits for as long as the session lasts.
 async fn send(sink: &RemoteObject, code: u32, data: &Parcel) -> Result<(), Ending> {
+    let mut retries = Retries::default();
     loop {
         let Err(error) = sink.send_request(code, data, CallOption::one_way()).await else {
             return Ok(());
@@ -336,7 +339,9 @@ async fn send(sink: &RemoteObject, code: u32, data: &Parcel) -> Result<(), Endin
         match error {
             // Nothing was sent: other calls of the lane have the credit.
             SendRequestError::TimedOut { .. } => {}
-            SendRequestError::Busy { .. } => tokio::time::sleep(RETRY).await,
+            SendRequestError::Busy { retry_after, .. } => {
+                tokio::time::sleep(retries.pause(retry_after)).await;
+            }
             error @ (SendRequestError::Pass { .. }
             | SendRequestError::RequestTooLarge { .. }
             | SendRequestError::Arguments(_)) => {
@@ -344,5 +349,44 @@ async fn send(sink: &RemoteObject, code: u32, data: &Parcel) -> Result<(), Endin
             }
             _ => return Err(Ending::NobodyThere),
         }
+    }
+}
+
+/// How long to wait before each further try of one batch.
+struct Retries {
+    next: Duration,
+}
+
+impl Default for Retries {
+    fn default() -> Self {
+        Self { next: FIRST_RETRY }
+    }
+}
+
+impl Retries {
+    /// As long as was said, and twice as long each time, at most [`LAST_RETRY`].
+    fn pause(&mut self, said: Option<Duration>) -> Duration {
+        let pause = self.next.max(said.unwrap_or_default()).min(LAST_RETRY);
+        self.next = (self.next * 2).min(LAST_RETRY);
+        pause
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn retries_become_rare_and_heed_what_was_said() {
+        let mut retries = Retries::default();
+        let pauses: Vec<_> = (0..9).map(|_| retries.pause(None).as_millis()).collect();
+        assert_eq!(pauses, [10, 20, 40, 80, 160, 320, 640, 1000, 1000]);
+        let mut retries = Retries::default();
+        assert_eq!(
+            retries.pause(Some(Duration::from_millis(300))).as_millis(),
+            300
+        );
+        assert_eq!(retries.pause(Some(Duration::ZERO)).as_millis(), 20);
+        assert_eq!(retries.pause(Some(Duration::MAX)), LAST_RETRY);
     }
 }
