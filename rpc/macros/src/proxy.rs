@@ -126,6 +126,8 @@ fn call(interface: &Interface, method: &Method, rt: &TokenStream) -> TokenStream
 
 /// What a call returns, and how a `request` becomes that.
 fn answer(one_way: bool, output: &Output, rt: &TokenStream) -> (TokenStream, TokenStream) {
+    // That of the body, wherever the type beside it comes from.
+    let request = quote!(request);
     match output {
         Output::Plain(_) if one_way => (
             quote!(::core::result::Result<(), #rt::CallError>),
@@ -133,7 +135,7 @@ fn answer(one_way: bool, output: &Output, rt: &TokenStream) -> (TokenStream, Tok
         ),
         Output::Plain(ty) => (
             quote!(::core::result::Result<#ty, #rt::CallError>),
-            quote_spanned!(ty.span()=> request.call::<#ty>().await.map_err(#rt::CallError::Send)),
+            quote_spanned!(ty.span()=> #request.call::<#ty>().await.map_err(#rt::CallError::Send)),
         ),
         Output::Result(types) => {
             let [value, error] = &**types;

@@ -143,6 +143,8 @@ fn arm(interface: &Interface, method: &Method, rt: &TokenStream) -> TokenStream 
         ident, cfgs, args, ..
     } = method;
     let constant = method.constant();
+    // That of the signature, wherever the type beside it comes from.
+    let data = quote!(data);
     let mut reads = Vec::new();
     let mut values = Vec::new();
     if method.takes_caller {
@@ -154,7 +156,7 @@ fn arm(interface: &Interface, method: &Method, rt: &TokenStream) -> TokenStream 
     }
     for (index, arg) in args.iter().enumerate() {
         let (local, owned) = (format_ident!("arg{index}"), arg.owned.tokens(rt));
-        reads.push(quote_spanned!(arg.ty.span()=> let #local = #rt::read::<#owned>(data)?;));
+        reads.push(quote_spanned!(arg.ty.span()=> let #local = #rt::read::<#owned>(#data)?;));
         values.push(if arg.lent {
             quote!(&#local)
         } else {

@@ -40,6 +40,8 @@ trait Results {
     async fn some(&self) -> Result<impl ToString, ()>;
     #[oneway]
     async fn answers(&self) -> u32;
+    async fn many(&self) -> impl Stream<Item = u32>;
+    async fn boxed(&self) -> std::pin::Pin<Box<dyn Stream<Item = u32> + Send>>;
 }
 
 fn main() {}

@@ -7,6 +7,7 @@
 
 mod calls;
 mod describe;
+mod hygiene;
 mod objects;
 mod options;
 mod pair;

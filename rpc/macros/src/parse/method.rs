@@ -220,7 +220,9 @@ fn plain_name(pat: &Pat) -> Option<Ident> {
 fn is_unit(output: &ReturnType) -> bool {
     match output {
         ReturnType::Default => true,
-        ReturnType::Type(_, ty) => matches!(&**ty, Type::Tuple(tuple) if tuple.elems.is_empty()),
+        ReturnType::Type(_, ty) => {
+            matches!(types::plain(ty), Type::Tuple(tuple) if tuple.elems.is_empty())
+        }
     }
 }
 

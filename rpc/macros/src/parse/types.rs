@@ -1,11 +1,20 @@
 //! Which types can be arguments and results, as far as their spelling tells.
 
 use syn::{
-    GenericArgument, PathArguments, ReturnType, Type, TypeReference,
+    GenericArgument, PathArguments, ReturnType, Type, TypeParamBound, TypeReference,
     visit::{self, Visit},
 };
 
 use super::{Errors, Output, Owned};
+
+/// The type without what surrounds one that a `macro_rules!` was given as `$t:ty`, or that stands in parentheses.
+pub(super) fn plain(ty: &Type) -> &Type {
+    match ty {
+        Type::Group(group) => plain(&group.elem),
+        Type::Paren(paren) => plain(&paren.elem),
+        _ => ty,
+    }
+}
 
 /// Whether it is `&Caller`.
 pub(super) fn is_caller(ty: &Type) -> bool {
@@ -13,7 +22,7 @@ pub(super) fn is_caller(ty: &Type) -> bool {
         elem,
         mutability: None,
         ..
-    }) = ty
+    }) = plain(ty)
     else {
         return false;
     };
@@ -22,7 +31,7 @@ pub(super) fn is_caller(ty: &Type) -> bool {
 
 /// Checks the type of an argument, and says whether it is lent and what the stub reads.
 pub(super) fn argument(ty: &Type, errors: &mut Errors) -> (bool, Owned) {
-    let Type::Reference(reference) = ty else {
+    let Type::Reference(reference) = plain(ty) else {
         check(ty, errors);
         return (false, Owned::Same(ty.clone()));
     };
@@ -36,7 +45,7 @@ pub(super) fn argument(ty: &Type, errors: &mut Errors) -> (bool, Owned) {
             "an argument is lent for the call only: no named lifetimes",
         );
     }
-    let owned = match &*reference.elem {
+    let owned = match plain(&reference.elem) {
         // `Bytes` is on the wire what a `Vec<u8>` is, and is read without a copy.
         Type::Slice(slice) if is_primitive(&slice.elem, "u8") => Owned::Bytes,
         Type::Slice(slice) => {
@@ -89,6 +98,12 @@ impl Visit<'_> for Checker<'_> {
             Type::Reference(_) => {
                 "references can be arguments, as `&str`, `&[T]` or `&T`, and nothing else: use an owned type"
             }
+            Type::ImplTrait(syn::TypeImplTrait { bounds, .. })
+            | Type::TraitObject(syn::TypeTraitObject { bounds, .. })
+                if is_stream(bounds) =>
+            {
+                "many values over time are a `Streaming<T>`, as an argument or a result"
+            }
             Type::ImplTrait(_) => "`impl Trait` cannot be sent: both ends must know the type",
             Type::TraitObject(_) => {
                 "a trait object cannot be sent: pass the `..Proxy` of a remote interface or a `RemoteObject`"
@@ -118,15 +133,25 @@ impl Visit<'_> for Checker<'_> {
     }
 }
 
+/// Whether one of the bounds is a stream's.
+fn is_stream<'a>(bounds: impl IntoIterator<Item = &'a TypeParamBound>) -> bool {
+    bounds.into_iter().any(|bound| match bound {
+        TypeParamBound::Trait(bound) => bound
+            .path
+            .segments
+            .last()
+            .is_some_and(|last| last.ident == "Stream"),
+        _ => false,
+    })
+}
+
 fn last_segment(ty: &Type) -> Option<&syn::PathSegment> {
-    match ty {
+    match plain(ty) {
         Type::Path(path) => path.path.segments.last(),
-        Type::Group(group) => last_segment(&group.elem),
-        Type::Paren(paren) => last_segment(&paren.elem),
         _ => None,
     }
 }
 
 fn is_primitive(ty: &Type, name: &str) -> bool {
-    matches!(ty, Type::Path(path) if path.qself.is_none() && path.path.is_ident(name))
+    matches!(plain(ty), Type::Path(path) if path.qself.is_none() && path.path.is_ident(name))
 }
