@@ -2,10 +2,12 @@
 
 use std::sync::Mutex;
 
-use softbus_rpc::{Caller, RemoteObject, SendRequestError, remote_interface, typed::Proxy};
+use softbus_rpc::{
+    Caller, Parcelable, RemoteObject, SendRequestError, remote_interface, typed::Proxy,
+};
 use tokio::sync::mpsc;
 
-use crate::pair::{offer, offer_locally};
+use crate::pair::{Pair, offer, offer_locally};
 
 #[remote_interface(descriptor = "org.example.Listener", crate = crate::facade)]
 trait Listener {
@@ -144,4 +146,126 @@ async fn an_object_of_another_interface_refuses_the_first_call() {
             SendRequestError::InterfaceMismatch
         );
     }
+}
+
+#[derive(Clone, Debug, PartialEq, Parcelable)]
+struct Shelf {
+    label: String,
+    books: Vec<BookProxy>,
+}
+
+#[remote_interface(descriptor = "org.example.Book")]
+trait Book {
+    async fn title(&self) -> String;
+}
+
+#[remote_interface(descriptor = "org.example.Library")]
+trait Library {
+    async fn open(&self, title: &str) -> BookProxy;
+    async fn borrow(&self, title: &str) -> Result<BookProxy, String>;
+    async fn find(&self, title: &str) -> Option<BookProxy>;
+    async fn all(&self) -> Vec<BookProxy>;
+    async fn shelf(&self) -> Shelf;
+    async fn title_of(&self, book: BookProxy) -> String;
+}
+
+/// Tells when nobody has it any more.
+struct Volume(String, mpsc::UnboundedSender<String>);
+
+impl Book for Volume {
+    async fn title(&self) -> String {
+        self.0.clone()
+    }
+}
+
+impl Drop for Volume {
+    fn drop(&mut self) {
+        let _ = self.1.send(self.0.clone());
+    }
+}
+
+struct Books(mpsc::UnboundedSender<String>);
+
+impl Books {
+    fn book(&self, title: &str) -> BookProxy {
+        BookStub::new(Volume(title.to_owned(), self.0.clone())).into()
+    }
+}
+
+impl Library for Books {
+    async fn open(&self, title: &str) -> BookProxy {
+        self.book(title)
+    }
+
+    async fn borrow(&self, title: &str) -> Result<BookProxy, String> {
+        let book = self.book(title);
+        if title.is_empty() {
+            return Err("no title".to_owned());
+        }
+        Ok(book)
+    }
+
+    async fn find(&self, title: &str) -> Option<BookProxy> {
+        (!title.is_empty()).then(|| self.book(title))
+    }
+
+    async fn all(&self) -> Vec<BookProxy> {
+        ["x", "y", "z"].map(|title| self.book(title)).into()
+    }
+
+    async fn shelf(&self) -> Shelf {
+        let book = self.book("twice");
+        Shelf {
+            label: "top".to_owned(),
+            books: vec![book.clone(), book],
+        }
+    }
+
+    async fn title_of(&self, book: BookProxy) -> String {
+        book.title().await.unwrap()
+    }
+}
+
+async fn objects_come_back(pair: Pair, mut gone: mpsc::UnboundedReceiver<String>) {
+    let library = LibraryProxy::new(pair.remote.clone());
+    let book = library.open("a").await.unwrap();
+    assert_eq!(book.title().await.unwrap(), "a");
+    assert!(book.as_object().as_proxy().is_some());
+    drop(book);
+    assert_eq!(gone.recv().await.unwrap(), "a");
+
+    let book = library.borrow("b").await.unwrap();
+    assert_eq!(book.title().await.unwrap(), "b");
+    let error = library.borrow("").await.unwrap_err();
+    assert_eq!(error.app().unwrap(), "no title");
+    assert_eq!(gone.recv().await.unwrap(), "", "it was not sent");
+    drop(book);
+    assert_eq!(gone.recv().await.unwrap(), "b");
+
+    assert_eq!(library.find("").await.unwrap(), None);
+    let book = library.find("c").await.unwrap().unwrap();
+    assert_eq!(book.title().await.unwrap(), "c");
+
+    let books = library.all().await.unwrap();
+    for (book, title) in books.iter().zip(["x", "y", "z"]) {
+        assert_eq!(book.title().await.unwrap(), title);
+    }
+    let shelf = library.shelf().await.unwrap();
+    assert_eq!(shelf.books[0], shelf.books[1]);
+    assert_ne!(shelf.books[0], books[0]);
+    assert_eq!(shelf.books[1].title().await.unwrap(), "twice");
+
+    // The other way round: a stub as an argument.
+    let (sender, mut returned) = mpsc::unbounded_channel();
+    let mine = BookStub::new(Volume("mine".to_owned(), sender));
+    assert_eq!(library.title_of(mine.into()).await.unwrap(), "mine");
+    assert_eq!(returned.recv().await.unwrap(), "mine");
+}
+
+#[tokio::test]
+async fn a_method_returns_objects_of_the_service() {
+    let (sender, gone) = mpsc::unbounded_channel();
+    objects_come_back(offer(LibraryStub::new(Books(sender))).await, gone).await;
+    let (sender, gone) = mpsc::unbounded_channel();
+    objects_come_back(offer_locally(LibraryStub::new(Books(sender))).await, gone).await;
 }

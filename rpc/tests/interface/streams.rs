@@ -2,13 +2,7 @@
 
 mod hostile;
 
-use std::{
-    sync::{
-        Arc,
-        atomic::{AtomicU64, Ordering},
-    },
-    time::Duration,
-};
+use std::{sync::Arc, time::Duration};
 
 use softbus_rpc::{
     CallError, DeathReason, Parcelable, RemoteObject, SendRequestError, Streaming,
@@ -488,22 +482,4 @@ async fn streams_leave_nothing_behind() {
     }
     rest().await;
     assert_eq!(usage(), before);
-}
-
-/// How many calls the items take: they travel together where several are ready.
-#[tokio::test(start_paused = true)]
-async fn items_travel_together() {
-    let polls = Arc::new(AtomicU64::new(0));
-    let counted = Arc::clone(&polls);
-    let source = Source::default();
-    let numbers = offer(NumbersStub::new(source)).await;
-    let proxy = NumbersProxy::new(numbers.remote.clone());
-    let before = numbers.peers.0.usage();
-    let stream = Streaming::iter((0..10_000).inspect(move |_| {
-        counted.fetch_add(1, Ordering::Relaxed);
-    }));
-    assert_eq!(proxy.sum(stream).await, Ok(9_999 * 10_000 / 2));
-    assert_eq!(polls.load(Ordering::Relaxed), 10_000);
-    rest().await;
-    assert_eq!(numbers.peers.0.usage(), before);
 }

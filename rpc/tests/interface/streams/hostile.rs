@@ -1,11 +1,11 @@
 //! Ends that do not keep to the rules.
 
-use std::sync::Mutex;
+use std::sync::{Arc, Mutex};
 
 use softbus_rpc::{
     CallOption, Caller, HandlerError, Parcel, RemoteObject, RemoteStub, SendRequestError,
     Streaming, async_trait,
-    limits::{STREAM_BYTES, STREAM_ITEMS},
+    limits::{STREAM_BATCH_ITEMS, STREAM_BYTES, STREAM_ITEMS},
     stream::StreamError,
 };
 
@@ -203,4 +203,50 @@ async fn a_source_is_opened_once_and_with_little_credit_sends_little() {
     assert_eq!(open(5).await, Err(SendRequestError::Refused));
     rest().await;
     assert_eq!(source.made(), 5);
+}
+
+/// Counts the calls that bring items, and the items.
+struct Counter(Arc<Mutex<(u64, u64)>>);
+
+#[async_trait]
+impl RemoteStub for Counter {
+    fn descriptor(&self) -> &str {
+        ""
+    }
+
+    async fn on_remote_request(
+        &self,
+        _: &Caller,
+        code: u32,
+        data: &mut Parcel,
+        _: &mut Parcel,
+    ) -> Result<(), HandlerError> {
+        if code == ITEMS {
+            let mut count = self.0.lock().unwrap();
+            assert_eq!(data.read_u64()?, count.1, "the items that came before");
+            count.0 += 1;
+            count.1 += u64::from(data.read_u32()?);
+        }
+        Ok(())
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn items_that_are_ready_travel_together() {
+    let mut parcel = Parcel::new();
+    parcel.write(&Streaming::iter(0..10_000_u64)).unwrap();
+    let object = parcel.read_remote_object().unwrap();
+    drop(parcel);
+    let pair = offer(object).await;
+    let count = Arc::<Mutex<(u64, u64)>>::default();
+    let sink = RemoteObject::new(Counter(Arc::clone(&count)));
+    let mut data = Parcel::new();
+    data.write_remote_object(&sink).unwrap();
+    data.write_u32(u32::MAX).unwrap();
+    data.write_u64(u64::MAX).unwrap();
+    let opened = pair.remote.send_request(OPEN, &data, CallOption::two_way());
+    opened.await.unwrap();
+    rest().await;
+    let calls = 10_000_u64.div_ceil(STREAM_BATCH_ITEMS.into());
+    assert_eq!(*count.lock().unwrap(), (calls, 10_000));
 }
