@@ -1,6 +1,6 @@
 //! Row 107: a device passes an object of a second one to a third, which gets it from the second as itself.
 
-use std::{future::poll_fn, sync::Arc, task::Poll};
+use std::{future::poll_fn, sync::Arc, task::Poll, time::Duration};
 
 use softbus::{
     Allow, CallOption, Caller, DeathReason, HandlerError, Parcel, RemoteObject, RemoteStub,
@@ -341,6 +341,13 @@ pub async fn an_introduction_that_is_given_up_lets_the_calls_behind_it_go(world:
         busy.await,
         Err(SendRequestError::Busy { limit: None, .. })
     ));
+    // Nor does one wait longer than its own deadline, of either kind.
+    let after = Duration::from_millis(50);
+    for option in [one_way, CallOption::two_way()] {
+        let late = inbox.send_request(code::NOTE, &note, option.wait(after));
+        let late = late.await.map(drop);
+        assert_eq!(late, Err(SendRequestError::TimedOut { after }));
+    }
     drop(taking);
     assert_eq!(noting.await.map(drop), Ok(()));
     assert_eq!(next(&mut trio.came).await, Came::Note(1));
