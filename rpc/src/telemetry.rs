@@ -22,6 +22,7 @@ mod spans;
 mod status;
 mod trace;
 
+pub use refusals::{not_reached, turned_away};
 pub use slow::SlowThresholds;
 pub use trace::{Propagator, PropagatorAlreadySet, TraceContext, current_trace, set_propagator};
 

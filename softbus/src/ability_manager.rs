@@ -248,7 +248,10 @@ impl SystemAbilityManager {
         wait: Duration,
     ) -> Result<(Peer, Duration), GetServiceError> {
         let deadline = Instant::now() + wait;
-        let peer = self.peers.session(*device, deadline).await?;
+        let reached = self.peers.session(*device, deadline).await;
+        let peer = reached.inspect_err(|error| {
+            rpc::telemetry::not_reached(&self.peers.bus, *device, error);
+        })?;
         let left = deadline.saturating_duration_since(Instant::now());
         Ok((peer, left.max(Duration::from_millis(1))))
     }

@@ -93,6 +93,12 @@ impl Node {
         self.inner.peers.bus.revoke(object)
     }
 
+    /// Hands gauges and bytes to the recorder of the crate `metrics`, with these labels: to be called again and again, once
+    /// [`metrics::enable`](rpc::telemetry::metrics::enable) has been.
+    pub fn publish_metrics(&self, labels: &[(&'static str, String)]) {
+        rpc::telemetry::metrics::publish(&self.inner.peers.bus, labels);
+    }
+
     /// What each session of this node holds: to see that nothing grows.
     #[doc(hidden)]
     pub fn usage(&self) -> Vec<(DeviceId, rpc::session::Usage)> {

@@ -95,3 +95,27 @@ pub(crate) fn look_up_at_caller(peer: &PeerShared, service: ServiceId, error: &G
     let (device, kind, service) = (peer.remote().device, status.as_str(), service.get());
     tracing::info!(target: REFUSAL_TARGET, ?device, service, kind, folded, "look-up failed");
 }
+
+/// For who connects devices: a device that is not trusted here, or is blocked, dialled and was turned away.
+#[cold]
+pub fn turned_away(bus: &Bus, device: DeviceId, from: impl std::fmt::Display) {
+    let status = CallStatus::NotTrusted;
+    metrics::refused("server", status);
+    let Some(folded) = bus.look_ups().admit(Line::Refused(status), now()) else {
+        return;
+    };
+    let kind = status.as_str();
+    tracing::info!(target: REFUSAL_TARGET, ?device, %from, kind, folded, "device turned away");
+}
+
+/// For who connects devices: there is no session with a device that something was wanted of, and why.
+#[cold]
+pub fn not_reached(bus: &Bus, device: DeviceId, error: &GetServiceError) {
+    let status = CallStatus::from(error);
+    metrics::refused("client", status);
+    let Some(folded) = bus.look_ups().admit(Line::Failed(status), now()) else {
+        return;
+    };
+    let kind = status.as_str();
+    tracing::info!(target: REFUSAL_TARGET, ?device, kind, folded, %error, "device not reached");
+}

@@ -14,7 +14,7 @@ use proto::{
 };
 use rpc::{
     AddServiceError, Bus, BusConfig, LocalAbilityManager, OnDemandOptions, RemoteObject,
-    ServiceOptions, ServiceStarter, session::passing_rules::Party,
+    ServiceOptions, ServiceStarter, session::passing_rules::Party, telemetry::SlowThresholds,
 };
 use tokio::sync::watch;
 
@@ -68,6 +68,7 @@ pub struct NodeBuilder {
     name: Option<String>,
     profile: Profile,
     limits: Option<PeerLimits>,
+    slow: SlowThresholds,
     own_thread: bool,
     services: Services,
 }
@@ -151,6 +152,13 @@ impl NodeBuilder {
         self
     }
 
+    /// From when on the log tells of slow handlers and long waits. Without this OpenHarmony's times: 500 ms, 5 s and 2 s.
+    #[must_use]
+    pub fn slow_thresholds(mut self, slow: SlowThresholds) -> Self {
+        self.slow = slow;
+        self
+    }
+
     /// A service that is there from the start: no device that finds this node early is told that it is absent. Call again
     /// for more.
     #[must_use]
@@ -215,6 +223,7 @@ impl NodeBuilder {
         };
         let mut bus = BusConfig::new(party, boot);
         bus.limits = self.limits.unwrap_or(bus.limits);
+        bus.slow = self.slow;
         let bus = Bus::new(bus);
         self.services.register(&bus.samgr())?;
         let peers = Peers::new(

@@ -8,13 +8,14 @@ use std::{
     time::Duration,
 };
 
-use certs::{CloseCode, admit};
+use certs::{AdmitError, CloseCode, admit};
 use proto::{BootId, DeviceId};
 use quinn::VarInt;
 use rpc::{
     link::LinkClosed,
     opening::{Incoming, Remote},
     session::passing_rules::Party,
+    telemetry,
 };
 use rustls::pki_types::CertificateDer;
 
@@ -88,7 +89,13 @@ async fn receive_stranger(
     let device = match admit(&certificates, &peers.me(), &peers.trust) {
         Ok(peer) => *peer.device_id(),
         Err(error) => {
-            tracing::info!(from = %connection.remote_address(), %error, "turned away");
+            let from = connection.remote_address();
+            match error {
+                AdmitError::NotTrusted { device } | AdmitError::Blocked { device } => {
+                    telemetry::turned_away(&peers.bus, device, from);
+                }
+                _ => tracing::info!(%from, %error, "turned away"),
+            }
             connection.close(error.close_code().code().into(), b"not admitted");
             return None;
         }
