@@ -7,6 +7,7 @@
 
 mod calls;
 mod describe;
+mod hostile_names;
 mod hygiene;
 mod objects;
 mod options;
