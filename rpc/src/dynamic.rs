@@ -38,7 +38,7 @@ mod stream;
 pub use codec::WriteValueError;
 pub use stream::ValueStream;
 
-use std::{fmt, time::Duration};
+use std::{fmt, sync::Arc, time::Duration};
 
 use bytes::Bytes;
 
@@ -121,8 +121,8 @@ pub enum Body {
 pub struct Variant {
     /// Its number on the wire.
     pub tag: i32,
-    /// What it is called.
-    pub name: String,
+    /// What it is called. Each value shares it.
+    pub name: Arc<str>,
     /// What it holds.
     pub fields: Fields,
 }
@@ -135,8 +135,8 @@ pub enum Fields {
     Unit,
     /// Without names.
     Tuple(Vec<Type>),
-    /// With names.
-    Named(Vec<(String, Type)>),
+    /// With names, which each value shares.
+    Named(Vec<(Arc<str>, Type)>),
 }
 
 /// A value, of whichever type.
@@ -172,9 +172,9 @@ pub enum Value {
     /// Of a tuple, and of fields without names.
     Tuple(Vec<Self>),
     /// Of fields with names.
-    Struct(Vec<(String, Self)>),
+    Struct(Vec<(Arc<str>, Self)>),
     /// Of an enum: the variant's name, and its fields.
-    Variant(String, Box<Self>),
+    Variant(Arc<str>, Box<Self>),
     /// An object.
     Object(RemoteObject),
 }
@@ -187,7 +187,8 @@ pub struct Types {
 
 impl Types {
     /// The type with this name, as [`Parcelable::type_name`](crate::Parcelable::type_name) makes it. Whatever cannot be
-    /// understood is [`Type::Opaque`].
+    /// understood is [`Type::Opaque`]; so is what has a name of more than 256 bytes, more than 4,096 fields or variants
+    /// in one definition, or more than 64 levels: a peer may have sent it.
     pub fn parse(&mut self, name: &str) -> Type {
         parser::parse(name, &mut self.definitions)
     }

@@ -170,6 +170,9 @@ impl<T: Send + 'static> Streaming<T> {
 impl<T: Parcelable + Send> Streaming<T> {
     /// The next item; `None` after the last one, and after an error.
     ///
+    /// There is no deadline: it waits for as long as the session lasts, and ends with an error when that is lost. Who
+    /// wants to wait no longer than a time puts `tokio::time::timeout` around it, and loses no item by that.
+    ///
     /// # Errors
     /// [`StreamError`]: the stream did not end well.
     pub async fn next(&mut self) -> Option<Result<T, StreamError>> {

@@ -50,6 +50,11 @@ fn parcelable() {
 }
 
 #[test]
+fn dynamic() {
+    replay("dynamic", targets::dynamic::run);
+}
+
+#[test]
 fn session() {
     replay("session", targets::session::run);
 }

@@ -10,8 +10,12 @@ use crate::{
     parcel::{Marshal, Parcelable, ReadParcelError, WriteParcelError},
 };
 
-/// The most values that one read gives: more than any parcel has bytes for, unless they take none.
+/// The most values that one read gives, whatever the parcel holds.
 const MAX_VALUES: usize = 1024 * 1024;
+/// So many values may be read from no bytes at all, as those of `()` are; and one more for each byte. The least that
+/// takes bytes takes four, so that there are enough for what it is wrapped in. What a parcel makes us hold is thus a
+/// small multiple of its size.
+const EMPTY_VALUES: usize = 16 * 1024;
 
 /// Why a value was not written. The parcel is as it was.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -63,12 +67,13 @@ impl Types {
     ///
     /// # Errors
     /// [`ReadParcelError`]; the cursor stays. [`InvalidValue`](ReadParcelError::InvalidValue) for a stream, or a type
-    /// with an encoding of its own.
+    /// with an encoding of its own, and for more values than 16,384 and one for each byte that is left, or than 1,048,576:
+    /// values of some types take no bytes.
     pub fn read(&self, of: &Type, parcel: &mut Parcel) -> Result<Value, ReadParcelError> {
         let start = parcel.read_position();
         let mut reader = Reader {
             types: self,
-            left: MAX_VALUES,
+            left: (EMPTY_VALUES + parcel.readable_bytes()).min(MAX_VALUES),
         };
         reader.value(of, parcel).inspect_err(|_| {
             // Back to a position that this parcel has given.

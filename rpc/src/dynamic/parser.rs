@@ -1,10 +1,16 @@
 //! From the name of a type to what it is. A name may come from anybody: nothing in it makes this recurse or allocate
 //! without bounds.
 
+use std::{collections::HashSet, sync::Arc};
+
 use super::{Body, Definition, DefinitionId, Fields, Type, Variant};
 
 /// How deep types may nest in a name: no value that is deeper could be read.
 const MAX_NESTING: usize = 64;
+/// The longest name of a definition, field or variant, in bytes: it comes back with each value.
+const MAX_NAME: usize = 256;
+/// The most fields, elements of a tuple or variants of one definition: a value's variant is looked for among them.
+const MAX_MEMBERS: usize = 4096;
 /// The most elements of an array.
 const MAX_ARRAY: usize = 1024 * 1024;
 
@@ -102,6 +108,9 @@ impl<'a> Parser<'a> {
     }
 
     fn defined(&mut self, name: &str) -> Option<Type> {
+        if name.len() > MAX_NAME {
+            return None;
+        }
         let id = DefinitionId(self.definitions.len());
         self.definitions.push(Definition {
             name: name.to_owned(),
@@ -124,14 +133,20 @@ impl<'a> Parser<'a> {
 
     fn variants(&mut self) -> Option<Vec<Variant>> {
         let mut variants = Vec::new();
+        // A value says by name which one it is, and on the wire by number.
+        let (mut names, mut tags) = (HashSet::new(), HashSet::new());
         while !self.eat("]") {
             if !variants.is_empty() {
                 self.expect(", ")?;
             }
             let tag = self.number()?;
             self.expect(" ")?;
-            let name = self.word()?.to_owned();
+            let name = self.name()?;
             let fields = self.fields()?;
+            let new = names.insert(Arc::clone(&name)) && tags.insert(tag);
+            if !new || variants.len() == MAX_MEMBERS {
+                return None;
+            }
             variants.push(Variant { tag, name, fields });
         }
         Some(variants)
@@ -149,8 +164,11 @@ impl<'a> Parser<'a> {
             if !fields.is_empty() {
                 self.expect(", ")?;
             }
-            let name = self.word()?.to_owned();
+            let name = self.name()?;
             self.expect(": ")?;
+            if fields.len() == MAX_MEMBERS {
+                return None;
+            }
             fields.push((name, self.any()?));
         }
         Some(if fields.is_empty() {
@@ -166,9 +184,19 @@ impl<'a> Parser<'a> {
             if !types.is_empty() {
                 self.expect(", ")?;
             }
+            if types.len() == MAX_MEMBERS {
+                return None;
+            }
             types.push(self.any()?);
         }
         Some(types)
+    }
+
+    /// Of a field or variant.
+    fn name(&mut self) -> Option<Arc<str>> {
+        self.word()
+            .filter(|name| name.len() <= MAX_NAME)
+            .map(Arc::from)
     }
 
     fn word(&mut self) -> Option<&'a str> {

@@ -33,7 +33,8 @@ impl Types {
 }
 
 impl ValueStream {
-    /// The next item; `None` after the last one, and after an error.
+    /// The next item; `None` after the last one, and after an error. There is no deadline: it waits for as long as the
+    /// session lasts.
     ///
     /// # Errors
     /// [`StreamError`]: the stream did not end well.

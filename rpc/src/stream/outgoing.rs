@@ -186,6 +186,7 @@ async fn produce<T: Parcelable + Send>(items: Items<T>, sink: RemoteObject, cred
     let mut outgoing = Outgoing {
         items: Some(items),
         waiting: None,
+        next: empty(),
         ending: None,
         sink,
         sent: 0,
@@ -218,8 +219,10 @@ fn beginning(text: &str) -> &str {
 struct Outgoing<T> {
     /// Until there are no more.
     items: Option<Items<T>>,
-    /// An item that found no room in the batch before.
-    waiting: Option<T>,
+    /// An item that found no room in the batch before. It is written: a stream in it could not be written again.
+    waiting: Option<Parcel>,
+    /// Where an item is written that may find no room. Empty in between.
+    next: Parcel,
     ending: Option<Ending>,
     sink: RemoteObject,
     sent: u64,
@@ -248,6 +251,13 @@ impl<T: Parcelable + Send> Outgoing<T> {
     fn poll_batch(&mut self, cx: &mut Context<'_>, room: u32) -> Poll<Option<(Parcel, u32)>> {
         let mut batch = None;
         let room = room.min(STREAM_BATCH_ITEMS);
+        if let Some(item) = self.waiting.take() {
+            let mut data = begin(self.sent);
+            match add(&mut data, |data| data.append(&item)) {
+                Ok(()) => batch = Some((data, 1)),
+                Err(text) => self.ending = Some(Ending::ItemNotSent(text)),
+            }
+        }
         while batch
             .as_ref()
             .is_none_or(|(data, count)| *count < room && size(data) < STREAM_BATCH_BYTES)
@@ -259,18 +269,28 @@ impl<T: Parcelable + Send> Outgoing<T> {
                 Poll::Pending if batch.is_none() => return Poll::Pending,
                 Poll::Pending => break,
             };
-            let (data, count) = batch.get_or_insert_with(|| (begin(self.sent), 0));
-            match add(data, &item) {
-                Ok(()) => *count += 1,
-                // It may fit a batch of its own.
-                Err(_) if *count > 0 => {
-                    self.waiting = Some(item);
-                    break;
+            let written = match &mut batch {
+                None => {
+                    let mut data = begin(self.sent);
+                    let written = add(&mut data, |data| data.write(&item));
+                    written.map(|()| batch = Some((data, 1)))
                 }
-                Err(text) => {
-                    self.ending = Some(Ending::ItemNotSent(text));
-                    batch = None;
-                }
+                Some((data, count)) => add(&mut self.next, |next| next.write(&item)).map(|()| {
+                    if add(data, |data| data.append(&self.next)).is_ok() {
+                        *count += 1;
+                        // Its objects are those of the batch now.
+                        let _ = self.next.rewind_write(0);
+                    } else {
+                        // In a batch of its own there is more.
+                        self.waiting = Some(std::mem::replace(&mut self.next, empty()));
+                    }
+                }),
+            };
+            if let Err(text) = written {
+                self.ending = Some(Ending::ItemNotSent(text));
+            }
+            if self.waiting.is_some() {
+                break;
             }
         }
         Poll::Ready(batch.map(|(mut data, count)| {
@@ -280,9 +300,6 @@ impl<T: Parcelable + Send> Outgoing<T> {
     }
 
     fn poll_item(&mut self, cx: &mut Context<'_>) -> Poll<Option<T>> {
-        if let Some(item) = self.waiting.take() {
-            return Poll::Ready(Some(item));
-        }
         let Some(items) = &mut self.items else {
             return Poll::Ready(None);
         };
@@ -301,17 +318,25 @@ const COUNT_AT: usize = 8;
 
 /// A batch without items.
 fn begin(sent: u64) -> Parcel {
-    let mut data = Parcel::new();
-    data.raise_to_transport_limit();
+    let mut data = empty();
     // Twelve bytes fit.
     let _ = data.write_u64(sent).and_then(|()| data.write_u32(0));
     data
 }
 
+fn empty() -> Parcel {
+    let mut data = Parcel::new();
+    data.raise_to_transport_limit();
+    data
+}
+
 /// Adds an item, or says why it cannot be.
-fn add<T: Parcelable>(data: &mut Parcel, item: &T) -> Result<(), String> {
+fn add(
+    data: &mut Parcel,
+    write: impl FnOnce(&mut Parcel) -> Result<(), WriteParcelError>,
+) -> Result<(), String> {
     let position = data.write_position();
-    data.write(item).map_err(|error| error.to_string())?;
+    write(data).map_err(|error| error.to_string())?;
     let size = size(data);
     if size > MAX_STREAM_ITEM {
         // Back to a position that this parcel has given.

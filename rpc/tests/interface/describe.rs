@@ -146,11 +146,11 @@ fn some(value: Value) -> Value {
 }
 
 fn variant(name: &str, fields: Value) -> Value {
-    Value::Variant(name.to_owned(), Box::new(fields))
+    Value::Variant(name.into(), Box::new(fields))
 }
 
 fn fields<const N: usize>(fields: [(&str, Value); N]) -> Value {
-    Value::Struct(fields.map(|(name, value)| (name.to_owned(), value)).into())
+    Value::Struct(fields.map(|(name, value)| (name.into(), value)).into())
 }
 
 fn point(x: i64, y: u64) -> Value {

@@ -1,6 +1,7 @@
 //! Streams as arguments and results.
 
 mod hostile;
+mod objects;
 
 use std::{sync::Arc, time::Duration};
 

@@ -173,9 +173,9 @@ fn from_json(types: &Types, of: &Type, json: &Json) -> Result<Value, String> {
                     },
                     _ => return Err(wanted(types, of, json)),
                 };
-                match variants.iter().find(|variant| variant.name == *name) {
+                match variants.iter().find(|variant| *variant.name == **name) {
                     Some(variant) => fields(types, &variant.fields, inside)?
-                        .map(|value| Value::Variant(name.clone(), Box::new(value))),
+                        .map(|value| Value::Variant(variant.name.clone(), Box::new(value))),
                     None => None,
                 }
             }
@@ -233,7 +233,7 @@ fn fields(types: &Types, of: &Fields, json: &Json) -> Result<Option<Value>, Stri
         (Fields::Named(inner), Json::Object(object)) => {
             if let Some(unknown) = object
                 .keys()
-                .find(|key| !inner.iter().any(|(name, _)| name == *key))
+                .find(|key| !inner.iter().any(|(name, _)| **name == **key))
             {
                 return Err(format!(
                     "there is no field {unknown:?}; it is {}",
@@ -242,7 +242,7 @@ fn fields(types: &Types, of: &Fields, json: &Json) -> Result<Option<Value>, Stri
             }
             let mut values = Vec::new();
             for (name, of) in inner {
-                let json = match (object.get(name), of) {
+                let json = match (object.get(&**name), of) {
                     (Some(json), _) => json,
                     (None, Type::Option(_)) => &Json::Null,
                     (None, _) => return Err(format!("field {name:?} is missing")),
@@ -350,12 +350,12 @@ pub(crate) fn to_json(value: &Value) -> Option<Json> {
         Value::Struct(fields) => {
             let fields = fields
                 .iter()
-                .map(|(name, value)| Some((name.clone(), to_json(value)?)));
+                .map(|(name, value)| Some((name.to_string(), to_json(value)?)));
             Json::Object(fields.collect::<Option<Map<_, _>>>()?)
         }
         Value::Variant(name, fields) => match &**fields {
-            Value::Unit => name.clone().into(),
-            fields => Json::Object(Map::from_iter([(name.clone(), to_json(fields)?)])),
+            Value::Unit => name.to_string().into(),
+            fields => Json::Object(Map::from_iter([(name.to_string(), to_json(fields)?)])),
         },
         _ => return None,
     })

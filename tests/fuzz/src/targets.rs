@@ -1,6 +1,7 @@
 //! One module for each target. Each has a `run` that takes what a stranger may send and panics when a promise is broken.
 
 pub mod append;
+pub mod dynamic;
 pub mod frame;
 pub mod identity;
 mod input;
