@@ -1,7 +1,7 @@
 //! Many values over time, as an argument or a result: [`Streaming`].
 //!
-//! A stream travels as an object. The end that produces exports a [source](outgoing::Source); the end that consumes
-//! gives it a [sink](incoming::Sink) and credit, and gives more credit as its user takes items. Items, credit and end
+//! A stream travels as an object. The end that produces exports a source; the end that consumes
+//! gives it a sink and credit, and gives more credit as its user takes items. Items, credit and end
 //! are one-way calls of these two objects, so the bus already keeps them in order. Whoever loses interest drops his end:
 //! the other one's object is released, and that ends its stream.
 
