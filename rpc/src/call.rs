@@ -49,6 +49,11 @@ enum Mode {
 /// local device has no deadline and ends with its peer's death. The wait is clamped as OpenHarmony does it: nothing or
 /// less is 8 s, more than 3,000 s is 3,000 s.
 ///
+/// A one-way call to another device waits as long for its turn to be sent: for credit, for introductions and for the calls
+/// before it. What has been sent runs, however long it waits there behind slow ones: nobody would hear that it did not.
+/// Only a deadline that somebody asked for, with [`wait`](Self::wait) or in the call that its sender serves, bounds both:
+/// when it has passed, the call is dropped or its handler stopped, in the same process too.
+///
 /// ```
 /// use std::time::Duration;
 /// use softbus_rpc::CallOption;
@@ -101,7 +106,8 @@ impl CallOption {
         ))
     }
 
-    /// How long the call may take: zero is the default of 8 s, and no call waits longer than 3,000 s.
+    /// How long the call may take: zero is 8 s, and no call waits longer than 3,000 s. A one-way call that has not ended by
+    /// then is dropped without a word.
     #[must_use]
     pub fn wait(mut self, wait: Duration) -> Self {
         let wait = if wait.is_zero() {
@@ -154,7 +160,7 @@ impl CallOption {
         )
     }
 
-    /// How long this call waits on a peer of this scope.
+    /// How long this call waits on a peer of this scope: a two-way call for its reply, a one-way call to be sent.
     pub(crate) fn effective_wait(&self, scope: Scope, raw_len: usize) -> Option<Duration> {
         if self.wait.is_some() {
             return self.wait;

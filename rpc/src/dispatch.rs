@@ -202,9 +202,10 @@ pub(crate) async fn call_local(
     let visit = Visit {
         caller: stub.home(),
         chain: context.chain,
+        depth: context.depth,
         registration: 0,
-        // A handler of this process makes the call, and waits for it.
-        nested: context.depth > 0,
+        // A handler of this process makes the call, and waits for it unless it is one-way.
+        nested: context.depth > 0 && !option.is_one_way(),
     };
     let failed = |failure: Failure| {
         let Failure { status, extensions } = failure;
@@ -243,8 +244,14 @@ pub(crate) async fn call_local(
         })
     };
     if option.is_one_way() {
+        let deadline = context.deadline;
         stub.gate.one_way(Box::pin(async move {
-            let _ = handler.await;
+            match deadline {
+                None => drop(handler.await),
+                // It waited too long for those before it.
+                Some(deadline) if deadline <= now() => {}
+                Some(deadline) => drop(tokio::time::timeout_at(deadline.into(), handler).await),
+            }
         }));
         return Ok(Parcel::new());
     }

@@ -106,6 +106,7 @@ impl Call {
         let visit = Visit {
             caller: peer.remote(),
             chain: context.chain,
+            depth: context.depth,
             registration: target.registration_number(),
             nested,
         };

@@ -4,6 +4,8 @@
 //! requests take turns, or where a rate is set, is there a lock.
 
 mod queue;
+#[cfg(test)]
+mod queue_tests;
 mod rate;
 mod shares;
 #[cfg(test)]
@@ -275,26 +277,54 @@ impl Gate {
             None => {
                 *waiting = Some(VecDeque::from([task]));
                 drop(waiting);
-                tokio::spawn(work_off(queue));
+                tokio::spawn(
+                    WorkOff {
+                        queue,
+                        ended: false,
+                    }
+                    .run(),
+                );
             }
         }
     }
 }
 
-async fn work_off(queue: Arc<Mutex<Option<VecDeque<Task>>>>) {
-    loop {
-        let task = {
-            let mut waiting = queue.lock().unwrap_or_else(PoisonError::into_inner);
-            let task = waiting.as_mut().and_then(VecDeque::pop_front);
-            if task.is_none() {
-                *waiting = None;
-            }
-            task
-        };
-        match task {
-            Some(task) => task.await,
-            None => return,
+/// Works on the one-way calls of this process until none is left. When the runtime it is on ends before, they end with
+/// it, and the next one finds somebody to work on it.
+struct WorkOff {
+    queue: Arc<Mutex<Option<VecDeque<Task>>>>,
+    ended: bool,
+}
+
+impl WorkOff {
+    async fn run(mut self) {
+        while let Some(task) = self.next() {
+            task.await;
         }
+    }
+
+    fn next(&mut self) -> Option<Task> {
+        let mut waiting = self.queue.lock().unwrap_or_else(PoisonError::into_inner);
+        let task = waiting.as_mut().and_then(VecDeque::pop_front);
+        if task.is_none() {
+            *waiting = None;
+            self.ended = true;
+        }
+        task
+    }
+}
+
+impl Drop for WorkOff {
+    fn drop(&mut self) {
+        if self.ended {
+            return;
+        }
+        let waiting = {
+            let mut waiting = self.queue.lock().unwrap_or_else(PoisonError::into_inner);
+            waiting.take()
+        };
+        // Outside the lock: what they hold may do anything when it goes.
+        drop(waiting);
     }
 }
 

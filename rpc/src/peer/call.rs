@@ -49,13 +49,17 @@ impl PeerShared {
         let passed = self.pass_all(parts.objects)?;
         let wait = option.effective_wait(self.scope, body.raw.map_or(0, Bytes::len));
         let now = now();
-        let context = self.child_context(now, wait, trace)?;
         let one_way = option.is_one_way();
+        // By default only its sending is bounded: it might be dropped for those before it, and nobody would know.
+        let to_run = if one_way { option.wait_time() } else { wait };
+        let context = self.child_context(now, to_run, trace)?;
+        let until = wait.map(|wait| now + wait);
+        let until = [until, context.deadline].into_iter().flatten().min();
         let (turn, now, objects) = match passed {
             Some(objects) if !self.held_back.holds(target, one_way) => (None, now, objects),
             passed => {
                 // Boxed: other calls need not have room for it.
-                let in_turn = self.in_turn(target, option, passed, parts.objects, &context, wait);
+                let in_turn = self.in_turn(target, option, passed, parts.objects, until, wait);
                 let (turn, objects) = Box::pin(in_turn).await?;
                 (Some(turn), self::now(), objects)
             }
@@ -71,7 +75,7 @@ impl PeerShared {
             objects: &objects,
         };
         if one_way {
-            self.send_one_way(&request, option, wait).await?;
+            self.send_one_way(&request, option, until, wait).await?;
             return Ok(Parcel::new());
         }
         let started = poll_fn(|cx| {
@@ -126,7 +130,7 @@ impl PeerShared {
         option: CallOption,
         passed: Option<Vec<Outgoing>>,
         slots: &[Slot],
-        context: &Context,
+        until: Option<Instant>,
         wait: Option<Duration>,
     ) -> Result<(Turn<'_>, Vec<Outgoing>), SendRequestError> {
         if let Some(reason) = self.import_death(target) {
@@ -142,12 +146,11 @@ impl PeerShared {
         let objects = match passed {
             Some(objects) => objects,
             None => {
-                let until = context.deadline;
-                let until = until.unwrap_or_else(|| now() + limits::DEFAULT_WAIT);
-                introduction::ask(self, slots, until).await?
+                let patience = until.unwrap_or_else(|| now() + limits::DEFAULT_WAIT);
+                introduction::ask(self, slots, patience).await?
             }
         };
-        self.wait_for_turn(&turn, context.deadline, wait).await?;
+        self.wait_for_turn(&turn, until, wait).await?;
         Ok((turn, objects))
     }
 
@@ -180,6 +183,7 @@ impl PeerShared {
         &self,
         request: &CallRequest<'_>,
         option: CallOption,
+        until: Option<Instant>,
         wait: Option<Duration>,
     ) -> Result<(), SendRequestError> {
         loop {
@@ -200,10 +204,10 @@ impl PeerShared {
                 Err(StartCallError::NoCredit { .. }) => {}
                 Err(error) => return Err(start_error(error)),
             }
-            match request.context.deadline {
+            match until {
                 None => credit.await,
-                Some(deadline) => {
-                    let waited = tokio::time::timeout_at(deadline.into(), credit).await;
+                Some(until) => {
+                    let waited = tokio::time::timeout_at(until.into(), credit).await;
                     waited.map_err(|_| SendRequestError::TimedOut {
                         after: wait.unwrap_or_default(),
                     })?;

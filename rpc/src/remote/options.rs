@@ -12,9 +12,11 @@ use crate::limits;
 pub enum Execution {
     /// A task each, side by side; at most so many at a time if [`StubOptions::at_most`] says so. The default.
     Concurrent,
-    /// One at a time. Callers take turns; the requests of one caller run in the order they came. A request of a chain
-    /// of calls which the stub is already serving runs at once, if it comes from where that handler waits: waiting for
-    /// its turn would be for ever. In a ring of three devices it does wait, and its deadline ends it.
+    /// One at a time. Callers take turns; the requests of one caller run in the order they came. A two-way
+    /// request of a chain of calls which the stub is already serving runs beside that handler, if it comes from where the
+    /// handler waits: waiting for its turn would be for ever. Several of them run one at a time, and count as what the
+    /// queue holds: over its bound all but the first are `Busy`. A one-way request waits for its turn, because nobody
+    /// waits for it. In a ring of three devices a two-way one does too, and its deadline ends it.
     Serial,
     /// Where the request arrives, without a task. For handlers that answer at once; one that waits after all goes on
     /// in a task, and one that takes longer than 1 ms five times in a row loses the privilege. The fastest, and the

@@ -90,7 +90,8 @@ impl Session {
                 depth: call.depth,
                 trace: TraceContext::from_extensions(&call.extensions),
             },
-            nested: call.depth > 0 && self.calls.waits_for(call.chain),
+            // Nobody waits for a one-way call.
+            nested: call.id.is_some() && call.depth > 0 && self.calls.waits_for(call.chain),
             parcel: Arrived {
                 body: call.body,
                 raw: None,

@@ -9,4 +9,6 @@ mod inline;
 mod lifetimes;
 mod one_proxy;
 mod one_way;
+mod one_way_deadlines;
 mod pair;
+mod serial;

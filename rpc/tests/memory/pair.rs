@@ -1,10 +1,10 @@
 //! Two buses, joined by a memory link.
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
-use proto::{BootId, DeviceId};
+use proto::{BootId, DeviceId, ServiceId};
 use softbus_rpc::{
-    Bus, BusConfig, MemoryLink, Peer,
+    Allow, Bus, BusConfig, MemoryLink, Peer, RemoteObject, ServiceOptions,
     opening::{self, Incoming, Remote},
     session::passing_rules::Party,
 };
@@ -29,4 +29,15 @@ pub(crate) async fn pair(a: &Arc<Bus>, b: &Arc<Bus>) -> (Peer, Peer) {
         incoming.welcome(b).await
     });
     (at_a.unwrap(), at_b.unwrap())
+}
+
+/// A service as another device has it. Its link lasts as long as the rest.
+pub(crate) async fn offer(object: &RemoteObject) -> (RemoteObject, impl Sized + use<>) {
+    let (a, b) = (bus(1), bus(2));
+    let (at_a, at_b) = pair(&a, &b).await;
+    let service = ServiceId::new(7).unwrap();
+    let options = ServiceOptions::distributed(Allow::trusted());
+    b.samgr().add(service, object, options).unwrap();
+    let remote = at_a.get_service(service, Duration::from_secs(5)).await;
+    (remote.unwrap(), (a, b, at_a, at_b))
 }

@@ -48,6 +48,7 @@ fn visit(number: u8) -> Visit<Party> {
     Visit {
         caller: caller(number),
         chain: number.into(),
+        depth: 0,
         registration: u64::from(number % 2),
         nested: false,
     }

@@ -8,8 +8,18 @@ use std::collections::VecDeque;
 struct Waiter<T> {
     ticket: T,
     chain: u64,
+    depth: u8,
     /// What its proxy stands for; decides which of them go when a registration does.
     registration: u64,
+}
+
+impl<T> Waiter<T> {
+    fn running(&self) -> Running {
+        Running {
+            chain: self.chain,
+            depth: self.depth,
+        }
+    }
 }
 
 /// The requests of one caller that wait, in the order they came. Never empty.
@@ -19,17 +29,42 @@ struct Line<K, T> {
     waiters: VecDeque<Waiter<T>>,
 }
 
+/// A request that runs, as far as others of its chain depend on it.
+#[derive(Clone, Copy, Debug)]
+struct Running {
+    chain: u64,
+    depth: u8,
+}
+
+/// A request that a handler inside waits for, and that waits itself: for others of its chain.
+#[derive(Clone, Copy, Debug)]
+struct Sibling<K, T> {
+    caller: K,
+    waiter: Waiter<T>,
+}
+
 /// The requests of a stub that runs `at_most` at a time.
+///
+/// What a handler inside waits for cannot wait for that handler's turn to end: it runs *beside* it. Of one chain it does
+/// so only when every other one inside comes from less deep in it, so that calls which one handler makes at the same time
+/// run one after the other, and no more are beside each other than a chain is deep. This is never for ever: what runs
+/// waits only for what is deeper than itself, and what waits here only for what is at least as deep as itself, so that
+/// nobody waits, over however many others, for itself.
 #[derive(Debug)]
 pub(crate) struct TurnQueue<K, T> {
     at_most: usize,
     /// How many may run or wait.
     bound: usize,
-    /// The chains of those that run.
-    running: Vec<u64>,
+    /// Those that have a turn.
+    running: Vec<Running>,
+    /// Those that run without one.
+    beside: Vec<Running>,
+    /// In `lines` and `siblings`.
     waiting: usize,
     /// Whose turn is next, and who follows.
     lines: VecDeque<Line<K, T>>,
+    /// Those that will run beside others.
+    siblings: Vec<Sibling<K, T>>,
 }
 
 /// A request, as far as its turn depends on it.
@@ -37,8 +72,10 @@ pub(crate) struct TurnQueue<K, T> {
 pub(crate) struct Visit<K> {
     pub(crate) caller: K,
     pub(crate) chain: u64,
+    /// How deep in the chain it is.
+    pub(crate) depth: u8,
     pub(crate) registration: u64,
-    /// It comes from where a handler of its chain waits.
+    /// It comes from where a handler of its chain waits for it.
     pub(crate) nested: bool,
 }
 
@@ -46,13 +83,20 @@ pub(crate) struct Visit<K> {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Admission<T> {
     /// Run, and leave afterwards.
-    Run,
-    /// Run without a turn, because a handler that has one waits for it.
-    RunBeside,
+    Run(Turn),
     /// Wait. Somebody else's newest request may have had to go for it.
     Wait { instead_of: Option<T> },
     /// Go away.
     Refused,
+}
+
+/// How a request runs; to be given back.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Turn {
+    /// As one of those that may run at a time.
+    Own,
+    /// Without a turn, because a handler that has one waits for it.
+    Beside,
 }
 
 impl<K: Copy + Eq, T: Copy + Eq> TurnQueue<K, T> {
@@ -61,8 +105,10 @@ impl<K: Copy + Eq, T: Copy + Eq> TurnQueue<K, T> {
             at_most,
             bound,
             running: Vec::new(),
+            beside: Vec::new(),
             waiting: 0,
             lines: VecDeque::new(),
+            siblings: Vec::new(),
         }
     }
 
@@ -76,13 +122,16 @@ impl<K: Copy + Eq, T: Copy + Eq> TurnQueue<K, T> {
 
     /// A request has come. Its ticket is asked for if it is to wait.
     pub(crate) fn enter(&mut self, visit: Visit<K>, ticket: impl FnOnce() -> T) -> Admission<T> {
-        if visit.nested && self.running.contains(&visit.chain) {
-            return Admission::RunBeside;
+        let Visit { chain, depth, .. } = visit;
+        let belongs = visit.nested && self.is_waited_for(chain, depth);
+        if belongs && !self.is_held_up(chain, depth) {
+            self.beside.push(Running { chain, depth });
+            return Admission::Run(Turn::Beside);
         }
-        let full = self.running.len() + self.waiting >= self.bound;
-        if !full && self.waiting == 0 && self.running.len() < self.at_most {
-            self.running.push(visit.chain);
-            return Admission::Run;
+        let full = self.running.len() + self.beside.len() + self.waiting >= self.bound;
+        if !full && self.lines.is_empty() && self.running.len() < self.at_most {
+            self.running.push(Running { chain, depth });
+            return Admission::Run(Turn::Own);
         }
         let instead_of = if full {
             match self.push_out(visit.caller) {
@@ -94,18 +143,45 @@ impl<K: Copy + Eq, T: Copy + Eq> TurnQueue<K, T> {
         };
         let waiter = Waiter {
             ticket: ticket(),
-            chain: visit.chain,
+            chain,
+            depth,
             registration: visit.registration,
         };
         self.waiting += 1;
-        match self.line_of(visit.caller) {
+        if belongs {
+            self.siblings.push(Sibling {
+                caller: visit.caller,
+                waiter,
+            });
+        } else {
+            self.line_up(visit.caller, waiter);
+        }
+        Admission::Wait { instead_of }
+    }
+
+    /// Whether a handler inside may be the one that waits for it.
+    fn is_waited_for(&self, chain: u64, depth: u8) -> bool {
+        self.inside(chain).any(|running| running.depth < depth)
+    }
+
+    /// Whether a request inside has to end first: no handler that waits for this one can be waiting for that one's end.
+    fn is_held_up(&self, chain: u64, depth: u8) -> bool {
+        self.inside(chain).any(|running| running.depth >= depth)
+    }
+
+    fn inside(&self, chain: u64) -> impl Iterator<Item = &Running> {
+        let all = self.running.iter().chain(&self.beside);
+        all.filter(move |running| running.chain == chain)
+    }
+
+    fn line_up(&mut self, caller: K, waiter: Waiter<T>) {
+        match self.line_of(caller) {
             Some(line) => self.lines[line].waiters.push_back(waiter),
             None => self.lines.push_back(Line {
-                caller: visit.caller,
+                caller,
                 waiters: VecDeque::from([waiter]),
             }),
         }
-        Admission::Wait { instead_of }
     }
 
     /// Makes room for a caller at the cost of the longest line, if its own stays shorter than that.
@@ -113,6 +189,8 @@ impl<K: Copy + Eq, T: Copy + Eq> TurnQueue<K, T> {
         let own = self
             .line_of(caller)
             .map_or(0, |line| self.lines[line].waiters.len());
+        let siblings = self.siblings.iter();
+        let own = own + siblings.filter(|sibling| sibling.caller == caller).count();
         let lengths = self.lines.iter().map(|line| line.waiters.len()).enumerate();
         let (longest, len) = lengths.max_by_key(|(_, len)| *len)?;
         if own + 1 >= len {
@@ -124,10 +202,39 @@ impl<K: Copy + Eq, T: Copy + Eq> TurnQueue<K, T> {
         Some(gone.ticket)
     }
 
-    /// A request that ran has ended. Returns who runs now.
-    pub(crate) fn leave(&mut self, chain: u64) -> Option<T> {
-        if let Some(index) = self.running.iter().position(|running| *running == chain) {
-            self.running.swap_remove(index);
+    /// A request that ran has ended. [`next`](Self::next) says who runs now.
+    pub(crate) fn leave(&mut self, turn: Turn, chain: u64, depth: u8) {
+        let inside = match turn {
+            Turn::Own => &mut self.running,
+            Turn::Beside => &mut self.beside,
+        };
+        let is_it = |running: &Running| running.chain == chain && running.depth == depth;
+        if let Some(index) = inside.iter().position(is_it) {
+            inside.swap_remove(index);
+        }
+        // Those that nobody here waits for any more go where everybody waits.
+        let mut at = 0;
+        while let Some(Sibling { caller, waiter }) = self.siblings.get(at).copied() {
+            if waiter.chain != chain || self.is_waited_for(chain, waiter.depth) {
+                at += 1;
+                continue;
+            }
+            self.siblings.remove(at);
+            self.line_up(caller, waiter);
+        }
+    }
+
+    /// A request that runs now; to be asked after [`leave`](Self::leave) until there is none.
+    pub(crate) fn next(&mut self) -> Option<(T, Turn)> {
+        let may_run = |sibling: &Sibling<K, T>| {
+            let Waiter { chain, depth, .. } = sibling.waiter;
+            !self.is_held_up(chain, depth)
+        };
+        if let Some(index) = self.siblings.iter().position(may_run) {
+            let Sibling { waiter, .. } = self.siblings.remove(index);
+            self.waiting -= 1;
+            self.beside.push(waiter.running());
+            return Some((waiter.ticket, Turn::Beside));
         }
         if self.running.len() >= self.at_most {
             return None;
@@ -139,12 +246,18 @@ impl<K: Copy + Eq, T: Copy + Eq> TurnQueue<K, T> {
         }
         let waiter = waiter?;
         self.waiting -= 1;
-        self.running.push(waiter.chain);
-        Some(waiter.ticket)
+        self.running.push(waiter.running());
+        Some((waiter.ticket, Turn::Own))
     }
 
     /// A request that waits no longer wants to.
     pub(crate) fn cancel(&mut self, caller: K, ticket: T) {
+        let waits = |sibling: &Sibling<K, T>| sibling.waiter.ticket == ticket;
+        if let Some(index) = self.siblings.iter().position(waits) {
+            self.siblings.remove(index);
+            self.waiting -= 1;
+            return;
+        }
         let Some(line) = self.line_of(caller) else {
             return;
         };
@@ -162,15 +275,17 @@ impl<K: Copy + Eq, T: Copy + Eq> TurnQueue<K, T> {
     /// Takes out every waiter that belongs to a registration, or every one.
     pub(crate) fn drain(&mut self, registration: Option<u64>) -> Vec<T> {
         let mut gone = Vec::new();
+        let mut stays = |waiter: &Waiter<T>| {
+            let goes = registration.is_none_or(|number| waiter.registration == number);
+            if goes {
+                gone.push(waiter.ticket);
+            }
+            !goes
+        };
         for line in &mut self.lines {
-            line.waiters.retain(|waiter| {
-                let goes = registration.is_none_or(|number| waiter.registration == number);
-                if goes {
-                    gone.push(waiter.ticket);
-                }
-                !goes
-            });
+            line.waiters.retain(&mut stays);
         }
+        self.siblings.retain(|sibling| stays(&sibling.waiter));
         self.lines.retain(|line| !line.waiters.is_empty());
         self.waiting -= gone.len();
         gone
@@ -178,134 +293,5 @@ impl<K: Copy + Eq, T: Copy + Eq> TurnQueue<K, T> {
 
     fn line_of(&self, caller: K) -> Option<usize> {
         self.lines.iter().position(|line| line.caller == caller)
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn visit(caller: char, chain: u64) -> Visit<char> {
-        Visit {
-            caller,
-            chain,
-            registration: 0,
-            nested: false,
-        }
-    }
-
-    /// Enters a request that has its chain as its ticket.
-    fn enter(queue: &mut TurnQueue<char, u64>, caller: char, chain: u64) -> Admission<u64> {
-        queue.enter(visit(caller, chain), || chain)
-    }
-
-    const WAIT: Admission<u64> = Admission::Wait { instead_of: None };
-
-    #[test]
-    fn one_caller_is_served_in_the_order_it_came() {
-        let mut queue = TurnQueue::new(1, 10);
-        assert_eq!(enter(&mut queue, 'a', 0), Admission::Run);
-        for chain in 1..10 {
-            assert_eq!(enter(&mut queue, 'a', chain), WAIT);
-        }
-        assert_eq!(enter(&mut queue, 'a', 10), Admission::Refused);
-        for chain in 0..9 {
-            assert_eq!(queue.leave(chain), Some(chain + 1));
-        }
-        assert_eq!(queue.leave(9), None);
-        assert_eq!((queue.running(), queue.waiting()), (0, 0));
-    }
-
-    #[test]
-    fn callers_take_turns() {
-        let mut queue = TurnQueue::new(1, 100);
-        assert_eq!(enter(&mut queue, 'f', 0), Admission::Run);
-        for chain in 1..50 {
-            enter(&mut queue, 'f', chain);
-        }
-        for chain in 100..103 {
-            enter(&mut queue, 'p', chain);
-        }
-        enter(&mut queue, 'q', 200);
-        let mut order = Vec::new();
-        let mut running = 0;
-        while let Some(next) = queue.leave(running) {
-            order.push(next);
-            running = next;
-        }
-        assert_eq!(order[..8], [1, 100, 200, 2, 101, 3, 102, 4]);
-        assert_eq!(order.len(), 53);
-    }
-
-    #[test]
-    fn so_many_run_at_a_time_and_no_more() {
-        let mut queue = TurnQueue::new(3, 100);
-        for chain in 0..3 {
-            assert_eq!(enter(&mut queue, 'a', chain), Admission::Run);
-        }
-        assert_eq!(enter(&mut queue, 'a', 3), WAIT);
-        assert_eq!(queue.leave(1), Some(3));
-        assert_eq!(queue.leave(3), None);
-        assert_eq!(queue.running(), 2);
-    }
-
-    #[test]
-    fn a_full_queue_gives_up_the_newest_of_the_longest_line() {
-        let mut queue = TurnQueue::new(1, 8);
-        enter(&mut queue, 'f', 0);
-        for chain in 1..8 {
-            assert_eq!(enter(&mut queue, 'f', chain), WAIT);
-        }
-        assert_eq!(enter(&mut queue, 'f', 8), Admission::Refused);
-        for (mine, gone) in [(100, 7), (101, 6), (102, 5)] {
-            let instead_of = Some(gone);
-            assert_eq!(enter(&mut queue, 'p', mine), Admission::Wait { instead_of });
-        }
-        // Four and three wait: neither gains by more.
-        assert_eq!(enter(&mut queue, 'p', 103), Admission::Refused);
-        assert_eq!(enter(&mut queue, 'f', 8), Admission::Refused);
-        assert_eq!(queue.waiting(), 7);
-    }
-
-    #[test]
-    fn what_a_handler_waits_for_runs_beside_it() {
-        let mut queue = TurnQueue::new(1, 1);
-        enter(&mut queue, 'a', 7);
-        let nested = |chain| Visit {
-            nested: true,
-            ..visit('b', chain)
-        };
-        assert_eq!(queue.enter(nested(7), || 7), Admission::RunBeside);
-        assert_eq!(
-            queue.enter(nested(8), || 8),
-            Admission::Refused,
-            "not of a chain that runs"
-        );
-        assert_eq!(
-            enter(&mut queue, 'b', 7),
-            Admission::Refused,
-            "not from where it waits"
-        );
-    }
-
-    #[test]
-    fn a_removal_takes_what_waits_for_that_registration() {
-        let mut queue = TurnQueue::new(1, 10);
-        enter(&mut queue, 'a', 0);
-        for chain in 1..5 {
-            let registration = chain % 2;
-            let visit = Visit {
-                registration,
-                ..visit('a', chain)
-            };
-            queue.enter(visit, || chain);
-        }
-        assert_eq!(queue.drain(Some(1)), [1, 3]);
-        queue.cancel('a', 2);
-        queue.cancel('a', 2);
-        queue.cancel('b', 4);
-        assert_eq!(queue.waiting(), 1);
-        assert_eq!(queue.drain(None), [4]);
-        assert_eq!(queue.leave(0), None);
     }
 }

@@ -8,7 +8,7 @@ use std::{
 use proto::message::DeathReason;
 
 use super::{
-    queue::{Admission, TurnQueue, Visit},
+    queue::{Admission, Turn, TurnQueue, Visit},
     sync::{Mutex, MutexGuard, PoisonError},
 };
 use crate::session::passing_rules::Party;
@@ -29,7 +29,7 @@ struct State {
 enum Slot {
     Free,
     Waiting(Option<Waker>),
-    Granted,
+    Granted(Turn),
     Gone(Gone),
 }
 
@@ -46,8 +46,7 @@ pub(crate) enum Gone {
 #[must_use]
 #[derive(Debug)]
 pub(crate) enum Place {
-    Running { chain: u64 },
-    Beside,
+    Running { turn: Turn, chain: u64, depth: u8 },
     Ticket { ticket: u32, visit: Visit<Party> },
 }
 
@@ -83,8 +82,11 @@ impl Turns {
             ticket
         });
         match admission {
-            Admission::Run => Ok(Place::Running { chain: visit.chain }),
-            Admission::RunBeside => Ok(Place::Beside),
+            Admission::Run(turn) => Ok(Place::Running {
+                turn,
+                chain: visit.chain,
+                depth: visit.depth,
+            }),
             Admission::Refused => Err(NoPlace),
             Admission::Wait { instead_of } => {
                 slots[ticket as usize] = Slot::Waiting(None);
@@ -110,7 +112,7 @@ impl Turns {
                 *waker = Some(cx.waker().clone());
                 Poll::Pending
             }
-            Slot::Granted | Slot::Free => Poll::Ready(Ok(())),
+            Slot::Granted(_) | Slot::Free => Poll::Ready(Ok(())),
             Slot::Gone(gone) => Poll::Ready(Err(*gone)),
         }
     }
@@ -118,25 +120,28 @@ impl Turns {
     /// Gives a place back, whatever became of the request; the next one's turn may begin.
     pub(crate) fn leave(&self, place: &Place) {
         let mut state = self.lock();
-        let next = match place {
-            Place::Beside => None,
-            Place::Running { chain } => state.queue.leave(*chain),
+        let State { queue, slots, free } = &mut *state;
+        match place {
+            Place::Running { turn, chain, depth } => queue.leave(*turn, *chain, *depth),
             Place::Ticket { ticket, visit } => {
-                let slot = std::mem::replace(&mut state.slots[*ticket as usize], Slot::Free);
-                state.free.push(*ticket);
+                let slot = std::mem::replace(&mut slots[*ticket as usize], Slot::Free);
+                free.push(*ticket);
                 match slot {
-                    Slot::Granted => state.queue.leave(visit.chain),
-                    Slot::Waiting(_) => {
-                        state.queue.cancel(visit.caller, *ticket);
-                        None
-                    }
-                    Slot::Free | Slot::Gone(_) => None,
+                    Slot::Granted(turn) => queue.leave(turn, visit.chain, visit.depth),
+                    Slot::Waiting(_) => queue.cancel(visit.caller, *ticket),
+                    Slot::Free | Slot::Gone(_) => {}
                 }
             }
+        }
+        let mut grant = || {
+            let (next, turn) = queue.next()?;
+            Some(slots[next as usize].settle(Slot::Granted(turn)))
         };
-        let next = next.and_then(|next| state.slots[next as usize].settle(Slot::Granted));
+        // Hardly ever more than one.
+        let next = grant();
+        let others: Vec<_> = std::iter::from_fn(grant).collect();
         drop(state);
-        wake(next);
+        next.into_iter().chain(others).for_each(wake);
     }
 
     /// What waits for a registration, or for the stub at all, will not run.
