@@ -245,6 +245,7 @@ macro_rules! scenarios {
             loading::an_unload_stops_and_unregisters,
             loading::only_what_is_loaded_is_unloaded,
             loading::loads_during_an_unload_are_queued,
+            loading::loads_given_up_during_an_unload_do_not_count,
             loading::an_unload_later_is_taken_back_by_who_wants_the_service,
             loading::restarts_are_limited,
             loading::a_service_that_dies_is_started_again,

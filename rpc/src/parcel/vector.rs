@@ -42,6 +42,9 @@ macro_rules! vectors {
 /// A count of 4 bytes, the elements packed at their own size (a `bool` takes one byte here), and padding. A count
 /// that the rest of the parcel cannot hold is refused before anything is allocated.
 ///
+/// The type of the elements is not written: reading with another one is an error only where the length does not fit
+/// or a value is none of that type. Whoever reads has to know what was written.
+///
 /// ```
 /// use softbus_rpc::Parcel;
 ///

@@ -125,12 +125,21 @@ impl Asker {
             .registry()
             .on_demand
             .load(service, self.party(), now())?;
-        let mut outcome = match load {
+        let (mut outcome, _queued) = match load {
             Load::There => return self.check(bus, service),
-            Load::Join(outcome) => outcome,
+            Load::Join(outcome) => (outcome, None),
+            Load::Queue(unload, outcome) => {
+                let queued = Queued {
+                    bus: Arc::downgrade(bus),
+                    service,
+                    caller: self.party(),
+                    unload,
+                };
+                (outcome, Some(queued))
+            }
             Load::Start(run, outcome) => {
                 loading::start(bus, service, run);
-                outcome
+                (outcome, None)
             }
         };
         match outcome.wait_for(Option::is_some).await.as_deref() {
@@ -141,6 +150,25 @@ impl Asker {
         }
         // Not what the start brought: the rules may have changed meanwhile, or it may be gone again.
         self.check(bus, service)
+    }
+}
+
+/// A place among those who wait for the end of an unload, given back when dropped.
+struct Queued {
+    bus: Weak<Bus>,
+    service: ServiceId,
+    caller: Party,
+    unload: u64,
+}
+
+impl Drop for Queued {
+    fn drop(&mut self) {
+        if let Some(bus) = self.bus.upgrade() {
+            let mut registry = bus.registry();
+            registry
+                .on_demand
+                .leave(self.service, self.caller, self.unload);
+        }
     }
 }
 

@@ -52,8 +52,10 @@ pub(crate) struct Run {
 pub(super) enum Load {
     /// Nothing, it is there.
     There,
-    /// Wait for the start that is under way, or that follows the unload that is.
+    /// Wait for the start that is under way.
     Join(watch::Receiver<Outcome>),
+    /// Wait for the start that follows the unload of this number, and [leave](OnDemandTable::leave) when done.
+    Queue(u64, watch::Receiver<Outcome>),
     /// Start it, and wait.
     Start(Run, watch::Receiver<Outcome>),
 }
@@ -228,7 +230,21 @@ impl OnDemandTable {
                     return Err(GetServiceError::TooManyLoads { limit });
                 }
                 *queued += 1;
-                Ok(Load::Join(entry.join()))
+                Ok(Load::Queue(entry.run, entry.join()))
+            }
+        }
+    }
+
+    /// Who waited for the end of an unload does so no more: it was told, or gave up.
+    pub(super) fn leave(&mut self, service: ServiceId, caller: Party, unload: u64) {
+        let entry = self.entries.get_mut(&service);
+        let Some(entry) = entry.filter(|entry| entry.run == unload) else {
+            return;
+        };
+        if let Some(queued) = entry.queued.get_mut(&caller) {
+            *queued -= 1;
+            if *queued == 0 {
+                entry.queued.remove(&caller);
             }
         }
     }
@@ -321,7 +337,7 @@ impl OnDemandTable {
         entry.is_some_and(|entry| entry.run == run && entry.state == ServiceState::Unloading)
     }
 
-    /// An unload has ended: the start that somebody waits for, and who waits for the end.
+    /// An unload has ended: the start that somebody still waits for, and who waits for the end.
     pub(crate) fn unloaded(
         &mut self,
         service: ServiceId,
@@ -330,8 +346,11 @@ impl OnDemandTable {
         let entry = self.entries.get_mut(&service)?;
         entry.step(Step::Unloaded);
         entry.failed = false;
-        entry.queued.clear();
-        let next = entry.outcome.is_some().then(|| entry.begin(run));
+        let wanted = !std::mem::take(&mut entry.queued).is_empty();
+        if !wanted {
+            entry.outcome = None;
+        }
+        let next = wanted.then(|| entry.begin(run));
         Some((next, entry.unloaded.clone()))
     }
 

@@ -22,8 +22,9 @@ Exit codes:
     0  done
     1  failed
     2  the command line is wrong
-    3  not found, or unreachable
-    4  refused: not trusted here or there, or not allowed
+    3  not found, or unreachable: also a device that is not found before --wait is over
+    4  refused: not trusted here or there, or not allowed. A device that no rule of a service
+       names is told this whether the service is there or not
     5  timed out
   130  stopped by Ctrl-C or SIGTERM before it was done
 

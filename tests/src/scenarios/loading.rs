@@ -385,6 +385,28 @@ pub async fn loads_during_an_unload_are_queued(world: &mut dyn World) {
     assert_eq!(*control.starts.borrow(), 2);
 }
 
+/// Row 135: whoever has given up has left the queue, and for nobody the service is not started again.
+pub async fn loads_given_up_during_an_unload_do_not_count(world: &mut dyn World) {
+    let (_a, b, control) = offered(world, 0).await;
+    control.start.add_permits(1);
+    let samgr = b.samgr();
+    samgr.load(SERVICE).await.unwrap();
+    samgr.unload_after(SERVICE, Duration::ZERO).unwrap();
+    reached(&control.stops, 1).await;
+    for _ in 0..=limits::LOADS_WHILE_UNLOADING {
+        let load = samgr.load(SERVICE);
+        let given_up = tokio::time::timeout(Duration::from_millis(1), load).await;
+        assert!(given_up.is_err(), "{given_up:?}");
+    }
+    assert_eq!(samgr.state(SERVICE), Some(ServiceState::Unloading));
+    control.stop.add_permits(1);
+    reaches(&*b, ServiceState::NotLoaded).await;
+    assert_eq!(*control.starts.borrow(), 1);
+    control.start.add_permits(1);
+    samgr.load(SERVICE).await.unwrap();
+    assert_eq!(*control.starts.borrow(), 2);
+}
+
 /// Row 136: a service that is to be unloaded later stays when somebody wants it, or its owner after all.
 pub async fn an_unload_later_is_taken_back_by_who_wants_the_service(world: &mut dyn World) {
     let (a, b, control) = offered(world, 1).await;

@@ -2,8 +2,12 @@
 //! test moves it.
 
 mod forged;
+mod stubs;
 
 pub(super) use forged::{forged_call, grants};
+pub(super) use stubs::{interface, named, register, same, stub, typed};
+
+use stubs::TestStub;
 
 use std::{
     collections::{HashSet, VecDeque},
@@ -11,10 +15,9 @@ use std::{
     time::{Duration, Instant},
 };
 
-use async_trait::async_trait;
 use bytes::{Bytes, BytesMut};
 use proto::{
-    BootId, CallId, Handle, ServiceId,
+    BootId, CallId, Handle,
     frame::{Frame, FrameReader, Status},
     message::{DeathReason, PeerLimits},
 };
@@ -24,11 +27,8 @@ use super::super::{
     Outcome, Outgoing, PeerFault, Scope, ServingId, Session, StartCallError, Usage,
 };
 use crate::{
-    Parcel,
-    call::Caller,
-    error::HandlerError,
-    interface::{Interface, MethodHash},
-    remote::{LocalObject, Registration, RemoteObject, RemoteStub, StubCell},
+    interface::Interface,
+    remote::{LocalObject, StubCell},
 };
 
 pub(super) const A: usize = 0;
@@ -44,70 +44,6 @@ pub(super) const FLOOR: Usage = Usage {
     bulk: 0,
     obituaries: 0,
 };
-
-struct TestStub(Vec<MethodHash>);
-
-#[async_trait]
-impl RemoteStub for TestStub {
-    fn descriptor(&self) -> &str {
-        "test.Stub"
-    }
-
-    fn methods(&self) -> Vec<MethodHash> {
-        self.0.clone()
-    }
-
-    async fn on_remote_request(
-        &self,
-        _: &Caller,
-        _: u32,
-        _: &mut Parcel,
-        _: &mut Parcel,
-    ) -> Result<(), HandlerError> {
-        Err(HandlerError::UnknownMethod)
-    }
-}
-
-/// A stub that nothing ever runs.
-pub(super) fn stub() -> LocalObject {
-    typed(Vec::new())
-}
-
-/// One with a list of methods.
-pub(super) fn typed(methods: Vec<MethodHash>) -> LocalObject {
-    RemoteObject::new(TestStub(methods))
-        .local()
-        .unwrap()
-        .clone()
-}
-
-/// One registered under an id.
-pub(super) fn named(service: u32, registration: u64) -> LocalObject {
-    register(&stub(), service, registration)
-}
-
-/// One more registration of a stub.
-pub(super) fn register(object: &LocalObject, service: u32, number: u64) -> LocalObject {
-    let service = ServiceId::new(service).unwrap();
-    LocalObject {
-        stub: Arc::clone(&object.stub),
-        registration: Some(Arc::new(Registration::new(
-            service,
-            number,
-            None,
-            Default::default(),
-        ))),
-    }
-}
-
-/// An interface that lives as long as a generated one.
-pub(super) fn interface(descriptor: &'static str, methods: Vec<MethodHash>) -> &'static Interface {
-    Box::leak(Box::new(Interface::new(descriptor, methods)))
-}
-
-pub(super) fn same(a: &LocalObject, b: &LocalObject) -> bool {
-    a.key() == b.key()
-}
 
 /// One end, with what is on its way to it.
 pub(super) struct End {
