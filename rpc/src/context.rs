@@ -1,8 +1,8 @@
 //! What the calls that a handler makes inherit from the call it serves.
 
-use std::cell::Cell;
+use std::{cell::Cell, time::Instant};
 
-use crate::session::Context;
+use crate::{dispatch, error::SendRequestError, limits, session::Context, telemetry::TraceContext};
 
 thread_local! {
     static CURRENT: Cell<Option<Context>> = const { Cell::new(None) };
@@ -12,6 +12,36 @@ thread_local! {
 /// The context of the handler that is being polled on this thread.
 pub(crate) fn current() -> Option<Context> {
     CURRENT.get()
+}
+
+/// What a call hands down that is made here: inside a handler its chain goes on, and its deadline is not outlived. Without
+/// a trace of its own it goes on with the handler's.
+///
+/// # Errors
+/// [`SendRequestError::TooDeep`].
+pub(crate) fn child(
+    deadline: Option<Instant>,
+    trace: Option<TraceContext>,
+) -> Result<Context, SendRequestError> {
+    let Some(outer) = current() else {
+        return Ok(Context {
+            deadline,
+            chain: dispatch::next_chain(),
+            depth: 0,
+            trace,
+        });
+    };
+    if outer.depth >= limits::MAX_CALL_DEPTH {
+        return Err(SendRequestError::TooDeep {
+            limit: limits::MAX_CALL_DEPTH,
+        });
+    }
+    Ok(Context {
+        deadline: [deadline, outer.deadline].into_iter().flatten().min(),
+        chain: outer.chain,
+        depth: outer.depth + 1,
+        trace: trace.or(outer.trace),
+    })
 }
 
 /// Whether the request that it serves came from where a handler of its chain waits.

@@ -27,7 +27,6 @@ use crate::{
     context, describe,
     error::{HandlerError, SendRequestError},
     interface::Interface,
-    limits,
     parcel::WriteParcelError,
     peer::now,
     remote::{Execution, LocalObject, StubCell},
@@ -198,7 +197,9 @@ pub(crate) async fn call_local(
     let size = data.wire_parts();
     let bytes = size.data.len() + size.raw.map_or(0, Bytes::len);
     let data = received(data).ok_or(SendRequestError::MalformedRequest)?;
-    let (context, wait) = local_context(option)?;
+    // A deadline only if it asks for one, or serves a call that has one.
+    let wait = option.wait_time();
+    let context = context::child(wait.map(|wait| now() + wait), None)?;
     let visit = Visit {
         caller: stub.home(),
         chain: context.chain,
@@ -276,30 +277,4 @@ fn received(sent: &Parcel) -> Option<Parcel> {
     body.extend_from_slice(parts.data);
     body.extend_from_slice(&parts.offsets);
     Parcel::from_wire(body.into(), parts.objects.to_vec(), parts.raw.cloned()).ok()
-}
-
-/// A local call has a deadline only if it asks for one or serves a call that has one.
-fn local_context(option: CallOption) -> Result<(Context, Option<Duration>), SendRequestError> {
-    let wait = option.wait_time();
-    let own = wait.map(|wait| now() + wait);
-    let context = match context::current() {
-        None => Context {
-            deadline: own,
-            chain: next_chain(),
-            depth: 0,
-            trace: None,
-        },
-        Some(outer) if outer.depth >= limits::MAX_CALL_DEPTH => {
-            return Err(SendRequestError::TooDeep {
-                limit: limits::MAX_CALL_DEPTH,
-            });
-        }
-        Some(outer) => Context {
-            deadline: [own, outer.deadline].into_iter().flatten().min(),
-            chain: outer.chain,
-            depth: outer.depth + 1,
-            trace: outer.trace,
-        },
-    };
-    Ok((context, wait))
 }

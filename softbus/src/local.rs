@@ -59,6 +59,9 @@ pub enum LocalError {
     /// The socket, or its directory, is not ours to use.
     #[error("no access to {}", .0.display())]
     Denied(PathBuf),
+    /// Something else has that name. It is left alone; choose another path.
+    #[error("{} is not a socket", .0.display())]
+    NotASocket(PathBuf),
     /// The other process did not do its part in 5 s.
     #[error("timed out")]
     TimedOut,
@@ -97,7 +100,7 @@ impl LocalListener {
     /// behind is removed.
     ///
     /// # Errors
-    /// [`LocalError::InUse`], [`LocalError::Denied`], [`LocalError::System`].
+    /// [`LocalError::InUse`], [`LocalError::NotASocket`], [`LocalError::Denied`], [`LocalError::System`].
     pub fn bind(path: impl AsRef<Path>, bus: Arc<Bus>) -> Result<Self, LocalError> {
         let path = path.as_ref().to_owned();
         let (listener, lock) = sockets::listen(&path)?;
@@ -110,7 +113,8 @@ impl LocalListener {
         })
     }
 
-    /// The next process that attaches; those that do not do their part are turned away.
+    /// The next process that attaches; those that do not do their part in 5 s are turned away. Several may be let in at a
+    /// time: one that stalls holds up nothing but the call that accepted it.
     ///
     /// Cancel safe: a process that was being let in is turned away.
     ///

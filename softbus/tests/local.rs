@@ -13,7 +13,7 @@ use softbus::{
     Allow, CallOption, Caller, DeathReason, DeviceId, HandlerError, Parcel, RemoteObject,
     RemoteStub, SendRequestError, ServiceId, ServiceOptions, async_trait,
     local::{self, LocalError, LocalListener},
-    rpc::{Bus, DeathLink, Peer, parcel::MAX_RAW_DATA},
+    rpc::{Bus, DeathLink, Peer, link::LinkClosed, parcel::MAX_RAW_DATA, peer::SessionEnd},
 };
 use tokio::{io::AsyncWriteExt, sync::mpsc, time::timeout};
 
@@ -196,6 +196,33 @@ async fn many_calls_at_once_and_none_is_lost() {
 }
 
 #[tokio::test]
+async fn many_large_bodies_pass_each_other() {
+    let two = two().await;
+    let calls = (0..300).map(|_| {
+        let proxy = two.proxy.clone();
+        tokio::spawn(async move { echo(&proxy, 40 * 1024, 64 * 1024).await })
+    });
+    for call in calls.collect::<Vec<_>>() {
+        call.await.unwrap().unwrap();
+    }
+    assert_eq!(two.at_client.usage().bulk + two.at_host.usage().bulk, 0);
+}
+
+#[tokio::test]
+async fn who_closes_says_why() {
+    let two = two().await;
+    two.at_host
+        .close(DeathReason::AccessRevoked, 0x102, "access\x1b[31m revoked");
+    let end = timeout(SOON, two.at_client.ended()).await.unwrap();
+    let SessionEnd::Link(LinkClosed::ByPeer { code, text }) = end else {
+        panic!("{end:?}");
+    };
+    // What a peer says is shown in no terminal as it is.
+    assert!(code == 0x102 && text.contains("revoked") && !text.contains('\x1b'));
+    assert_eq!(two.proxy.death(), Some(DeathReason::AccessRevoked));
+}
+
+#[tokio::test]
 async fn an_anonymous_stub_of_the_device_can_be_watched() {
     let two = two().await;
     let option = CallOption::two_way();
@@ -235,6 +262,17 @@ async fn a_socket_that_was_left_behind_is_no_obstacle() {
     ));
     let bus = local::bus(DeviceId::from_bytes([7; 32]));
     LocalListener::bind(&path, bus).unwrap();
+}
+
+#[tokio::test]
+async fn what_is_no_socket_is_left_alone() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("notes.txt");
+    std::fs::write(&path, "precious").unwrap();
+    let bus = local::bus(DeviceId::from_bytes([7; 32]));
+    let refused = LocalListener::bind(&path, bus).unwrap_err();
+    assert!(matches!(refused, LocalError::NotASocket(found) if found == path));
+    assert_eq!(std::fs::read_to_string(&path).unwrap(), "precious");
 }
 
 #[tokio::test]

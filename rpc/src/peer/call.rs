@@ -18,14 +18,12 @@ use super::{Passed, PeerShared, State, held_back::Turn, now};
 use crate::{
     Parcel,
     call::CallOption,
-    context, dispatch,
+    context,
     error::SendRequestError,
     interface::Interface,
     introduction, limits,
     parcel::Slot,
-    session::{
-        Arrived, Body, CallRequest, Context, ImportKey, Outcome, Outgoing, Scope, StartCallError,
-    },
+    session::{Arrived, Body, CallRequest, ImportKey, Outcome, Outgoing, Scope, StartCallError},
     telemetry::TraceContext,
 };
 
@@ -52,7 +50,7 @@ impl PeerShared {
         let one_way = option.is_one_way();
         // By default only its sending is bounded: it might be dropped for those before it, and nobody would know.
         let to_run = if one_way { option.wait_time() } else { wait };
-        let context = self.child_context(now, to_run, trace)?;
+        let context = context::child(to_run.map(|wait| now + wait), trace)?;
         let until = wait.map(|wait| now + wait);
         let until = [until, context.deadline].into_iter().flatten().min();
         let (turn, now, objects) = match passed {
@@ -112,12 +110,7 @@ impl PeerShared {
             | Ended::TimedOut => Err(SendRequestError::TimedOut {
                 after: wait.unwrap_or_default(),
             }),
-            Ended::Failed { status, extensions } => {
-                if status == Status::Refused {
-                    tracing::info!(device = ?self.remote.device, code, "call refused by the other side");
-                }
-                Err(failure(code, status, &extensions))
-            }
+            Ended::Failed { status, extensions } => Err(failure(code, status, &extensions)),
             Ended::Indeterminate => Err(SendRequestError::Indeterminate),
         }
     }
@@ -243,36 +236,6 @@ impl PeerShared {
             }
         }
         Ok((!introduces).then_some(outgoing))
-    }
-
-    /// What this call hands down: inside a handler its chain goes on, and its deadline is not outlived.
-    fn child_context(
-        &self,
-        now: Instant,
-        wait: Option<Duration>,
-        trace: Option<TraceContext>,
-    ) -> Result<Context, SendRequestError> {
-        let own: Option<Instant> = wait.map(|wait| now + wait);
-        let Some(outer) = context::current() else {
-            return Ok(Context {
-                deadline: own,
-                chain: dispatch::next_chain(),
-                depth: 0,
-                trace,
-            });
-        };
-        if outer.depth >= limits::MAX_CALL_DEPTH {
-            return Err(SendRequestError::TooDeep {
-                limit: limits::MAX_CALL_DEPTH,
-            });
-        }
-        let deadline = [own, outer.deadline].into_iter().flatten().min();
-        Ok(Context {
-            deadline,
-            chain: outer.chain,
-            depth: outer.depth + 1,
-            trace: trace.or(outer.trace),
-        })
     }
 
     fn poll_call(self: &Arc<Self>, id: CallId, waker: &Waker) -> Poll<Ended> {

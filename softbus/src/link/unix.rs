@@ -30,10 +30,10 @@ use tokio::{
         UnixStream,
         unix::{OwnedReadHalf, OwnedWriteHalf},
     },
-    sync::{mpsc, watch},
+    sync::mpsc,
 };
 
-use packets::Packet;
+use packets::{End, Packet};
 
 /// How much a lane reads at a time.
 const READ: usize = 16 * 1024;
@@ -57,7 +57,7 @@ pub(crate) struct UnixLink {
     call: Mutex<Option<UnixStream>>,
     outgoing: mpsc::Sender<Packet>,
     incoming: tokio::sync::Mutex<mpsc::Receiver<(u64, Option<Bytes>)>>,
-    closed: watch::Sender<Option<LinkClosed>>,
+    end: End,
 }
 
 impl UnixLink {
@@ -65,14 +65,14 @@ impl UnixLink {
     pub(crate) fn new(sockets: Sockets) -> io::Result<Self> {
         let (outgoing, to_send) = mpsc::channel(PACKETS);
         let (received, incoming) = mpsc::channel(PACKETS);
-        let closed = watch::Sender::new(None);
-        packets::start(sockets.packets, to_send, received, closed.clone())?;
+        let end = End::new();
+        packets::start(sockets.packets, to_send, received, &end)?;
         Ok(Self {
             control: Mutex::new(Some(sockets.control)),
             call: Mutex::new(Some(sockets.call)),
             outgoing,
             incoming: tokio::sync::Mutex::new(incoming),
-            closed,
+            end,
         })
     }
 }
@@ -120,25 +120,11 @@ impl Link for UnixLink {
     }
 
     fn close(&self, code: u32, text: &str) {
-        let first = self.closed.send_if_modified(|closed| {
-            let first = closed.is_none();
-            if first {
-                *closed = Some(LinkClosed::ByUs);
-            }
-            first
-        });
-        if first {
-            // The task that writes it ends with it. A queue that is full of bodies says less: that the socket closed.
-            let text = text.chars().take(200).collect();
-            let _ = self.outgoing.try_send(Packet::Close { code, text });
-        }
+        self.end.close(code, text.chars().take(200).collect());
     }
 
     async fn closed(&self) -> LinkClosed {
-        let mut closed = self.closed.subscribe();
-        let closed = closed.wait_for(Option::is_some).await;
-        let closed = closed.ok().and_then(|closed| closed.clone());
-        closed.unwrap_or(LinkClosed::ByUs)
+        self.end.wait().await
     }
 
     fn transport(&self) -> &'static str {

@@ -4,7 +4,7 @@ use std::{
     io,
     os::{
         fd::{AsFd, OwnedFd},
-        unix::fs::DirBuilderExt,
+        unix::fs::{DirBuilderExt, FileTypeExt},
     },
     path::Path,
 };
@@ -97,10 +97,14 @@ pub(super) fn listen(
         Err(Errno::WOULDBLOCK) => return Err(LocalError::InUse(path.to_owned())),
         Err(error) => return Err(denied(error.into())),
     }
-    // Whoever made it is gone: it held the lock.
-    match std::fs::remove_file(path) {
-        Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(denied(error)),
-        _ => {}
+    match std::fs::symlink_metadata(path) {
+        // Whoever made it is gone: it held the lock.
+        Ok(found) if found.file_type().is_socket() => {
+            std::fs::remove_file(path).map_err(denied)?;
+        }
+        Ok(_) => return Err(LocalError::NotASocket(path.to_owned())),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+        Err(error) => return Err(denied(error)),
     }
     let flags = SocketFlags::CLOEXEC | SocketFlags::NONBLOCK;
     let socket = rustix::net::socket_with(AddressFamily::UNIX, SocketType::STREAM, flags, None);

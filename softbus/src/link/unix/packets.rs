@@ -4,6 +4,7 @@ use std::{
     io::{self, IoSlice, IoSliceMut},
     mem::MaybeUninit,
     os::fd::{AsFd, OwnedFd},
+    sync::{Arc, OnceLock},
 };
 
 use bytes::{Buf, BufMut, Bytes};
@@ -44,68 +45,109 @@ pub(super) enum Packet {
     Close { code: u32, text: String },
 }
 
-/// Starts the task of a socket. It ends with the link, and with it both directions.
-pub(super) fn start(
-    socket: OwnedFd,
-    outgoing: mpsc::Receiver<Packet>,
-    incoming: mpsc::Sender<(u64, Option<Bytes>)>,
+/// How a link ended, and what the other process is told.
+#[derive(Clone, Debug)]
+pub(super) struct End {
     closed: watch::Sender<Option<LinkClosed>>,
-) -> io::Result<()> {
-    rustix::io::ioctl_fionbio(&socket, true)?;
-    // Only waited for and read in our own way, so it does not matter that it is no stream.
-    let socket = UnixStream::from_std(socket.into())?;
-    tokio::spawn(async move {
-        let end = drive(&socket, outgoing, incoming).await;
-        closed.send_if_modified(|known| {
+    goodbye: Arc<OnceLock<(u32, String)>>,
+}
+
+impl End {
+    pub(super) fn new() -> Self {
+        Self {
+            closed: watch::Sender::new(None),
+            goodbye: Arc::default(),
+        }
+    }
+
+    /// Ends the link from here; the first end counts.
+    pub(super) fn close(&self, code: u32, text: String) {
+        // Before the writer is woken, which says it.
+        let _ = self.goodbye.set((code, text));
+        self.tell(LinkClosed::ByUs);
+    }
+
+    pub(super) async fn wait(&self) -> LinkClosed {
+        let mut closed = self.closed.subscribe();
+        let closed = closed.wait_for(Option::is_some).await;
+        let closed = closed.ok().and_then(|closed| closed.clone());
+        closed.unwrap_or(LinkClosed::ByUs)
+    }
+
+    fn tell(&self, end: LinkClosed) {
+        self.closed.send_if_modified(|known| {
             let first = known.is_none();
             if first {
                 *known = Some(end);
             }
             first
         });
-    });
+    }
+}
+
+/// Starts the tasks of a socket, one for each direction: what the peer does not take must not keep us from taking what it
+/// sends. They end with the link.
+pub(super) fn start(
+    socket: OwnedFd,
+    outgoing: mpsc::Receiver<Packet>,
+    incoming: mpsc::Sender<(u64, Option<Bytes>)>,
+    end: &End,
+) -> io::Result<()> {
+    rustix::io::ioctl_fionbio(&socket, true)?;
+    // Only waited for and read in our own way, so it does not matter that it is no stream.
+    let socket = Arc::new(UnixStream::from_std(socket.into())?);
+    tokio::spawn(read(Arc::clone(&socket), incoming, end.clone()));
+    tokio::spawn(write(socket, outgoing, end.clone()));
     Ok(())
 }
 
-/// Until either side says, or shows, that it is over.
-async fn drive(
-    socket: &UnixStream,
-    mut outgoing: mpsc::Receiver<Packet>,
-    incoming: mpsc::Sender<(u64, Option<Bytes>)>,
-) -> LinkClosed {
-    loop {
-        let received = socket.async_io(Interest::READABLE, || Ok(receive(socket)?));
-        tokio::select! {
-            packet = received => match packet {
-                Ok(Some(Packet::Bulk { id, memory })) => {
-                    let body = body_of(&memory);
-                    if incoming.send((id, body)).await.is_err() {
-                        return LinkClosed::ByUs;
-                    }
-                }
-                Ok(Some(Packet::Reset { id })) => {
-                    if incoming.send((id, None)).await.is_err() {
-                        return LinkClosed::ByUs;
-                    }
-                }
+async fn read(socket: Arc<UnixStream>, incoming: mpsc::Sender<(u64, Option<Bytes>)>, end: End) {
+    let reading = async {
+        loop {
+            let received = socket.async_io(Interest::READABLE, || Ok(receive(&socket)?));
+            let (id, body) = match received.await {
+                Ok(Some(Packet::Bulk { id, memory })) => (id, body_of(&memory)),
+                Ok(Some(Packet::Reset { id })) => (id, None),
                 Ok(Some(Packet::Close { code, text })) => return LinkClosed::ByPeer { code, text },
                 // A process that ends says nothing; the system closes its sockets.
                 Ok(None) => return LinkClosed::Reset,
                 Err(error) => return LinkClosed::Failed(error.to_string()),
-            },
-            packet = outgoing.recv() => match packet {
-                Some(packet) => {
-                    let sent = socket.async_io(Interest::WRITABLE, || Ok(send(socket, &packet)?));
-                    if sent.await.is_err() {
-                        return LinkClosed::Reset;
-                    }
-                    if let Packet::Close { .. } = packet {
-                        return LinkClosed::ByUs;
-                    }
-                }
-                None => return LinkClosed::ByUs,
-            },
+            };
+            if incoming.send((id, body)).await.is_err() {
+                return LinkClosed::ByUs;
+            }
         }
+    };
+    tokio::select! {
+        closed = reading => end.tell(closed),
+        _ = end.wait() => {}
+    }
+}
+
+async fn write(socket: Arc<UnixStream>, mut outgoing: mpsc::Receiver<Packet>, end: End) {
+    let writing = async {
+        while let Some(packet) = outgoing.recv().await {
+            let sent = socket.async_io(Interest::WRITABLE, || Ok(send(&socket, &packet)?));
+            if sent.await.is_err() {
+                return LinkClosed::Reset;
+            }
+        }
+        LinkClosed::ByUs
+    };
+    tokio::select! {
+        biased;
+        _ = end.wait() => {}
+        closed = writing => end.tell(closed),
+    }
+    // What is left, as far as it goes without waiting for a peer that does not read.
+    while let Ok(packet) = outgoing.try_recv() {
+        if send(&socket, &packet).is_err() {
+            return;
+        }
+    }
+    if let Some((code, text)) = end.goodbye.get() {
+        let (code, text) = (*code, text.clone());
+        let _ = send(&socket, &Packet::Close { code, text });
     }
 }
 
