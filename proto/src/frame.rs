@@ -31,6 +31,8 @@ pub const MAX_FRAME_LEN: usize = 64 * 1024;
 pub const MAX_INLINE_BODY: usize = 32 * 1024;
 /// The most objects one parcel may carry.
 pub const MAX_GRANTS: usize = 64;
+/// How many of them may be file descriptors.
+pub const MAX_DESCRIPTORS: usize = 16;
 
 /// Set in the kind of a frame or extension that a receiver may skip when it does not know it.
 const IGNORABLE: u8 = 0x80;

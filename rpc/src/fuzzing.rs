@@ -20,7 +20,7 @@ pub fn received(
     objects: Vec<Option<RemoteObject>>,
     raw: Option<Bytes>,
 ) -> Result<Parcel, MalformedParcel> {
-    let slot = |object: Option<RemoteObject>| object.ok_or(BrokenObject::Null);
+    let slot = |object: Option<RemoteObject>| object.map(Into::into).ok_or(BrokenObject::Null);
     Parcel::from_wire(body, objects.into_iter().map(slot).collect(), raw)
 }
 

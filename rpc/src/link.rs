@@ -1,7 +1,9 @@
 //! What a session needs of a transport: lanes that keep their order, and streams beside them for what is long.
 
+mod descriptor;
 mod memory;
 
+pub use descriptor::Descriptor;
 pub use memory::MemoryLink;
 
 use std::task::{Context, Poll};

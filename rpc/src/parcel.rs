@@ -31,7 +31,8 @@
 //! | buffer | the bytes, padding; no length |
 //! | vector | `i32` count, the elements; those of one or two bytes are packed and padded at the end |
 //! | parcelable | `i32` 0 for null, or 1 and the value |
-//! | remote object | `u32` 0x534f_4c54, `u32` index into the parcel's objects |
+//! | remote object, file descriptor | `u32` 0x534f_4c54, `u32` index into the parcel's objects |
+//! | shared memory | its file descriptor, `i32` bytes |
 //! | raw data | `i32` bytes, then the bytes and padding up to 32 KiB; above that they travel beside the data |
 //!
 //! The typed forms of values add: a tag of 4 bytes before an `Option` (1 is there) and a `Result` (1 is the error); a
@@ -54,6 +55,8 @@
 
 mod carried;
 mod collection;
+#[cfg(unix)]
+mod descriptor;
 mod error;
 mod header;
 mod object;
@@ -77,7 +80,7 @@ pub use rpc_macros::Parcelable;
 #[doc(hidden)]
 pub use type_text::type_text;
 
-pub(crate) use object::{BrokenObject, PassCheck, Slot};
+pub(crate) use object::{BrokenObject, Item, PassCheck, Slot};
 
 use std::fmt;
 
@@ -87,8 +90,10 @@ use carried::Carried;
 pub const DEFAULT_CAPACITY: usize = 204_800;
 /// The most bytes any parcel takes: what may be sent to another device in one call, 1 MiB.
 pub const MAX_PARCEL_LEN: usize = 1024 * 1024;
-/// The most objects one parcel carries.
+/// The most objects one parcel carries, file descriptors included.
 pub const MAX_OBJECTS: usize = proto::frame::MAX_GRANTS;
+/// How many of them may be file descriptors.
+pub const MAX_DESCRIPTORS: usize = proto::frame::MAX_DESCRIPTORS;
 
 /// Every item starts at a multiple of this.
 const ALIGN: usize = 4;

@@ -98,7 +98,7 @@ impl Redemption {
         };
         let slots: Vec<_> = redeemed
             .into_iter()
-            .map(|redeemed| redeemed.map_err(BrokenObject::Introduction))
+            .map(|redeemed| redeemed.map(Into::into).map_err(BrokenObject::Introduction))
             .collect();
         let id = self.id;
         let unwanted = peer.run(|state, _| match state.redemptions.0.get_mut(&id) {

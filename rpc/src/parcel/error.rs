@@ -38,6 +38,10 @@ pub enum PassObjectError {
     /// The proxy's stub is gone. Get the service again.
     #[error("dead object")]
     DeadObject,
+    /// A file descriptor, or shared memory, would go to another device, or over a link that carries none. Send what is in it,
+    /// as raw data.
+    #[error("file descriptors stay on their device")]
+    Descriptor,
 }
 
 /// Why something was not written to a [`Parcel`](crate::Parcel). The parcel is as it was.
@@ -70,6 +74,19 @@ pub enum WriteParcelError {
         /// [`MAX_OBJECTS`](super::MAX_OBJECTS).
         limit: usize,
     },
+    /// The parcel carries as many file descriptors as it may. Send the others with another call.
+    #[error("more than {limit} file descriptors")]
+    TooManyDescriptors {
+        /// [`MAX_DESCRIPTORS`](super::MAX_DESCRIPTORS).
+        limit: usize,
+    },
+    /// A file descriptor could not be duplicated, and what the system says: this process may have no room for more.
+    #[error("file descriptor: {}", std::io::Error::from_raw_os_error(*.0))]
+    Descriptor(i32),
+    /// Shared memory cannot be shared.
+    #[cfg(target_os = "linux")]
+    #[error("shared memory")]
+    SharedMemory(#[from] crate::ashmem::AshmemError),
     /// Raw data is empty or too long. Send it in pieces, or as a stream.
     #[error("raw data of {size} bytes, limit {limit}")]
     RawDataSize {
@@ -192,9 +209,19 @@ pub enum ReadParcelError {
         /// Where the object is, in bytes from the start.
         offset: usize,
     },
-    /// An object was read where plain data is.
+    /// An object was read where plain data is, or a file descriptor.
     #[error("no object here")]
     NotAnObject,
+    /// A file descriptor was read where plain data is, or an object.
+    #[error("no file descriptor here")]
+    NotADescriptor,
+    /// A file descriptor could not be duplicated, and what the system says: this process may have no room for more.
+    #[error("file descriptor: {}", std::io::Error::from_raw_os_error(*.0))]
+    Descriptor(i32),
+    /// The shared memory that was written here is not sealed, or not what it claims to be.
+    #[cfg(target_os = "linux")]
+    #[error("shared memory: {0}")]
+    SharedMemory(crate::ashmem::AshmemError),
     /// The object that was written here could not be passed to us. The cursor is behind it and the rest of the parcel
     /// is readable.
     #[error("broken object")]

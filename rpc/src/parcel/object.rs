@@ -1,13 +1,29 @@
 use std::sync::Arc;
 
-use super::{Data, MAX_OBJECTS, Parcel, PassObjectError, ReadParcelError, WriteParcelError};
-use crate::{RemoteObject, introduction::IntroductionError};
+use super::{
+    Data, MAX_DESCRIPTORS, MAX_OBJECTS, Parcel, PassObjectError, ReadParcelError, WriteParcelError,
+};
+use crate::{RemoteObject, introduction::IntroductionError, link::Descriptor};
 
-/// Whether the receiver of a parcel, known while it is written, may have an object.
-pub(crate) type PassCheck = Arc<dyn Fn(&RemoteObject) -> Result<(), PassObjectError> + Send + Sync>;
+/// Whether the receiver of a parcel, known while it is written, may have an item.
+pub(crate) type PassCheck = Arc<dyn Fn(&Item) -> Result<(), PassObjectError> + Send + Sync>;
 
-/// An object of a parcel, or why there is none where one was written.
-pub(crate) type Slot = Result<RemoteObject, BrokenObject>;
+/// What a slot of a parcel stands for, or why there is nothing where something was written.
+pub(crate) type Slot = Result<Item, BrokenObject>;
+
+/// What rides along with the data of a parcel and has a slot there.
+#[derive(Clone, Debug)]
+pub(crate) enum Item {
+    Object(RemoteObject),
+    #[cfg_attr(not(unix), expect(dead_code, reason = "there are none"))]
+    Descriptor(Descriptor),
+}
+
+impl From<RemoteObject> for Item {
+    fn from(object: RemoteObject) -> Self {
+        Self::Object(object)
+    }
+}
 
 /// Why an object that was written did not arrive.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -37,6 +53,11 @@ impl Parcel {
     /// [`WriteParcelError::TooManyObjects`], [`WriteParcelError::Pass`], [`WriteParcelError::CapacityExceeded`];
     /// nothing is written.
     pub fn write_remote_object(&mut self, object: &RemoteObject) -> Result<(), WriteParcelError> {
+        self.write_item(object.clone().into())
+    }
+
+    /// Appends something and its slot.
+    pub(super) fn write_item(&mut self, item: Item) -> Result<(), WriteParcelError> {
         let index = self.carried.objects.len();
         let data = self.room(SLOT_LEN)?;
         let offset = data.len();
@@ -44,11 +65,11 @@ impl Parcel {
             return Err(WriteParcelError::TooManyObjects { limit: MAX_OBJECTS });
         }
         if let Some(check) = &self.pass_check {
-            check(object)?;
+            check(&item)?;
         }
         self.put(slot(index))?;
         self.carried.slots.push(offset as u32);
-        self.carried.objects.push(Ok(object.clone()));
+        self.carried.objects.push(Ok(item));
         Ok(())
     }
 
@@ -60,33 +81,50 @@ impl Parcel {
     /// [`ReadParcelError::Introduction`] when it is one of a third device that did not give it to us; the cursor moves
     /// behind it, and the rest of the parcel is readable.
     pub fn read_remote_object(&mut self) -> Result<RemoteObject, ReadParcelError> {
+        let object = match self.item_here(ReadParcelError::NotAnObject)? {
+            Ok(Item::Object(object)) => Ok(object.clone()),
+            Ok(Item::Descriptor(_)) => return Err(ReadParcelError::NotAnObject),
+            Err(BrokenObject::Null) => Err(ReadParcelError::BrokenObject),
+            Err(BrokenObject::Introduction(reason)) => Err(ReadParcelError::Introduction(*reason)),
+        };
+        self.skip_item();
+        object
+    }
+
+    /// What the slot at the cursor stands for; the cursor stays. `absent` when there is none.
+    pub(super) fn item_here(&self, absent: ReadParcelError) -> Result<&Slot, ReadParcelError> {
         let index = self
             .carried
             .slots
             .binary_search_by(|&offset| (offset as usize).cmp(&self.read));
         let Ok(index) = index else {
             let left = self.readable_bytes();
+            let wanted = SLOT_LEN;
             return Err(if left < SLOT_LEN {
-                ReadParcelError::Truncated {
-                    wanted: SLOT_LEN,
-                    left,
-                }
+                ReadParcelError::Truncated { wanted, left }
             } else {
-                ReadParcelError::NotAnObject
+                absent
             });
         };
-        self.read += SLOT_LEN;
-        self.carried.objects[index]
-            .clone()
-            .map_err(|broken| match broken {
-                BrokenObject::Null => ReadParcelError::BrokenObject,
-                BrokenObject::Introduction(reason) => ReadParcelError::Introduction(reason),
-            })
+        Ok(&self.carried.objects[index])
     }
 
-    /// How many objects the parcel carries, broken ones included.
+    /// Moves the cursor behind the slot it is at.
+    pub(super) fn skip_item(&mut self) {
+        self.read += SLOT_LEN;
+    }
+
+    /// How many objects the parcel carries, broken ones and file descriptors included.
     pub fn object_count(&self) -> usize {
         self.carried.objects.len()
+    }
+
+    /// How many of them are file descriptors.
+    pub(super) fn descriptor_count(&self) -> usize {
+        let objects = self.carried.objects.iter();
+        objects
+            .filter(|item| matches!(item, Ok(Item::Descriptor(_))))
+            .count()
     }
 
     /// Appends all of another parcel, wherever its cursor is: data, objects and raw data.
@@ -94,8 +132,8 @@ impl Parcel {
     /// An empty one may be appended, and a received one. A parcel cannot be appended to itself; append a clone.
     ///
     /// # Errors
-    /// [`WriteParcelError::TooManyObjects`] or [`WriteParcelError::SecondRawData`] when both together have more than
-    /// one parcel may have; [`WriteParcelError::Pass`], [`WriteParcelError::CapacityExceeded`],
+    /// [`WriteParcelError::TooManyObjects`], [`WriteParcelError::TooManyDescriptors`] or
+    /// [`WriteParcelError::SecondRawData`] when both together have more than one parcel may have; [`WriteParcelError::Pass`], [`WriteParcelError::CapacityExceeded`],
     /// [`WriteParcelError::ReadOnly`]. Nothing is written.
     ///
     /// ```
@@ -116,6 +154,10 @@ impl Parcel {
         if self.carried.objects.len() + other.carried.objects.len() > MAX_OBJECTS {
             return Err(WriteParcelError::TooManyObjects { limit: MAX_OBJECTS });
         }
+        if self.descriptor_count() + other.descriptor_count() > MAX_DESCRIPTORS {
+            let limit = MAX_DESCRIPTORS;
+            return Err(WriteParcelError::TooManyDescriptors { limit });
+        }
         if self.carried.raw.is_some() && other.carried.raw.is_some() {
             return Err(WriteParcelError::SecondRawData);
         }
@@ -125,7 +167,7 @@ impl Parcel {
                 .objects
                 .iter()
                 .flatten()
-                .try_for_each(|object| check(object))?;
+                .try_for_each(|item| check(item))?;
         }
         self.room(other.data_size())?
             .extend_from_slice(other.bytes());

@@ -4,8 +4,8 @@ use std::sync::{Arc, Weak};
 
 use super::PeerShared;
 use crate::{
-    parcel::{PassCheck, PassObjectError},
-    remote::{RemoteObject, RemoteProxy},
+    parcel::{Item, PassCheck, PassObjectError},
+    remote::RemoteProxy,
     session::{
         Outgoing,
         passing_rules::{self, Holding, Passing},
@@ -20,8 +20,12 @@ pub(crate) enum Passed<'a> {
 }
 
 impl PeerShared {
-    /// Puts a reference into the form in which it travels to this peer, if a rule does not forbid it.
-    pub(crate) fn pass<'a>(&self, object: &'a RemoteObject) -> Result<Passed<'a>, PassObjectError> {
+    /// Puts a reference, or a file descriptor, into the form in which it travels to this peer, if a rule does not forbid it.
+    pub(crate) fn pass<'a>(&self, item: &'a Item) -> Result<Passed<'a>, PassObjectError> {
+        let object = match item {
+            Item::Object(object) => object,
+            Item::Descriptor(_) => return Err(PassObjectError::Descriptor),
+        };
         if let Some(local) = object.local() {
             return match local.death() {
                 Some(_) => Err(PassObjectError::DeadObject),
@@ -53,9 +57,9 @@ impl PeerShared {
     }
 
     pub(super) fn make_pass_check(me: Weak<Self>) -> PassCheck {
-        Arc::new(move |object: &RemoteObject| {
+        Arc::new(move |item: &Item| {
             let peer = me.upgrade().ok_or(PassObjectError::DeadObject)?;
-            peer.pass(object).map(drop)
+            peer.pass(item).map(drop)
         })
     }
 }

@@ -104,10 +104,10 @@ impl State {
             .map(|object| match object {
                 Delivered::Null => Err(BrokenObject::Null),
                 Delivered::Introduced => introduced.next().unwrap_or(Err(BrokenObject::Null)),
-                Delivered::Home(own) => Ok(RemoteObject::from_local(own)),
+                Delivered::Home(own) => Ok(RemoteObject::from_local(own).into()),
                 Delivered::Import {
                     key, kind, object, ..
-                } => Ok(self.import(peer, key, kind, object).into()),
+                } => Ok(RemoteObject::from(self.import(peer, key, kind, object)).into()),
             })
             .collect()
     }

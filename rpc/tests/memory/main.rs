@@ -4,6 +4,8 @@
 
 mod blocking;
 mod cast;
+#[cfg(unix)]
+mod descriptors;
 mod echo;
 mod inline;
 mod lifetimes;

@@ -4,6 +4,8 @@
 
 mod append;
 mod capacity;
+#[cfg(unix)]
+mod descriptors;
 mod header;
 mod layout;
 mod raw_data;

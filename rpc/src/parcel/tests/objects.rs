@@ -4,7 +4,7 @@ use std::sync::{Arc, Mutex};
 
 use super::{object, received};
 use crate::parcel::{
-    BrokenObject, MAX_OBJECTS, Parcel, PassObjectError, ReadParcelError, WriteParcelError,
+    BrokenObject, Item, MAX_OBJECTS, Parcel, PassObjectError, ReadParcelError, WriteParcelError,
 };
 
 #[test]
@@ -178,8 +178,12 @@ fn broken_object_leaves_the_rest_readable() {
     parcel.write_i32(5).unwrap();
     parcel.write_remote_object(&whole).unwrap();
     let body = super::body(&parcel);
-    let mut parcel =
-        Parcel::from_wire(body, vec![Err(BrokenObject::Null), Ok(whole.clone())], None).unwrap();
+    let mut parcel = Parcel::from_wire(
+        body,
+        vec![Err(BrokenObject::Null), Ok(whole.clone().into())],
+        None,
+    )
+    .unwrap();
 
     assert_eq!(
         parcel.read_i64(),
@@ -208,9 +212,9 @@ fn reply_asks_at_the_write_whether_an_object_may_pass() {
     let mut reply = Parcel::new();
     reply.set_pass_check(Arc::new({
         let (refused, asked) = (refused.clone(), asked.clone());
-        move |object| {
+        move |item| {
             *asked.lock().unwrap() += 1;
-            if *object == refused {
+            if matches!(item, Item::Object(object) if *object == refused) {
                 Err(PassObjectError::ThirdParty)
             } else {
                 Ok(())
