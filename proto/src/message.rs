@@ -17,6 +17,8 @@ pub const PROTOCOL_VERSION: u32 = 1;
 pub mod feature {
     /// It passes on objects of third devices, gives tokens for its own, and redeems those of others.
     pub const INTRODUCTIONS: u64 = 1;
+    /// Between processes of one device: it knows objects and calls of other devices that the host relays.
+    pub const RELAY: u64 = 2;
 }
 
 /// The longest control message, in bytes.

@@ -26,15 +26,18 @@ fn boot() -> impl Strategy<Value = BootId> {
     any::<(u64, u64)>().prop_map(|(epoch, random)| BootId { epoch, random })
 }
 
-fn grant() -> impl Strategy<Value = Grant> {
-    let kind = prop_oneof![
+fn kind() -> impl Strategy<Value = ObjectKind> {
+    prop_oneof![
         Just(ObjectKind::Anonymous),
         (1..=ServiceId::MAX).prop_map(|id| ObjectKind::Named(ServiceId::new(id).unwrap())),
-    ];
+    ]
+}
+
+fn grant() -> impl Strategy<Value = Grant> {
     prop_oneof![
         Just(Grant::Null),
         handle().prop_map(|handle| Grant::Home { handle }),
-        (handle(), kind, boot(), any::<u64>()).prop_map(|(handle, kind, boot, number)| {
+        (handle(), kind(), boot(), any::<u64>()).prop_map(|(handle, kind, boot, number)| {
             Grant::Granted {
                 handle,
                 kind,
@@ -56,6 +59,7 @@ fn extensions() -> impl Strategy<Value = Extensions> {
         Just(ExtensionKind::Limit),
         Just(ExtensionKind::RetryAfter),
         Just(ExtensionKind::Trace),
+        Just(ExtensionKind::PassRefused),
     ];
     vec((kind, vec(any::<u8>(), 0..40)), 0..3).prop_map(|all| {
         let add = |list: Extensions, (kind, value): (_, Vec<u8>)| list.with(kind, &value);
@@ -73,16 +77,30 @@ fn introduction() -> impl Strategy<Value = Introduction> {
 /// Grants and extensions that fit each other.
 fn tables() -> impl Strategy<Value = (Grants, Extensions)> {
     let introduced = (vec(introduction(), 0..4), boot(), any::<u64>());
-    (grants(), extensions(), introduced).prop_map(
-        |(grants, extensions, (introductions, boot, number))| {
+    let homes = vec(any::<[u8; 32]>().prop_map(DeviceId::from_bytes), 0..4);
+    let relayed = (homes, handle(), kind());
+    (grants(), extensions(), introduced, relayed).prop_map(
+        |(grants, extensions, (introductions, boot, number), (homes, handle, kind))| {
             let object = ObjectId { boot, number };
-            let more = (0..introductions.len()).map(|entry| Grant::Introduced {
+            let introduced = (0..introductions.len()).map(|entry| Grant::Introduced {
                 entry: entry as u8,
                 object,
             });
-            let grants: Vec<_> = grants.iter().chain(more).collect();
+            let relayed = (0..homes.len()).map(|entry| Grant::Relayed {
+                entry: entry as u8,
+                handle,
+                kind,
+                object,
+            });
+            let grants: Vec<_> = grants.iter().chain(introduced).chain(relayed).collect();
             let grants = grants.into_iter().rev().take(MAX_GRANTS).collect();
-            (grants, extensions.introducing(&introductions))
+            let extensions = extensions.introducing(&introductions).relaying(&homes);
+            (
+                grants,
+                homes
+                    .iter()
+                    .fold(extensions, |list, home| list.on_behalf_of(*home)),
+            )
         },
     )
 }
@@ -148,6 +166,7 @@ fn status() -> impl Strategy<Value = Status> {
         Just(Status::PassRefused),
         Just(Status::ShuttingDown),
         Just(Status::Internal),
+        Just(Status::Indeterminate),
     ]
 }
 

@@ -9,7 +9,7 @@ use std::fmt::Write;
 
 use bytes::BytesMut;
 use softbus_proto::{
-    BootId, CallId, DecodeError, Handle,
+    BootId, CallId, DecodeError, Handle, ObjectId,
     frame::{BulkPart, ExtensionKind, Extensions, Frame, FrameReader, Grant, Grants, ObjectKind},
     message::{Control, PeerLimits},
 };
@@ -268,6 +268,7 @@ fn parcel(
         ExtensionKind::Limit,
         ExtensionKind::RetryAfter,
         ExtensionKind::Trace,
+        ExtensionKind::PassRefused,
     ];
     for kind in known {
         if let Some(value) = extensions.get(kind) {
@@ -281,6 +282,12 @@ fn parcel(
             "introduction",
             format!("home {} token {}", hex(home), hex(token)),
         );
+    }
+    for home in extensions.homes() {
+        line(out, "relayed from", hex(home.as_bytes()));
+    }
+    if let Some(device) = extensions.behalf() {
+        line(out, "on behalf of", hex(device.as_bytes()));
     }
     line(
         out,
@@ -306,15 +313,23 @@ fn grant(grant: Grant) -> String {
             handle: granted,
             kind,
             object,
-        } => {
-            let kind = match kind {
-                ObjectKind::Anonymous => "anonymous".to_owned(),
-                ObjectKind::Named(service) => format!("service {service}"),
-            };
-            let (granted, boot) = (handle(granted), boot(object.boot));
-            format!("{kind} {granted}, object {} of boot {boot}", object.number)
-        }
+        } => named(kind, granted, object),
+        Grant::Relayed {
+            entry,
+            handle: granted,
+            kind,
+            object,
+        } => format!("{} of home {entry}", named(kind, granted, object)),
     }
+}
+
+fn named(kind: ObjectKind, granted: Handle, object: ObjectId) -> String {
+    let kind = match kind {
+        ObjectKind::Anonymous => "anonymous".to_owned(),
+        ObjectKind::Named(service) => format!("service {service}"),
+    };
+    let (granted, boot) = (handle(granted), boot(object.boot));
+    format!("{kind} {granted}, object {} of boot {boot}", object.number)
 }
 
 fn line(out: &mut String, name: &str, value: impl std::fmt::Display) {

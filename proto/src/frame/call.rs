@@ -195,6 +195,8 @@ pub enum Status {
     ShuttingDown,
     /// Something the callee cannot put a better name to.
     Internal,
+    /// The callee relayed the call, and lost the object's device before it answered: the call may have run.
+    Indeterminate,
 }
 
 impl Status {
@@ -217,6 +219,7 @@ impl Status {
             Self::PassRefused => (14, 0),
             Self::ShuttingDown => (15, 0),
             Self::Internal => (16, 0),
+            Self::Indeterminate => (17, 0),
         }
     }
 
@@ -239,6 +242,7 @@ impl Status {
             13 => Self::TooDeep,
             14 => Self::PassRefused,
             15 => Self::ShuttingDown,
+            17 => Self::Indeterminate,
             _ => Self::Internal,
         }
     }
@@ -354,7 +358,10 @@ fn tail(
     };
     let grants = match grants {
         None => Grants::default(),
-        Some(grants) => Grants::decode(grants, extensions.introductions().len())?,
+        Some(grants) => {
+            let introductions = extensions.introductions().len();
+            Grants::decode(grants, introductions, extensions.homes().len())?
+        }
     };
     if rest.len() > MAX_INLINE_BODY {
         return Err(DecodeError::Invalid("length of a body in a frame"));

@@ -1,7 +1,7 @@
 use bytes::{BufMut, Bytes, BytesMut};
 
 use super::{Fields, IGNORABLE, Introduction, MAX_GRANTS};
-use crate::DecodeError;
+use crate::{DecodeError, DeviceId};
 
 /// What an extension of a header says. Those with the top bit set may be skipped by who does not know them.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -18,6 +18,13 @@ pub enum ExtensionKind {
     /// Where objects of third devices are to be had. May not be skipped: who does not know it would take nothing for
     /// the objects.
     Introductions,
+    /// Which devices relayed objects live on. May not be skipped, for the same reason.
+    Homes,
+    /// The device that makes the call, where the sender only relays it. May not be skipped: who does not know it would
+    /// take the sender for the caller.
+    OnBehalfOf,
+    /// `u8` place of an object in the request, `u8` rule: why a relay could not pass it on.
+    PassRefused,
 }
 
 impl ExtensionKind {
@@ -27,7 +34,10 @@ impl ExtensionKind {
             Self::Limit => IGNORABLE | 2,
             Self::RetryAfter => IGNORABLE | 3,
             Self::Trace => IGNORABLE | 4,
+            Self::PassRefused => IGNORABLE | 5,
             Self::Introductions => 1,
+            Self::Homes => 2,
+            Self::OnBehalfOf => 3,
         }
     }
 
@@ -37,7 +47,10 @@ impl ExtensionKind {
             0x82 => Self::Limit,
             0x83 => Self::RetryAfter,
             0x84 => Self::Trace,
+            0x85 => Self::PassRefused,
             0x01 => Self::Introductions,
+            0x02 => Self::Homes,
+            0x03 => Self::OnBehalfOf,
             _ => return None,
         })
     }
@@ -54,7 +67,13 @@ impl Extensions {
         while !rest.is_empty() {
             let (kind, value, after) = split(rest)?;
             match ExtensionKind::from_wire(kind) {
-                Some(ExtensionKind::Introductions) => check_introductions(value)?,
+                Some(ExtensionKind::Introductions) => {
+                    check_entries::<{ Introduction::LEN }>(value, "introductions")?;
+                }
+                Some(ExtensionKind::Homes) => check_entries::<DEVICE_LEN>(value, "homes")?,
+                Some(ExtensionKind::OnBehalfOf) if value.len() != DEVICE_LEN => {
+                    return Err(DecodeError::Invalid("caller"));
+                }
                 Some(_) => {}
                 None if kind & IGNORABLE != 0 => {}
                 None => {
@@ -102,17 +121,58 @@ impl Extensions {
     /// The list with introductions, at most [`MAX_GRANTS`] of them; the further ones are left out.
     #[must_use]
     pub fn introducing(self, introductions: &[Introduction]) -> Self {
-        let introductions = &introductions[..introductions.len().min(MAX_GRANTS)];
-        if introductions.is_empty() {
+        let encode = |introduction: &Introduction, out: &mut BytesMut| introduction.encode(out);
+        self.with_entries(ExtensionKind::Introductions, introductions, encode)
+    }
+
+    /// The devices that relayed objects of the header live on.
+    pub fn homes(&self) -> impl ExactSizeIterator<Item = DeviceId> + '_ {
+        let value = self.get(ExtensionKind::Homes).unwrap_or_default();
+        value
+            .as_chunks()
+            .0
+            .iter()
+            .map(|id| DeviceId::from_bytes(*id))
+    }
+
+    /// The list with homes of relayed objects, at most [`MAX_GRANTS`] of them; the further ones are left out.
+    #[must_use]
+    pub fn relaying(self, homes: &[DeviceId]) -> Self {
+        let encode = |home: &DeviceId, out: &mut BytesMut| out.put_slice(home.as_bytes());
+        self.with_entries(ExtensionKind::Homes, homes, encode)
+    }
+
+    /// The device that makes a relayed call.
+    pub fn behalf(&self) -> Option<DeviceId> {
+        let id = self.get(ExtensionKind::OnBehalfOf)?;
+        Some(DeviceId::from_bytes(*id.first_chunk()?))
+    }
+
+    /// The list of a call that `device` makes.
+    #[must_use]
+    pub fn on_behalf_of(self, device: DeviceId) -> Self {
+        self.with(ExtensionKind::OnBehalfOf, device.as_bytes())
+    }
+
+    fn with_entries<T>(
+        self,
+        kind: ExtensionKind,
+        entries: &[T],
+        encode: impl Fn(&T, &mut BytesMut),
+    ) -> Self {
+        let entries = &entries[..entries.len().min(MAX_GRANTS)];
+        if entries.is_empty() {
             return self;
         }
-        let mut bytes = BytesMut::from(&self.0[..]);
-        bytes.put_u8(ExtensionKind::Introductions.to_wire());
-        bytes.put_u8(0);
-        bytes.put_u16_le((introductions.len() * Introduction::LEN) as u16);
-        for introduction in introductions {
-            introduction.encode(&mut bytes);
+        let mut value = BytesMut::new();
+        for entry in entries {
+            encode(entry, &mut value);
         }
+        let mut bytes = BytesMut::from(&self.0[..]);
+        bytes.put_u8(kind.to_wire());
+        bytes.put_u8(0);
+        bytes.put_u16_le(value.len() as u16);
+        bytes.put_slice(&value);
         Self(bytes.freeze())
     }
 
@@ -126,12 +186,16 @@ impl Extensions {
     }
 }
 
-fn check_introductions(value: &[u8]) -> Result<(), DecodeError> {
-    let whole = value.len().is_multiple_of(Introduction::LEN);
-    if whole && (1..=MAX_GRANTS).contains(&(value.len() / Introduction::LEN)) {
+/// Bytes of a device id.
+const DEVICE_LEN: usize = 32;
+
+/// That a value is 1 to [`MAX_GRANTS`] entries of so many bytes.
+fn check_entries<const LEN: usize>(value: &[u8], what: &'static str) -> Result<(), DecodeError> {
+    let whole = value.len().is_multiple_of(LEN);
+    if whole && (1..=MAX_GRANTS).contains(&(value.len() / LEN)) {
         Ok(())
     } else {
-        Err(DecodeError::Invalid("introductions"))
+        Err(DecodeError::Invalid(what))
     }
 }
 

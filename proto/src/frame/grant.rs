@@ -12,6 +12,24 @@ pub enum ObjectKind {
     Named(ServiceId),
 }
 
+impl ObjectKind {
+    const fn to_wire(self) -> u32 {
+        match self {
+            Self::Anonymous => 0,
+            Self::Named(id) => id.get(),
+        }
+    }
+
+    fn from_wire(service: u32) -> Result<Self, DecodeError> {
+        if service == 0 {
+            return Ok(Self::Anonymous);
+        }
+        let id = ServiceId::new(service);
+        id.map(Self::Named)
+            .ok_or(DecodeError::Invalid("service id in a grant"))
+    }
+}
+
 /// One object of a parcel, as its header carries it. The body holds indexes into the list of these.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Grant {
@@ -38,6 +56,17 @@ pub enum Grant {
         /// Its stable name.
         object: ObjectId,
     },
+    /// One more grant of an object that the sender exports on this session and that forwards to another device's.
+    Relayed {
+        /// The place of that device in the extension [`Homes`](super::ExtensionKind::Homes) of the same header, from 0.
+        entry: u8,
+        /// What to call it by.
+        handle: Handle,
+        /// Named or anonymous, as its home says.
+        kind: ObjectKind,
+        /// Its stable name, as its home says.
+        object: ObjectId,
+    },
 }
 
 impl Grant {
@@ -47,13 +76,17 @@ impl Grant {
     const GRANTED: u8 = 1;
     const HOME: u8 = 2;
     const INTRODUCED: u8 = 3;
+    const RELAYED: u8 = 4;
 
     fn decode(bytes: &[u8]) -> Result<Self, DecodeError> {
         let mut f = Fields::new(bytes, "grant");
         let tag = f.u8()?;
-        for _ in 0..3 {
-            f.reserved()?;
-        }
+        let home = match tag {
+            Self::RELAYED => f.u8()?,
+            _ => f.reserved().map(|()| 0)?,
+        };
+        f.reserved()?;
+        f.reserved()?;
         let service = f.u32()?;
         let handle = Handle::from_raw(f.u64()?);
         let boot = BootId {
@@ -66,19 +99,17 @@ impl Grant {
         };
         Ok(match tag {
             Self::NULL => Self::Null,
-            Self::GRANTED => {
-                let kind = match service {
-                    0 => ObjectKind::Anonymous,
-                    id => ObjectKind::Named(
-                        ServiceId::new(id).ok_or(DecodeError::Invalid("service id in a grant"))?,
-                    ),
-                };
-                Self::Granted {
-                    handle,
-                    kind,
-                    object,
-                }
-            }
+            Self::GRANTED => Self::Granted {
+                handle,
+                kind: ObjectKind::from_wire(service)?,
+                object,
+            },
+            Self::RELAYED => Self::Relayed {
+                entry: home,
+                handle,
+                kind: ObjectKind::from_wire(service)?,
+                object,
+            },
             Self::HOME => Self::Home { handle },
             Self::INTRODUCED => {
                 let entry = u8::try_from(service).ok().filter(|_| handle.raw() == 0);
@@ -102,23 +133,23 @@ impl Grant {
             },
             number: 0,
         };
-        let (tag, service, handle, object) = match *self {
-            Self::Null => (Self::NULL, 0, 0, zero),
+        let (tag, home, service, handle, object) = match *self {
+            Self::Null => (Self::NULL, 0, 0, 0, zero),
             Self::Granted {
                 handle,
                 kind,
                 object,
-            } => {
-                let service = match kind {
-                    ObjectKind::Anonymous => 0,
-                    ObjectKind::Named(id) => id.get(),
-                };
-                (Self::GRANTED, service, handle.raw(), object)
-            }
-            Self::Home { handle } => (Self::HOME, 0, handle.raw(), zero),
-            Self::Introduced { entry, object } => (Self::INTRODUCED, entry.into(), 0, object),
+            } => (Self::GRANTED, 0, kind.to_wire(), handle.raw(), object),
+            Self::Home { handle } => (Self::HOME, 0, 0, handle.raw(), zero),
+            Self::Introduced { entry, object } => (Self::INTRODUCED, 0, entry.into(), 0, object),
+            Self::Relayed {
+                entry,
+                handle,
+                kind,
+                object,
+            } => (Self::RELAYED, entry, kind.to_wire(), handle.raw(), object),
         };
-        out.put_u32_le(tag.into());
+        out.put_slice(&[tag, home, 0, 0]);
         out.put_u32_le(service);
         out.put_u64_le(handle);
         out.put_u64_le(object.boot.epoch);
@@ -133,13 +164,22 @@ impl Grant {
 pub struct Grants(Bytes);
 
 impl Grants {
-    /// Checks every grant once; `iter` cannot fail afterwards. `entries` is how many introductions the header has.
-    pub(super) fn decode(bytes: Bytes, entries: usize) -> Result<Self, DecodeError> {
+    /// Checks every grant once; `iter` cannot fail afterwards. `introductions` and `homes` are how many of each the header
+    /// has.
+    pub(super) fn decode(
+        bytes: Bytes,
+        introductions: usize,
+        homes: usize,
+    ) -> Result<Self, DecodeError> {
         for grant in bytes.chunks(Grant::LEN) {
-            if let Grant::Introduced { entry, .. } = Grant::decode(grant)?
-                && usize::from(entry) >= entries
-            {
-                return Err(DecodeError::Invalid("introduction in a grant"));
+            match Grant::decode(grant)? {
+                Grant::Introduced { entry, .. } if usize::from(entry) >= introductions => {
+                    return Err(DecodeError::Invalid("introduction in a grant"));
+                }
+                Grant::Relayed { entry, .. } if usize::from(entry) >= homes => {
+                    return Err(DecodeError::Invalid("home in a grant"));
+                }
+                _ => {}
             }
         }
         Ok(Self(bytes))

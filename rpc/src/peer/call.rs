@@ -392,6 +392,7 @@ pub(crate) fn failure(code: u32, status: Status, extensions: &Extensions) -> Sen
         Status::TooDeep => SendRequestError::TooDeep {
             limit: limits::MAX_CALL_DEPTH,
         },
+        Status::Indeterminate => SendRequestError::Indeterminate,
         Status::PassRefused => SendRequestError::ReplyPassRefused,
         Status::ShuttingDown => SendRequestError::ShuttingDown,
         _ => SendRequestError::Internal(text()),

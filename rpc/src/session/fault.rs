@@ -37,6 +37,9 @@ pub enum PeerFault {
     /// An object of a third device, on a session that did not agree on introductions.
     #[error("introduction that was not agreed on")]
     UnexpectedIntroduction,
+    /// An object of another device, or a call on behalf of one, from who does not relay for us.
+    #[error("relayed by who is not the host")]
+    UnexpectedRelay,
     /// A control message out of turn.
     #[error("unexpected control message")]
     UnexpectedControl,

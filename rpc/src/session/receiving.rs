@@ -295,6 +295,7 @@ impl Session {
                 return Err(PeerFault::UnexpectedIntroduction);
             }
             Grant::Introduced { .. } => Delivered::Introduced,
+            Grant::Relayed { .. } => return Err(PeerFault::UnexpectedRelay),
             // Between devices this is a proxy on its way back to its origin, which no sender may pass.
             Grant::Home { .. } if self.config.scope == Scope::OtherDevice => Delivered::Null,
             Grant::Home { handle } => self.come_home(handle)?,

@@ -41,6 +41,9 @@ impl Session {
         if call.bulk.is_some_and(|part| self.bulk.is_named(part.id)) {
             return Err(PeerFault::InvalidBulk);
         }
+        if call.extensions.behalf().is_some() {
+            return Err(PeerFault::UnexpectedRelay);
+        }
         let raw_len = call.bulk.map_or(0, |part| part.raw_len);
         let body_len = call.bulk.map_or(0, |part| part.body_len) as usize + call.body.len();
         let bytes = body_len as u64 + u64::from(raw_len);

@@ -131,6 +131,7 @@ impl From<Status> for CallStatus {
             Status::TooDeep => Self::TooDeep,
             Status::PassRefused => Self::PassRefused,
             Status::ShuttingDown => Self::ShuttingDown,
+            Status::Indeterminate => Self::Indeterminate,
             _ => Self::Internal,
         }
     }
