@@ -3,13 +3,15 @@
 mod call;
 mod gate;
 mod guard;
+mod guests;
 mod one_way;
 mod pool;
 mod turn;
 
 pub(crate) use call::{Arrival, Request};
 pub(crate) use gate::{Gate, next_chain};
-pub use pool::blocking;
+pub use guests::{lend_thread, take_back_thread};
+pub use pool::{blocking, raise_blocking_threads};
 pub(crate) use turn::serve_in_turn;
 
 use std::{
@@ -89,7 +91,11 @@ fn built_in(stub: &StubCell, code: u32) -> Option<Result<Parcel, HandlerError>> 
     let mut reply = Parcel::new();
     let written = match code {
         PING_TRANSACTION => reply.write_i32(0),
-        INTERFACE_TRANSACTION => reply.write_string16(stub.descriptor()),
+        INTERFACE_TRANSACTION => {
+            // A long one takes twice its length in UTF-16.
+            reply.raise_to_transport_limit();
+            reply.write_string16(stub.descriptor())
+        }
         _ => return None,
     };
     Some(written.map(|()| reply).map_err(HandlerError::from))

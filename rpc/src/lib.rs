@@ -35,6 +35,7 @@ pub use async_trait::async_trait;
 pub use bus::{Bus, BusConfig};
 pub use call::{CallOption, Caller};
 pub use death::{DeathLink, DeathReason, DeathRecipient};
+pub use dispatch::{lend_thread, raise_blocking_threads, take_back_thread};
 pub use error::{
     AddServiceError, GetServiceError, HandlerError, LinkToDeathError, RemoveServiceError,
     SendRequestError, UnloadServiceError, WatchServiceError,

@@ -52,6 +52,8 @@ pub const DEFAULT_BUDGET: usize = 256 * 1024 * 1024;
 pub const ONE_WAY_ACK_DELAY: Duration = Duration::from_millis(20);
 /// Threads for blocking handlers (OpenHarmony `ipc_process_skeleton.h`: 16).
 pub const BLOCKING_THREADS: usize = 16;
+/// The most that number can be raised to (OpenHarmony `ipc_cskeleton.cpp`: 32).
+pub const MAX_BLOCKING_THREADS: usize = 32;
 /// Call lanes by default.
 pub const DEFAULT_LANES: u16 = 8;
 /// Memory of one peer for bulk bodies that are arriving, in bytes.

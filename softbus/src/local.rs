@@ -20,7 +20,10 @@
 //! # Ok(()) }
 //! ```
 
+mod pair;
 mod sockets;
+
+pub use pair::{join, welcome};
 
 use std::{
     io,
@@ -127,11 +130,7 @@ impl LocalListener {
             process: self.attached.fetch_add(1, Ordering::Relaxed),
             ..self.bus.party()
         };
-        let sockets = sockets::offer(control, Prelude { party }).await?;
-        let link = Arc::new(UnixLink::new(sockets)?);
-        let remote = Remote::process(party, credentials);
-        let incoming = Incoming::accept(link, remote).await?;
-        Ok(incoming.welcome(&self.bus).await?)
+        let_in(&self.bus, control, party, credentials).await
     }
 }
 
@@ -157,6 +156,28 @@ pub async fn attach(path: impl AsRef<Path>) -> Result<(Arc<Bus>, Peer), LocalErr
         }
     })?;
     let credentials = sockets::credentials(&control)?;
+    come_in(control, credentials).await
+}
+
+/// The session with a process that has connected.
+async fn let_in(
+    bus: &Arc<Bus>,
+    control: UnixStream,
+    party: Party,
+    credentials: Credentials,
+) -> Result<Peer, LocalError> {
+    let sockets = sockets::offer(control, Prelude { party }).await?;
+    let link = Arc::new(UnixLink::new(sockets)?);
+    let remote = Remote::process(party, credentials);
+    let incoming = Incoming::accept(link, remote).await?;
+    Ok(incoming.welcome(bus).await?)
+}
+
+/// The session with the process that we have connected to.
+async fn come_in(
+    control: UnixStream,
+    credentials: Credentials,
+) -> Result<(Arc<Bus>, Peer), LocalError> {
     let (sockets, Prelude { party }) = sockets::take(control).await?;
     let bus = new_bus(party);
     let link = Arc::new(UnixLink::new(sockets)?);

@@ -13,7 +13,10 @@ use softbus::{
     Allow, CallOption, Caller, DeathReason, DeviceId, HandlerError, Parcel, RemoteObject,
     RemoteStub, SendRequestError, ServiceId, ServiceOptions, async_trait,
     local::{self, LocalError, LocalListener},
-    rpc::{Bus, DeathLink, Peer, link::LinkClosed, parcel::MAX_RAW_DATA, peer::SessionEnd},
+    rpc::{
+        Bus, DeathLink, Peer, link::LinkClosed, opening::Credentials, parcel::MAX_RAW_DATA,
+        peer::SessionEnd,
+    },
 };
 use tokio::{io::AsyncWriteExt, sync::mpsc, time::timeout};
 
@@ -312,4 +315,43 @@ async fn who_is_no_bus_is_not_attached_to() {
         stream
     });
     assert!(matches!(attached.unwrap_err(), LocalError::Protocol(_)));
+}
+
+#[tokio::test]
+async fn a_socket_pair_is_a_session_of_those_who_have_its_ends() {
+    let host = local::bus(DeviceId::from_bytes([7; 32]));
+    let options = ServiceOptions::distributed(Allow::trusted());
+    let echo = RemoteObject::new(Echo);
+    host.samgr().add(SERVICE, &echo, options).unwrap();
+    let (ours, theirs) = std::os::unix::net::UnixStream::pair().unwrap();
+    let (child, parent) = (
+        Credentials { pid: 77, uid: 5 },
+        Credentials { pid: 70, uid: 5 },
+    );
+    let (welcomed, joined) = tokio::join!(
+        local::welcome(&host, ours, 3, child),
+        local::join(theirs, parent)
+    );
+    let (_client, at_client) = joined.unwrap();
+    assert_eq!(welcomed.unwrap().party().process, 3);
+    let proxy = at_client.get_service(SERVICE, SOON).await.unwrap();
+    let option = CallOption::two_way();
+    let mut who = proxy
+        .send_request(WHO, &Parcel::new(), option)
+        .await
+        .unwrap();
+    let who = [(); 3].map(|()| who.read_u32().unwrap());
+    assert_eq!(who, [1, 77, 5]);
+}
+
+#[tokio::test]
+async fn a_socket_pair_whose_other_end_is_closed_is_no_session() {
+    let host = local::bus(DeviceId::from_bytes([7; 32]));
+    let (ours, theirs) = std::os::unix::net::UnixStream::pair().unwrap();
+    drop(theirs);
+    let who = Credentials { pid: 77, uid: 5 };
+    assert!(local::welcome(&host, ours, 3, who).await.is_err());
+    let (ours, theirs) = std::os::unix::net::UnixStream::pair().unwrap();
+    drop(theirs);
+    assert!(local::join(ours, who).await.is_err());
 }

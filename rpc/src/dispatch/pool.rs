@@ -2,7 +2,12 @@
 
 use std::{
     future::Future,
-    sync::{Mutex, PoisonError},
+    panic::{AssertUnwindSafe, catch_unwind},
+    sync::{
+        Mutex, PoisonError,
+        atomic::{AtomicUsize, Ordering},
+    },
+    thread,
 };
 
 use tokio::{
@@ -12,16 +17,43 @@ use tokio::{
 
 use tracing::Span;
 
+use super::guests;
 use crate::{context, limits, session::Context};
 
 static THREADS: Semaphore = Semaphore::const_new(limits::BLOCKING_THREADS);
+/// How many there are without those that were lent.
+static OWN: Mutex<usize> = Mutex::new(limits::BLOCKING_THREADS);
+/// Threads that have been taken back while handlers held all permits: the next permits are not given back.
+static OWED: AtomicUsize = AtomicUsize::new(0);
 /// The chains of those who have one of the threads.
 static CHAINS: Mutex<Vec<u64>> = Mutex::new(Vec::new());
+
+/// Lets blocking handlers run on so many threads at a time in this process, at most [`limits::MAX_BLOCKING_THREADS`].
+/// The number is only ever raised, as in OpenHarmony; returned is how many there are now.
+pub fn raise_blocking_threads(threads: usize) -> usize {
+    let mut own = OWN.lock().unwrap_or_else(PoisonError::into_inner);
+    let wanted = threads.min(limits::MAX_BLOCKING_THREADS).max(*own);
+    THREADS.add_permits(wanted - *own);
+    *own = wanted;
+    wanted
+}
+
+/// There is one thread more.
+pub(super) fn one_more() {
+    THREADS.add_permits(1);
+}
+
+/// There is one thread less, at once or when the next handler ends.
+pub(super) fn one_less() {
+    if THREADS.forget_permits(1) == 0 {
+        OWED.fetch_add(1, Ordering::Relaxed);
+    }
+}
 
 /// A thread that may be used until this is dropped.
 struct Seat {
     chain: Option<u64>,
-    _permit: Option<SemaphorePermit<'static>>,
+    permit: Option<SemaphorePermit<'static>>,
 }
 
 impl Seat {
@@ -43,10 +75,7 @@ impl Seat {
         if let Some(chain) = chain {
             chains(|chains| chains.push(chain));
         }
-        Self {
-            chain,
-            _permit: permit,
-        }
+        Self { chain, permit }
     }
 }
 
@@ -59,6 +88,14 @@ impl Drop for Seat {
                 }
             });
         }
+        let less = |owed: usize| owed.checked_sub(1);
+        if let Some(permit) = self.permit.take()
+            && OWED
+                .fetch_update(Ordering::Relaxed, Ordering::Relaxed, less)
+                .is_ok()
+        {
+            permit.forget();
+        }
     }
 }
 
@@ -66,23 +103,21 @@ fn chains<R>(look: impl FnOnce(&mut Vec<u64>) -> R) -> R {
     look(&mut CHAINS.lock().unwrap_or_else(PoisonError::into_inner))
 }
 
-/// Runs a blocking handler on the pool, at most [`limits::BLOCKING_THREADS`] at a time in this process, with the
-/// context of the call it serves.
+/// Runs a blocking handler on the pool, at most [`limits::BLOCKING_THREADS`] at a time in this process unless
+/// [raised](raise_blocking_threads), with the context of the call it serves.
 pub async fn blocking<R: Send + 'static>(run: impl FnOnce() -> R + Send + 'static) -> R {
     let (context, span) = (context::current(), Span::current());
     let seat = Seat::take(context, context::is_nested()).await;
-    let done = tokio::task::spawn_blocking(move || {
+    let done = on_a_thread(move || {
         // Held until the thread is really free, whoever has given up waiting.
         let _seat = seat;
         context::enter(context, || span.in_scope(run))
     });
     match done.await {
-        Ok(result) => result,
-        Err(error) => match error.try_into_panic() {
-            Ok(panic) => std::panic::resume_unwind(panic),
-            // The runtime is shutting down; the task that waits is about to be dropped with it.
-            Err(_) => std::future::pending().await,
-        },
+        Some(Ok(result)) => result,
+        Some(Err(panic)) => std::panic::resume_unwind(panic),
+        // The runtime is shutting down; the task that waits is about to be dropped with it.
+        None => std::future::pending().await,
     }
 }
 
@@ -96,7 +131,7 @@ pub(super) async fn run<R: Send + 'static>(
     let seat = Seat::take(Some(context), nested).await;
     let (_waiting, given_up) = oneshot::channel::<()>();
     let runtime = Handle::current();
-    let done = tokio::task::spawn_blocking(move || {
+    let done = on_a_thread(move || {
         let _seat = seat;
         runtime.block_on(async {
             tokio::select! {
@@ -106,5 +141,25 @@ pub(super) async fn run<R: Send + 'static>(
             }
         })
     });
-    done.await.ok().flatten()
+    done.await?.ok().flatten()
+}
+
+/// Runs a closure on a thread that was lent, if one waits for work, or on one of the runtime's. An error is its panic;
+/// `None` if the runtime shuts down.
+async fn on_a_thread<R: Send + 'static>(
+    work: impl FnOnce() -> R + Send + 'static,
+) -> Option<thread::Result<R>> {
+    let Some(guest) = guests::waiting() else {
+        return match tokio::task::spawn_blocking(work).await {
+            Ok(result) => Some(Ok(result)),
+            Err(error) => error.try_into_panic().ok().map(Err),
+        };
+    };
+    let (done, result) = oneshot::channel();
+    let runtime = Handle::current();
+    guest.run(Box::new(move || {
+        let _on_runtime = runtime.enter();
+        let _ = done.send(catch_unwind(AssertUnwindSafe(work)));
+    }));
+    result.await.ok()
 }

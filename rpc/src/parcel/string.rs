@@ -1,3 +1,5 @@
+use std::ffi::CStr;
+
 use super::{ALIGN, Parcel, ReadParcelError, WriteParcelError, pad, padded};
 
 /// The length of a string that is not there.
@@ -66,6 +68,14 @@ impl Parcel {
         data.push(0);
         pad(data);
         Ok(())
+    }
+
+    /// As [`write_c_string`](Self::write_c_string), for bytes that need not be UTF-8.
+    ///
+    /// # Errors
+    /// [`WriteParcelError`]; nothing is written.
+    pub fn write_c_str(&mut self, value: &CStr) -> Result<(), WriteParcelError> {
+        self.write_buffer(value.to_bytes_with_nul())
     }
 
     /// Appends the null string, which is the same in UTF-8 and UTF-16: the length −1 and nothing else.
@@ -164,16 +174,34 @@ impl Parcel {
     /// stays.
     pub fn read_c_string(&mut self) -> Result<&str, ReadParcelError> {
         let start = self.read;
-        let rest = self.bytes().get(start..).unwrap_or_default();
-        let len = rest
-            .iter()
-            .position(|&byte| byte == 0)
-            .ok_or(ReadParcelError::MissingTerminator)?;
-        let bytes = self.region(start, len + 1)?;
-        std::str::from_utf8(&bytes[..len]).map_err(|_| ReadParcelError::InvalidUtf8)?;
-        self.read = start + padded(len + 1);
+        let len = match self.read_c_str()?.to_str() {
+            Ok(value) => value.len(),
+            Err(_) => {
+                self.read = start;
+                return Err(ReadParcelError::InvalidUtf8);
+            }
+        };
+        // Checked a moment ago, and only the borrow had to end: looking twice is cheaper than a copy.
         std::str::from_utf8(&self.bytes()[start..start + len])
             .map_err(|_| ReadParcelError::InvalidUtf8)
+    }
+
+    /// As [`read_c_string`](Self::read_c_string), for bytes that need not be UTF-8.
+    ///
+    /// # Errors
+    /// [`ReadParcelError`], [`MissingTerminator`](ReadParcelError::MissingTerminator) when no NUL follows; the cursor
+    /// stays.
+    pub fn read_c_str(&mut self) -> Result<&CStr, ReadParcelError> {
+        let start = self.read;
+        let rest = self.bytes().get(start..).unwrap_or_default();
+        let found = CStr::from_bytes_until_nul(rest);
+        let len = found
+            .map_err(|_| ReadParcelError::MissingTerminator)?
+            .count_bytes();
+        self.region(start, len + 1)?;
+        self.read = start + padded(len + 1);
+        CStr::from_bytes_with_nul(&self.bytes()[start..=start + len])
+            .map_err(|_| ReadParcelError::MissingTerminator)
     }
 
     /// A string16 at `at` and the position behind it; for the interface token, which has two numbers before it.

@@ -49,6 +49,18 @@ fn c_strings_round_trip() {
 
 // Row 33.
 #[test]
+fn c_strings_need_not_be_utf8() {
+    let mut parcel = Parcel::new();
+    parcel.write_c_str(c"\xff\xfe").unwrap();
+    parcel.write_c_str(c"plain").unwrap();
+    assert_eq!(parcel.read_c_string(), Err(ReadParcelError::InvalidUtf8));
+    assert_eq!(parcel.read_c_str().unwrap(), c"\xff\xfe");
+    assert_eq!(parcel.read_c_string().unwrap(), "plain");
+    assert!(parcel.read_c_str().is_err());
+}
+
+// Row 33.
+#[test]
 fn c_string_with_a_nul_inside_is_refused() {
     let mut parcel = Parcel::new();
     assert_eq!(
