@@ -19,6 +19,8 @@ pub mod feature {
     pub const INTRODUCTIONS: u64 = 1;
     /// Between processes of one device: it knows objects and calls of other devices that the host relays.
     pub const RELAY: u64 = 2;
+    /// Its link carries file descriptors.
+    pub const DESCRIPTORS: u64 = 4;
 }
 
 /// The longest control message, in bytes.

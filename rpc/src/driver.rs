@@ -23,11 +23,11 @@ use proto::{
 
 use crate::{
     limits,
-    link::{BulkReceive, Lane, LinkClosed, LinkError},
+    link::{BulkReceive, Descriptor, Lane, LaneSend, LinkClosed, LinkError},
     opening::close_code,
     parcel::MAX_RAW_DATA,
     peer::{Peer, PeerShared, SessionEnd, now},
-    session::{OutgoingBulk, PeerFault, Scope},
+    session::{Attached, OutgoingBulk, PeerFault, Scope},
 };
 
 /// How many times a lane reads before it lets others run.
@@ -96,6 +96,7 @@ async fn drive_lane(peer: Arc<PeerShared>, number: u16, mut lane: Lane, mut fram
 /// What a lane is writing.
 struct Outgoing {
     bytes: BytesMut,
+    attached: Attached,
     /// On a runtime of several threads a writer lets others run once before it takes what is queued: they add to it, and
     /// one write carries it all. On a runtime of one thread they have run already.
     waits: bool,
@@ -108,9 +109,51 @@ impl Outgoing {
         let waits = flavor == tokio::runtime::RuntimeFlavor::MultiThread;
         Self {
             bytes: BytesMut::new(),
+            attached: Attached::new(),
             waits,
             waited: false,
         }
+    }
+}
+
+impl Outgoing {
+    /// Writes some of it; ready when at least something was taken.
+    fn poll_write(
+        &mut self,
+        lane: &mut dyn LaneSend,
+        cx: &mut Context<'_>,
+    ) -> Poll<Result<(), LinkError>> {
+        if self.attached.is_empty() {
+            lane.poll_write(cx, &mut self.bytes)
+        } else {
+            self.poll_write_attached(lane, cx)
+        }
+    }
+
+    /// Writes as far as to where descriptors belong, or them and what follows as far as to where the next do.
+    #[cold]
+    fn poll_write_attached(
+        &mut self,
+        lane: &mut dyn LaneSend,
+        cx: &mut Context<'_>,
+    ) -> Poll<Result<(), LinkError>> {
+        let now = matches!(self.attached.front(), Some((0, _)));
+        let next = self.attached.get(usize::from(now));
+        let end = next.map_or(self.bytes.len(), |(at, _)| *at);
+        let rest = self.bytes.split_off(end);
+        let written = match self.attached.front() {
+            Some((0, descriptors)) => lane.poll_write_with(cx, &mut self.bytes, descriptors),
+            _ => lane.poll_write(cx, &mut self.bytes),
+        };
+        let taken = end - self.bytes.len();
+        self.bytes.unsplit(rest);
+        if now && taken > 0 {
+            self.attached.pop_front();
+        }
+        for (at, _) in &mut self.attached {
+            *at -= taken;
+        }
+        written
     }
 }
 
@@ -132,11 +175,15 @@ fn poll_receive(
 ) -> Poll<Result<(), PeerFault>> {
     for _ in 0..READS_PER_POLL {
         match lane.receive.poll_read(cx, frames.buffer()) {
-            Poll::Ready(Ok(0) | Err(_)) => return Poll::Ready(Ok(())),
+            Poll::Ready(Ok(0)) => return Poll::Ready(Ok(())),
             Poll::Ready(Ok(read)) => {
                 peer.telemetry().received(read);
-                receive(peer, number, frames)?;
+                receive(peer, number, frames, lane.receive.take_descriptors())?;
             }
+            Poll::Ready(Err(LinkError::Descriptors)) => {
+                return Poll::Ready(Err(PeerFault::Descriptors));
+            }
+            Poll::Ready(Err(_)) => return Poll::Ready(Ok(())),
             Poll::Pending => {
                 if frames.is_empty() && frames.buffer().capacity() > IDLE_BUFFER {
                     *frames.buffer() = BytesMut::new();
@@ -150,14 +197,22 @@ fn poll_receive(
 }
 
 /// Gives the session every whole frame, under one lock.
-fn receive(peer: &PeerShared, number: u16, frames: &mut FrameReader) -> Result<(), PeerFault> {
+fn receive(
+    peer: &PeerShared,
+    number: u16,
+    frames: &mut FrameReader,
+    descriptors: Vec<Descriptor>,
+) -> Result<(), PeerFault> {
     peer.run(|state, now| {
+        if !descriptors.is_empty() {
+            state.session.handle_descriptors(number, descriptors);
+        }
         while let Some(bytes) = frames.next_frame()? {
             if let Some(frame) = Frame::decode(bytes)? {
                 state.session.handle_frame(now, number, frame)?;
             }
         }
-        Ok(())
+        state.session.handle_pause(number, !frames.is_empty())
     })
 }
 
@@ -180,12 +235,12 @@ fn poll_send(
                 return Poll::Pending;
             }
             outgoing.waited = false;
-            peer.poll_transmit(number, &mut outgoing.bytes, cx.waker());
+            outgoing.attached = peer.poll_transmit(number, &mut outgoing.bytes, cx.waker());
             if outgoing.bytes.is_empty() {
                 return Poll::Pending;
             }
         }
-        match lane.send.poll_write(cx, &mut outgoing.bytes) {
+        match outgoing.poll_write(&mut *lane.send, cx) {
             Poll::Ready(Ok(())) => {}
             Poll::Ready(Err(_)) => return Poll::Ready(Ok(())),
             Poll::Pending => return Poll::Pending,

@@ -18,6 +18,9 @@ pub const MAX_LOCAL_PARCEL: usize = 1024 * 1024 - 8 * 1024;
 pub const MAX_CALL_DEPTH: u8 = 16;
 /// Calls in flight that only handlers may use, for the calls they make.
 pub const NESTED_CALLS_RESERVE: u32 = 16;
+/// File descriptors of one peer's requests that wait or run. A two-way call with more is refused as busy; of one-way calls,
+/// each counts as 8 KiB against the credit of its lane.
+pub const DESCRIPTORS_PER_PEER: u32 = 128;
 /// Death links on one object.
 pub const DEATH_LINKS_PER_OBJECT: usize = 64;
 /// Death links on one peer's objects.

@@ -49,6 +49,11 @@ pub trait Link: Send + Sync + 'static {
 
     /// What the transport is, for logs: `quic`, `unix`, `memory`.
     fn transport(&self) -> &'static str;
+
+    /// Whether its call lanes carry file descriptors. Only a link within one device can.
+    fn carries_descriptors(&self) -> bool {
+        false
+    }
 }
 
 /// Both directions of a lane.
@@ -74,6 +79,18 @@ pub trait LaneSend: Send + 'static {
         bytes: &mut BytesMut,
     ) -> Poll<Result<(), LinkError>>;
 
+    /// The same, on a lane that carries descriptors: these travel with the first byte. When something was taken they have gone,
+    /// and otherwise they are left as they were.
+    fn poll_write_with(
+        &mut self,
+        cx: &mut Context<'_>,
+        bytes: &mut BytesMut,
+        descriptors: &[Descriptor],
+    ) -> Poll<Result<(), LinkError>> {
+        let _ = (cx, bytes, descriptors);
+        Poll::Ready(Err(LinkError::Unexpected))
+    }
+
     /// Says that nothing more will be written; ready when the peer has everything, or the link is gone.
     fn poll_finish(&mut self, cx: &mut Context<'_>) -> Poll<()>;
 }
@@ -86,6 +103,11 @@ pub trait LaneReceive: Send + 'static {
         cx: &mut Context<'_>,
         buffer: &mut BytesMut,
     ) -> Poll<Result<usize, LinkError>>;
+
+    /// The descriptors that came with what was read since the last time. To be asked after each read.
+    fn take_descriptors(&mut self) -> Vec<Descriptor> {
+        Vec::new()
+    }
 }
 
 /// A bulk stream towards the peer. Dropped before `finish`, it is reset.
@@ -124,6 +146,10 @@ pub enum LinkError {
     /// The peer opened something no session opens.
     #[error("unexpected stream")]
     Unexpected,
+    /// File descriptors were lost on their way: the peer sent more at a time than it may, or this process has no room for
+    /// more. Those that came have been closed.
+    #[error("file descriptors lost")]
+    Descriptors,
 }
 
 /// Who ended a link, and why.

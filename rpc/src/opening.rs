@@ -5,7 +5,7 @@ use std::sync::Arc;
 use proto::{
     BootId, DecodeError,
     frame::{Frame, FrameReader},
-    message::{Control, Hello, PROTOCOL_VERSION, Welcome},
+    message::{Control, Hello, PROTOCOL_VERSION, Welcome, feature},
 };
 
 use crate::{
@@ -108,7 +108,7 @@ pub async fn connect(
         let config = bus.config();
         let hello = Hello {
             versions: (PROTOCOL_VERSION, PROTOCOL_VERSION),
-            features: bus.introductions.features(),
+            features: features(bus, &*link, &remote),
             lanes: config.lanes,
             limits: config.limits,
             boot: config.boot,
@@ -123,7 +123,7 @@ pub async fn connect(
             Ok(None) => return Err(None),
             other => return Err(Some(unexpected(&other))),
         };
-        let more = welcome.features & !bus.introductions.features();
+        let more = welcome.features & !features(bus, &*link, &remote);
         if welcome.version != PROTOCOL_VERSION || welcome.lanes > config.lanes || more != 0 {
             return Err(Some(OpenSessionError::Protocol(
                 "welcome to what was not offered".into(),
@@ -233,7 +233,7 @@ impl Incoming {
         let _ = getrandom::fill(&mut name);
         let welcome = Welcome {
             version: PROTOCOL_VERSION,
-            features: hello.features & bus.introductions.features(),
+            features: hello.features & features(bus, &*link, &remote),
             lanes: hello.lanes.min(config.lanes).max(1),
             limits: hello.limits.min(config.limits),
             boot: config.boot,
@@ -268,6 +268,13 @@ impl std::fmt::Debug for Incoming {
             .field("remote", &self.remote)
             .finish_non_exhaustive()
     }
+}
+
+/// What we can do beyond version 1, over this link.
+fn features(bus: &Bus, link: &dyn Link, remote: &Remote) -> u64 {
+    let descriptors = remote.scope == Scope::SameDevice && link.carries_descriptors();
+    let descriptors = if descriptors { feature::DESCRIPTORS } else { 0 };
+    bus.introductions.features() | descriptors
 }
 
 struct Opened {

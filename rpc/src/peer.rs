@@ -41,7 +41,7 @@ use crate::{
     opening::Remote,
     remote::{Holder, RemoteObject, RemoteProxy},
     session::{
-        Answer, ImportKey, LinkId, PeerFault, Scope, Served, ServingId, Session, Usage,
+        Answer, Attached, ImportKey, LinkId, PeerFault, Scope, Served, ServingId, Session, Usage,
         passing_rules::Party,
     },
     telemetry::{self, PeerTelemetry, SlowThresholds},
@@ -109,6 +109,8 @@ pub(crate) struct PeerShared {
     slow: SlowThresholds,
     /// Whether objects of third devices may pass, and ours may be passed on.
     introduces: bool,
+    /// Whether file descriptors may pass.
+    carries_descriptors: bool,
     /// The peer's system ability manager.
     root: OnceLock<Weak<crate::remote::ProxyInner>>,
     me: Weak<Self>,
@@ -139,6 +141,7 @@ impl Peer {
             usize::from(config.lanes) + 1,
         );
         let introduces = config.features & feature::INTRODUCTIONS != 0;
+        let carries_descriptors = config.features & feature::DESCRIPTORS != 0;
         let object = proto::ObjectId {
             boot,
             number: crate::remote::LocalObject::ROOT,
@@ -181,6 +184,7 @@ impl Peer {
             telemetry: PeerTelemetry::default(),
             slow: bus.config().slow,
             introduces,
+            carries_descriptors,
             root: OnceLock::new(),
             me: me.clone(),
         });
@@ -491,10 +495,17 @@ impl PeerShared {
         self.lock().session.has_transmit(lane)
     }
 
-    /// What a lane has to write, swapped with `buffer`; when there is nothing, `waker` is woken once there is.
-    pub(crate) fn poll_transmit(&self, lane: u16, buffer: &mut BytesMut, waker: &Waker) {
+    /// What a lane has to write, swapped with `buffer`, and what goes with it; when there is nothing, `waker` is woken once
+    /// there is.
+    pub(crate) fn poll_transmit(
+        &self,
+        lane: u16,
+        buffer: &mut BytesMut,
+        waker: &Waker,
+    ) -> Attached {
         let mut state = self.lock();
         state.session.poll_transmit(lane, buffer);
+        let attached = state.session.take_attached(lane);
         self.telemetry.sent(buffer.len());
         self.tell_if_idle(&state);
         if buffer.is_empty() {
@@ -504,6 +515,7 @@ impl PeerShared {
                 _ => *place = Some(waker.clone()),
             }
         }
+        attached
     }
 
     /// Reserves memory for a piece of a bulk body.

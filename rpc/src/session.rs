@@ -4,6 +4,7 @@
 mod bulk;
 mod call_table;
 mod death_links;
+mod descriptors;
 mod event;
 mod export_table;
 mod fault;
@@ -19,6 +20,7 @@ mod slow;
 #[cfg(test)]
 mod tests;
 
+pub use descriptors::Attached;
 pub use event::{
     Answer, Arrived, Body, Context, Delivered, Event, ImportKey, Incoming, LinkId, Outcome,
     Outgoing, OutgoingBulk, Reference, ServingId,
@@ -381,7 +383,8 @@ impl Session {
             self.events.push_back(Event::Credit { lane });
         }
         for lane in &mut self.lanes {
-            *lane = Lane::default();
+            let descriptors = std::mem::take(lane).descriptors.into_all();
+            self.events.extend(descriptors.map(Event::Close));
         }
         self.unsent_replies = 0;
         self.acks_due = None;

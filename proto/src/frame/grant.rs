@@ -1,6 +1,6 @@
 use bytes::{BufMut, Bytes, BytesMut};
 
-use super::Fields;
+use super::{Fields, MAX_DESCRIPTORS};
 use crate::{BootId, DecodeError, Handle, ObjectId, ServiceId};
 
 /// What the exporter says an object is.
@@ -67,6 +67,8 @@ pub enum Grant {
         /// Its stable name, as its home says.
         object: ObjectId,
     },
+    /// No object but a file descriptor, which comes beside the lane.
+    Descriptor,
 }
 
 impl Grant {
@@ -77,6 +79,7 @@ impl Grant {
     const HOME: u8 = 2;
     const INTRODUCED: u8 = 3;
     const RELAYED: u8 = 4;
+    const DESCRIPTOR: u8 = 5;
 
     fn decode(bytes: &[u8]) -> Result<Self, DecodeError> {
         let mut f = Fields::new(bytes, "grant");
@@ -116,6 +119,7 @@ impl Grant {
                 let entry = entry.ok_or(DecodeError::Invalid("introduction in a grant"))?;
                 Self::Introduced { entry, object }
             }
+            Self::DESCRIPTOR => Self::Descriptor,
             other => {
                 return Err(DecodeError::Unsupported {
                     what: "grant",
@@ -141,6 +145,7 @@ impl Grant {
                 object,
             } => (Self::GRANTED, 0, kind.to_wire(), handle.raw(), object),
             Self::Home { handle } => (Self::HOME, 0, 0, handle.raw(), zero),
+            Self::Descriptor => (Self::DESCRIPTOR, 0, 0, 0, zero),
             Self::Introduced { entry, object } => (Self::INTRODUCED, 0, entry.into(), 0, object),
             Self::Relayed {
                 entry,
@@ -171,6 +176,7 @@ impl Grants {
         introductions: usize,
         homes: usize,
     ) -> Result<Self, DecodeError> {
+        let mut descriptors = 0;
         for grant in bytes.chunks(Grant::LEN) {
             match Grant::decode(grant)? {
                 Grant::Introduced { entry, .. } if usize::from(entry) >= introductions => {
@@ -179,10 +185,20 @@ impl Grants {
                 Grant::Relayed { entry, .. } if usize::from(entry) >= homes => {
                     return Err(DecodeError::Invalid("home in a grant"));
                 }
+                Grant::Descriptor => descriptors += 1,
                 _ => {}
             }
         }
+        if descriptors > MAX_DESCRIPTORS {
+            return Err(DecodeError::Invalid("number of file descriptors"));
+        }
         Ok(Self(bytes))
+    }
+
+    /// How many of them are file descriptors, at most [`MAX_DESCRIPTORS`] in what was received.
+    pub fn descriptors(&self) -> usize {
+        let kinds = self.0.iter().step_by(Grant::LEN);
+        kinds.filter(|kind| **kind == Grant::DESCRIPTOR).count()
     }
 
     /// How many there are.

@@ -8,7 +8,9 @@ use async_trait::async_trait;
 use bytes::{Buf, Bytes, BytesMut};
 use tokio::sync::{mpsc, watch};
 
-use super::{BulkReceive, BulkSend, Lane, LaneReceive, LaneSend, Link, LinkClosed, LinkError};
+use super::{
+    BulkReceive, BulkSend, Descriptor, Lane, LaneReceive, LaneSend, Link, LinkClosed, LinkError,
+};
 
 /// How many bytes a lane holds before its writer waits.
 const PIPE_CAPACITY: usize = 256 * 1024;
@@ -136,6 +138,10 @@ impl Link for MemoryLink {
     fn transport(&self) -> &'static str {
         "memory"
     }
+
+    fn carries_descriptors(&self) -> bool {
+        true
+    }
 }
 
 impl Drop for MemoryLink {
@@ -151,6 +157,7 @@ struct Pipe(Mutex<PipeState>);
 #[derive(Debug, Default)]
 struct PipeState {
     bytes: BytesMut,
+    descriptors: Vec<Descriptor>,
     closed: bool,
     reader: Option<Waker>,
     writer: Option<Waker>,
@@ -178,6 +185,15 @@ impl LaneSend for Sending {
         cx: &mut Context<'_>,
         bytes: &mut BytesMut,
     ) -> Poll<Result<(), LinkError>> {
+        self.poll_write_with(cx, bytes, &[])
+    }
+
+    fn poll_write_with(
+        &mut self,
+        cx: &mut Context<'_>,
+        bytes: &mut BytesMut,
+        descriptors: &[Descriptor],
+    ) -> Poll<Result<(), LinkError>> {
         let mut pipe = self.0.lock();
         if pipe.closed {
             return Poll::Ready(Err(LinkError::Closed));
@@ -190,6 +206,7 @@ impl LaneSend for Sending {
         let len = room.min(bytes.len());
         pipe.bytes.extend_from_slice(&bytes[..len]);
         bytes.advance(len);
+        pipe.descriptors.extend_from_slice(descriptors);
         let reader = pipe.reader.take();
         drop(pipe);
         if let Some(reader) = reader {
@@ -233,6 +250,10 @@ impl LaneReceive for Receiving {
             writer.wake();
         }
         Poll::Ready(Ok(len))
+    }
+
+    fn take_descriptors(&mut self) -> Vec<Descriptor> {
+        std::mem::take(&mut self.0.lock().descriptors)
     }
 }
 

@@ -24,6 +24,9 @@ impl PeerShared {
     pub(crate) fn pass<'a>(&self, item: &'a Item) -> Result<Passed<'a>, PassObjectError> {
         let object = match item {
             Item::Object(object) => object,
+            Item::Descriptor(descriptor) if self.carries_descriptors => {
+                return Ok(Passed::Now(Outgoing::Descriptor(descriptor.clone())));
+            }
             Item::Descriptor(_) => return Err(PassObjectError::Descriptor),
         };
         if let Some(local) = object.local() {

@@ -14,7 +14,7 @@ use super::PeerShared;
 use crate::{
     death::Recipient,
     introduction::{Redemptions, Strikes},
-    parcel::{BrokenObject, Slot},
+    parcel::{BrokenObject, Item, Slot},
     remote::{RemoteObject, RemoteProxy},
     session::{Delivered, ImportKey, LinkId, RedemptionId, Session},
 };
@@ -104,6 +104,7 @@ impl State {
             .map(|object| match object {
                 Delivered::Null => Err(BrokenObject::Null),
                 Delivered::Introduced => introduced.next().unwrap_or(Err(BrokenObject::Null)),
+                Delivered::Descriptor(descriptor) => Ok(Item::Descriptor(descriptor)),
                 Delivered::Home(own) => Ok(RemoteObject::from_local(own).into()),
                 Delivered::Import {
                     key, kind, object, ..

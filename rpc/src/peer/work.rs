@@ -15,6 +15,7 @@ use crate::{
     dispatch::{self, Arrival, Request},
     driver,
     introduction::{Redemption, Unwanted},
+    link::Descriptor,
     remote::LocalObject,
     session::{Event, Incoming, LinkId, OutgoingBulk, Reference, Slow},
     telemetry::{metrics, refusals, slow},
@@ -30,6 +31,7 @@ pub(super) struct Work {
     held: SmallVec<[Reference; 1]>,
     bulk: Vec<OutgoingBulk>,
     credit: SmallVec<[u16; 4]>,
+    closed: Vec<Descriptor>,
     redemptions: Vec<Redemption>,
     unredeemed: Vec<Unwanted>,
     timer: bool,
@@ -118,6 +120,7 @@ impl State {
                 self.redemptions.begin(id);
                 work.redemptions.push(Redemption { id, objects, until });
             }
+            Event::Close(descriptor) => work.closed.push(descriptor),
             Event::Unredeemed(id) => work.unredeemed.push(self.redemptions.forget(id)),
             Event::PeerGoingAway => {
                 tracing::debug!(device = ?peer.remote.device, "peer is going away");
@@ -154,6 +157,7 @@ impl Work {
             reference.0.publish();
         }
         self.released.clear();
+        self.closed.clear();
         self.unredeemed.clear();
         let rare = !self.bulk.is_empty()
             || !self.deaths.is_empty()

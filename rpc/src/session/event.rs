@@ -14,6 +14,7 @@ use super::{
     introductions::{Introduced, RedemptionId},
 };
 use crate::{
+    link::Descriptor,
     remote::{LocalObject, SharedHolders},
     telemetry::TraceContext,
 };
@@ -71,6 +72,8 @@ pub enum Delivered {
         /// Set when an obituary overtook the grant.
         dead: Option<DeathReason>,
     },
+    /// No object but a file descriptor.
+    Descriptor(Descriptor),
 }
 
 /// An object about to leave in a parcel, after the passing rules have spoken.
@@ -84,6 +87,8 @@ pub enum Outgoing {
     Home(ImportKey),
     /// A stub of a third device, which has given a token for it.
     Introduced(Introduced),
+    /// No object but a file descriptor.
+    Descriptor(Descriptor),
 }
 
 /// The bytes of a parcel about to leave.
@@ -287,6 +292,8 @@ pub enum Event {
     },
     /// Nobody will be given what this parcel introduced.
     Unredeemed(RedemptionId),
+    /// Nobody will be given this descriptor, or it will not be sent. Dropping it closes it, which may take its time.
+    Close(Descriptor),
 }
 
 /// A bulk stream to open and write.

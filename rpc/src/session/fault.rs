@@ -40,6 +40,12 @@ pub enum PeerFault {
     /// An object of another device, or a call on behalf of one, from who does not relay for us.
     #[error("relayed by who is not the host")]
     UnexpectedRelay,
+    /// A file descriptor, on a session that did not agree on them.
+    #[error("file descriptor that was not agreed on")]
+    UnexpectedDescriptor,
+    /// More or fewer file descriptors than the frames name, or some were lost because this process has no room for more.
+    #[error("file descriptors that do not fit their frames")]
+    Descriptors,
     /// A control message out of turn.
     #[error("unexpected control message")]
     UnexpectedControl,

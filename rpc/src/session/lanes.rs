@@ -6,6 +6,8 @@ use proto::{
     frame::{Ack, Frame},
 };
 
+use super::descriptors::OfLane;
+
 /// The control lane.
 pub(super) const CONTROL: u16 = 0;
 
@@ -24,6 +26,7 @@ pub(super) struct Lane {
     ack_due: bool,
     /// Replies in `out`.
     pub(super) replies: u32,
+    pub(super) descriptors: OfLane,
 }
 
 #[derive(Clone, Copy, Debug, Default)]

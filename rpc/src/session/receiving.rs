@@ -110,7 +110,7 @@ impl Session {
         if reply.bulk.is_some_and(|part| self.bulk.is_named(part.id)) {
             return Err(PeerFault::InvalidBulk);
         }
-        let objects = self.receive_grants(&reply.grants)?;
+        let objects = self.receive_grants(lane, &reply.grants)?;
         if self.calls.lane_of(reply.id) != Some(lane) {
             self.undeliver(objects);
             if let Some(part) = reply.bulk {
@@ -270,13 +270,17 @@ impl Session {
     }
 
     /// Counts every grant of a header; those we do not take are given back.
-    pub(super) fn receive_grants(&mut self, grants: &Grants) -> Result<Vec<Delivered>, PeerFault> {
+    pub(super) fn receive_grants(
+        &mut self,
+        lane: u16,
+        grants: &Grants,
+    ) -> Result<Vec<Delivered>, PeerFault> {
         if grants.is_empty() {
             return Ok(Vec::new());
         }
         let mut objects = Vec::with_capacity(grants.len());
         for grant in grants.iter() {
-            match self.receive_grant(grant) {
+            match self.receive_grant(lane, grant) {
                 Ok(object) => objects.push(object),
                 Err(fault) => {
                     // Nobody will be given those before it either.
@@ -288,14 +292,23 @@ impl Session {
         Ok(objects)
     }
 
-    fn receive_grant(&mut self, grant: Grant) -> Result<Delivered, PeerFault> {
+    fn receive_grant(&mut self, lane: u16, grant: Grant) -> Result<Delivered, PeerFault> {
         Ok(match grant {
             Grant::Null => Delivered::Null,
             Grant::Introduced { .. } if self.config.features & feature::INTRODUCTIONS == 0 => {
                 return Err(PeerFault::UnexpectedIntroduction);
             }
             Grant::Introduced { .. } => Delivered::Introduced,
+<<<<<<< HEAD
             Grant::Relayed { .. } => return Err(PeerFault::UnexpectedRelay),
+=======
+            Grant::Descriptor if self.config.features & feature::DESCRIPTORS == 0 => {
+                return Err(PeerFault::UnexpectedDescriptor);
+            }
+            Grant::Descriptor => {
+                Delivered::Descriptor(self.lanes[usize::from(lane)].descriptors.claim()?)
+            }
+>>>>>>> 87ed063 (Sessions carry file descriptors on links that can: counted both ways, bounded, closed by whom nobody takes them from)
             // Between devices this is a proxy on its way back to its origin, which no sender may pass.
             Grant::Home { .. } if self.config.scope == Scope::OtherDevice => Delivered::Null,
             Grant::Home { handle } => self.come_home(handle)?,

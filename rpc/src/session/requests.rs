@@ -14,6 +14,7 @@ use proto::{
 use super::{
     ServingId, Session,
     bulk::Pending,
+    descriptors::weight,
     event::{Arrived, Context, Event, Incoming},
     export_table::{Held, Lookup, Spoken},
     fault::PeerFault,
@@ -46,13 +47,13 @@ impl Session {
         }
         let raw_len = call.bulk.map_or(0, |part| part.raw_len);
         let body_len = call.bulk.map_or(0, |part| part.body_len) as usize + call.body.len();
-        let bytes = body_len as u64 + u64::from(raw_len);
+        let bytes = body_len as u64 + u64::from(raw_len) + weight(&call.grants);
         if call.id.is_none() && !self.lanes[usize::from(lane)].one_way_arrived(self.credit, bytes) {
             return Err(PeerFault::CreditExceeded);
         }
         let admitted = self.admit_call(&call)?;
         // Whether the call is refused or not: its grants were counted by the sender when it was written.
-        let objects = self.receive_grants(&call.grants)?;
+        let objects = self.receive_grants(lane, &call.grants)?;
         let target = match admitted {
             Ok(target) => target,
             Err((status, extensions)) => {
@@ -77,6 +78,7 @@ impl Session {
             stopped: false,
             dispatched: false,
             bytes,
+            descriptors: call.grants.descriptors() as u32,
             code: call.code,
             since: None,
             slow: Slowness::No,
@@ -163,6 +165,11 @@ impl Session {
                 Status::Busy,
                 limit_reached(limit, self.serving.two_way()),
             )));
+        }
+        let held = self.serving.descriptors() + call.grants.descriptors() as u32;
+        let limit = limits::DESCRIPTORS_PER_PEER;
+        if call.id.is_some() && held > limit {
+            return Ok(Err((Status::Busy, limit_reached(limit, held))));
         }
         Ok(Ok(target))
     }

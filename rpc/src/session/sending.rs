@@ -15,6 +15,7 @@ use proto::{
 use super::{
     Session,
     bulk::Of,
+    descriptors::weight_of,
     event::{
         Answer, Arrived, Body, Context, Delivered, Event, ImportKey, Outcome, Outgoing, ServingId,
     },
@@ -84,7 +85,7 @@ impl Session {
     ) -> Result<Option<CallId>, StartCallError> {
         let handle = self.check_target(request)?;
         let lane = self.lane_of(handle);
-        let bytes = request.body.total_len() as u64;
+        let bytes = request.body.total_len() as u64 + weight_of(request.objects);
         if request.one_way && !self.lanes[usize::from(lane)].has_credit(self.credit, bytes) {
             return Err(StartCallError::NoCredit { lane });
         }
@@ -116,6 +117,7 @@ impl Session {
             body: Bytes::new(),
         };
         let out = &mut self.lanes[usize::from(lane)];
+        out.descriptors.attach(out.out.len(), request.objects);
         call.encode_with(parts, &mut out.out);
         if request.one_way {
             out.one_way_sent(bytes);
@@ -300,6 +302,7 @@ impl Session {
                         object: own.id(config.boot),
                     }
                 }
+                Outgoing::Descriptor(_) => Grant::Descriptor,
                 Outgoing::Home(key) => imports
                     .send_home(*key)
                     .map_or(Grant::Null, |handle| Grant::Home { handle }),
@@ -349,6 +352,9 @@ impl Session {
             }
         }
         let out = &mut self.lanes[usize::from(lane)];
+        if let (Answer::Parcel { objects, .. }, Status::Ok) = (answer, reply.status) {
+            out.descriptors.attach(out.out.len(), objects);
+        }
         reply.encode_with(parts, &mut out.out);
         out.replies += 1;
         self.unsent_replies += 1;
@@ -385,6 +391,7 @@ impl Session {
                 Delivered::Introduced => {}
                 Delivered::Import { key, .. } => self.drop_hold(key),
                 Delivered::Home(own) => self.release_own(own),
+                Delivered::Descriptor(descriptor) => self.close_all([descriptor]),
                 Delivered::Null => {}
             }
         }

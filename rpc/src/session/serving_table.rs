@@ -24,6 +24,8 @@ pub(super) struct Serving {
     pub(super) dispatched: bool,
     /// Bytes that count against the one-way credit.
     pub(super) bytes: u64,
+    /// How many file descriptors it came with.
+    pub(super) descriptors: u32,
     /// Which method.
     pub(super) code: u32,
     /// When the driver was told to run the handler.
@@ -43,6 +45,7 @@ pub(super) struct ServingTable {
     two_way: u32,
     /// How many calls the peer waits for: those in `by_call`.
     open: u32,
+    descriptors: u32,
     earliest: Option<Instant>,
 }
 
@@ -55,6 +58,11 @@ impl ServingTable {
     /// How many calls have had no terminal frame.
     pub(super) fn open(&self) -> u32 {
         self.open
+    }
+
+    /// How many file descriptors came with requests whose handlers have not ended.
+    pub(super) fn descriptors(&self) -> u32 {
+        self.descriptors
     }
 
     /// Whether the peer already waits for a call in this slot of its table.
@@ -71,6 +79,7 @@ impl ServingTable {
                     .map_or(deadline, |earliest| earliest.min(deadline)),
             );
         }
+        self.descriptors += serving.descriptors;
         let slot = self.free.pop().unwrap_or_else(|| {
             self.slots.push((0, None));
             self.slots.len() as u32 - 1
@@ -133,6 +142,7 @@ impl ServingTable {
         }
         let serving = serving.take()?;
         self.free.push(id.slot);
+        self.descriptors -= serving.descriptors;
         if serving.call.is_some() {
             self.two_way -= 1;
         }
