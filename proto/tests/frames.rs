@@ -8,8 +8,8 @@ use softbus_proto::{
     BootId, CallId, DecodeError, DeviceId, Handle, MAX_FRAME_LEN, ObjectId, ServiceId,
     frame::{
         Ack, Bind, BulkPart, Call, Cancel, ExtensionKind, Extensions, Frame, FrameReader, Grant,
-        Grants, Introduction, MAX_GRANTS, MAX_INLINE_BODY, MethodHash, ObjectKind, Release, Reply,
-        Status, Token,
+        Grants, Introduction, MAX_DESCRIPTORS, MAX_GRANTS, MAX_INLINE_BODY, MethodHash, ObjectKind,
+        Release, Reply, Status, Token,
     },
     message::{Control, DeathReason, GoAway, Hello, Obituary, PeerLimits, Welcome},
 };
@@ -49,8 +49,12 @@ fn grant() -> impl Strategy<Value = Grant> {
 
 fn grants() -> impl Strategy<Value = Grants> {
     let few = prop_oneof![4 => 0..4_usize, 1 => Just(MAX_GRANTS)];
-    few.prop_flat_map(|count| vec(grant(), count))
-        .prop_map(|grants| grants.into_iter().collect())
+    let objects = few.prop_flat_map(|count| vec(grant(), count));
+    let descriptors = prop_oneof![4 => Just(0), 1 => 1..=MAX_DESCRIPTORS];
+    (objects, descriptors).prop_map(|(objects, descriptors)| {
+        let descriptors = std::iter::repeat_n(Grant::Descriptor, descriptors);
+        descriptors.chain(objects).take(MAX_GRANTS).collect()
+    })
 }
 
 fn extensions() -> impl Strategy<Value = Extensions> {
@@ -370,6 +374,35 @@ fn empty_frame_is_cut_off() {
         Frame::decode(Bytes::new()),
         Err(DecodeError::Truncated("frame"))
     );
+}
+
+#[test]
+fn sixteen_file_descriptors_and_not_one_more() {
+    for (count, expected) in [
+        (MAX_DESCRIPTORS, Ok(MAX_DESCRIPTORS)),
+        (
+            MAX_DESCRIPTORS + 1,
+            Err(DecodeError::Invalid("number of file descriptors")),
+        ),
+    ] {
+        let reply = Frame::Reply(Reply {
+            id: CallId {
+                slot: 1,
+                generation: 1,
+            },
+            status: Status::Ok,
+            bulk: None,
+            grants: std::iter::repeat_n(Grant::Descriptor, count).collect(),
+            extensions: Extensions::default(),
+            body: Bytes::new(),
+        });
+        let read = read_all(std::iter::once(&encoded(&reply)[..]));
+        let counted = read.map(|frames| match &frames[..] {
+            [Frame::Reply(reply)] => reply.grants.descriptors(),
+            other => panic!("{other:?}"),
+        });
+        assert_eq!(counted, expected);
+    }
 }
 
 #[test]

@@ -303,6 +303,7 @@ fn parcel(
 fn grant(grant: Grant) -> String {
     match grant {
         Grant::Null => "null".to_owned(),
+        Grant::Descriptor => "file descriptor".to_owned(),
         Grant::Home { handle: home } => format!("home {}", handle(home)),
         Grant::Introduced { entry, object } => format!(
             "introduced by entry {entry}, object {} of boot {}",

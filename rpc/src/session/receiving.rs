@@ -299,16 +299,13 @@ impl Session {
                 return Err(PeerFault::UnexpectedIntroduction);
             }
             Grant::Introduced { .. } => Delivered::Introduced,
-<<<<<<< HEAD
             Grant::Relayed { .. } => return Err(PeerFault::UnexpectedRelay),
-=======
             Grant::Descriptor if self.config.features & feature::DESCRIPTORS == 0 => {
                 return Err(PeerFault::UnexpectedDescriptor);
             }
             Grant::Descriptor => {
                 Delivered::Descriptor(self.lanes[usize::from(lane)].descriptors.claim()?)
             }
->>>>>>> 87ed063 (Sessions carry file descriptors on links that can: counted both ways, bounded, closed by whom nobody takes them from)
             // Between devices this is a proxy on its way back to its origin, which no sender may pass.
             Grant::Home { .. } if self.config.scope == Scope::OtherDevice => Delivered::Null,
             Grant::Home { handle } => self.come_home(handle)?,

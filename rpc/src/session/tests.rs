@@ -2,6 +2,8 @@
 
 mod calls;
 mod death;
+#[cfg(unix)]
+mod descriptors;
 mod hostile;
 mod interleavings;
 mod introductions;

@@ -8,7 +8,7 @@ use softbus_rpc::{
     parcel::{PassObjectError, ReadParcelError},
 };
 
-use crate::pair::offer;
+use crate::pair::{offer, offer_locally};
 
 const TAKE: u32 = 1;
 const GIVE: u32 = 2;
@@ -61,6 +61,37 @@ async fn descriptors_do_not_go_to_another_device() {
     assert_eq!(answer.unwrap_err(), SendRequestError::ReplyPassRefused);
     let answer = proxy.send_request(TAKE, &Parcel::new(), option).await;
     assert_eq!(answer.unwrap().read_u32(), Ok(0));
+}
+
+// Row 45.
+#[tokio::test(start_paused = true)]
+async fn descriptors_go_to_another_process_and_come_from_it() {
+    let (proxy, _link) = offer_locally(&RemoteObject::new(Desk)).await;
+    let option = CallOption::two_way();
+    let data = with_a_pipe();
+    for _ in 0..200 {
+        let taken = proxy.send_request(TAKE, &data, option).await;
+        assert_eq!(taken.unwrap().read_u32(), Ok(1));
+        let given = proxy.send_request(GIVE, &Parcel::new(), option).await;
+        given.unwrap().read_file_descriptor().unwrap();
+    }
+    let calls = (0..200).map(|_| {
+        let (proxy, data) = (proxy.clone(), data.clone());
+        tokio::spawn(async move { proxy.send_request(TAKE, &data, option).await })
+    });
+    for call in calls.collect::<Vec<_>>() {
+        // As many as are let in at a time, and the others are told.
+        match call.await.unwrap() {
+            Ok(mut reply) => assert_eq!(reply.read_u32(), Ok(1)),
+            Err(error) => assert!(matches!(
+                error,
+                SendRequestError::Busy {
+                    limit: Some(128),
+                    ..
+                }
+            )),
+        }
+    }
 }
 
 #[tokio::test]

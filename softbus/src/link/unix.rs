@@ -3,40 +3,30 @@
 //! | socket | carries |
 //! |---|---|
 //! | control, a stream | lane 0 |
-//! | call, a stream | lane 1, the only one: nothing is lost between processes, so nothing waits behind it |
+//! | call, a stream | lane 1, the only one: nothing is lost between processes, so nothing waits behind it; and file descriptors |
 //! | packets | a frozen shared memory for each bulk body, and the close code |
 //!
 //! A bulk body is written to shared memory once and looked at where it is: the receiver copies nothing.
 
+mod lane;
 pub(crate) mod packets;
 
 use std::{
     io,
     os::fd::OwnedFd,
-    pin::{Pin, pin},
     sync::{Mutex, PoisonError},
-    task::{Context, Poll},
 };
 
 use async_trait::async_trait;
-use bytes::{Buf, Bytes, BytesMut};
+use bytes::Bytes;
 use rpc::{
     ashmem::{Ashmem, AshmemWriter},
-    link::{BulkReceive, BulkSend, Lane, LaneReceive, LaneSend, Link, LinkClosed, LinkError},
+    link::{BulkReceive, BulkSend, Lane, Link, LinkClosed, LinkError},
 };
-use tokio::{
-    io::{AsyncReadExt, AsyncWrite},
-    net::{
-        UnixStream,
-        unix::{OwnedReadHalf, OwnedWriteHalf},
-    },
-    sync::mpsc,
-};
+use tokio::{net::UnixStream, sync::mpsc};
 
 use packets::{End, Packet};
 
-/// How much a lane reads at a time.
-const READ: usize = 16 * 1024;
 /// How much of a bulk body is copied before others run.
 const COPY: usize = 256 * 1024;
 /// Packets that wait to be written, or to be taken. Sessions open a few streams at a time.
@@ -77,30 +67,22 @@ impl UnixLink {
     }
 }
 
-fn take(socket: &Mutex<Option<UnixStream>>) -> Result<Lane, LinkError> {
-    let socket = socket
-        .lock()
-        .unwrap_or_else(PoisonError::into_inner)
-        .take()
-        .ok_or(LinkError::Unexpected)?;
-    let (receive, send) = socket.into_split();
-    Ok(Lane {
-        send: Box::new(LaneWriter(send)),
-        receive: Box::new(LaneReader(receive)),
-    })
+fn take(socket: &Mutex<Option<UnixStream>>) -> Result<UnixStream, LinkError> {
+    let mut socket = socket.lock().unwrap_or_else(PoisonError::into_inner);
+    socket.take().ok_or(LinkError::Unexpected)
 }
 
 #[async_trait]
 impl Link for UnixLink {
     async fn control(&self) -> Result<Lane, LinkError> {
-        take(&self.control)
+        Ok(lane::control(take(&self.control)?))
     }
 
     async fn lanes(&self, count: u16) -> Result<Vec<Lane>, LinkError> {
         if count != 1 {
             return Err(LinkError::Unexpected);
         }
-        Ok(vec![take(&self.call)?])
+        Ok(vec![lane::call(take(&self.call)?)])
     }
 
     async fn open_bulk(&self, id: u64) -> Result<Box<dyn BulkSend>, LinkError> {
@@ -130,45 +112,9 @@ impl Link for UnixLink {
     fn transport(&self) -> &'static str {
         "unix"
     }
-}
 
-struct LaneWriter(OwnedWriteHalf);
-
-impl LaneSend for LaneWriter {
-    fn poll_write(
-        &mut self,
-        cx: &mut Context<'_>,
-        bytes: &mut BytesMut,
-    ) -> Poll<Result<(), LinkError>> {
-        Pin::new(&mut self.0)
-            .poll_write(cx, bytes)
-            .map(|written| match written {
-                Ok(written) => {
-                    bytes.advance(written);
-                    Ok(())
-                }
-                Err(_) => Err(LinkError::Closed),
-            })
-    }
-
-    fn poll_finish(&mut self, _: &mut Context<'_>) -> Poll<()> {
-        // What the system has taken, the peer can read, whatever becomes of us.
-        Poll::Ready(())
-    }
-}
-
-struct LaneReader(OwnedReadHalf);
-
-impl LaneReceive for LaneReader {
-    fn poll_read(
-        &mut self,
-        cx: &mut Context<'_>,
-        buffer: &mut BytesMut,
-    ) -> Poll<Result<usize, LinkError>> {
-        buffer.reserve(READ);
-        // The future holds no state of its own between polls, so it can be made anew for each.
-        let read = pin!(self.0.read_buf(buffer)).poll(cx);
-        read.map_err(|_| LinkError::Closed)
+    fn carries_descriptors(&self) -> bool {
+        true
     }
 }
 

@@ -19,12 +19,12 @@ use bytes::{Bytes, BytesMut};
 use proto::{
     BootId, CallId, Handle,
     frame::{Frame, FrameReader, Status},
-    message::{DeathReason, PeerLimits},
+    message::{DeathReason, PeerLimits, feature},
 };
 
 use super::super::{
-    Answer, Arrived, Body, CallRequest, Config, Context, Delivered, Event, ImportKey, Incoming,
-    Outcome, Outgoing, PeerFault, Scope, ServingId, Session, StartCallError, Usage,
+    Answer, Arrived, Attached, Body, CallRequest, Config, Context, Delivered, Event, ImportKey,
+    Incoming, Outcome, Outgoing, PeerFault, Scope, ServingId, Session, StartCallError, Usage,
 };
 use crate::{
     interface::Interface,
@@ -55,6 +55,8 @@ pub(super) struct End {
     runs: Vec<(ServingId, VecDeque<Box<Incoming>>)>,
     /// Bytes towards this end, by lane.
     inbound: Vec<BytesMut>,
+    /// Descriptors among them.
+    attached: Vec<Attached>,
     readers: Vec<FrameReader>,
     /// Bulk streams towards this end; they may arrive in any order.
     pub(super) bulk: Vec<(u64, Bytes)>,
@@ -172,7 +174,10 @@ impl Pair {
                 limits,
                 boot,
                 peer_boot,
-                features: proto::message::feature::INTRODUCTIONS,
+                features: match scope {
+                    Scope::SameDevice => feature::INTRODUCTIONS | feature::DESCRIPTORS,
+                    Scope::OtherDevice => feature::INTRODUCTIONS,
+                },
             };
             let root = StubCell::root(Arc::new(TestStub(Vec::new())));
             let (session, root) = Session::new(config, LocalObject::anonymous(Arc::new(root)));
@@ -182,6 +187,7 @@ impl Pair {
                 events: VecDeque::new(),
                 runs: Vec::new(),
                 inbound: vec![BytesMut::new(); usize::from(lanes) + 1],
+                attached: vec![Attached::new(); usize::from(lanes) + 1],
                 readers: (0..=lanes).map(|_| FrameReader::new()).collect(),
                 bulk: Vec::new(),
                 dirty: 0,
@@ -220,16 +226,34 @@ impl Pair {
             self.ends[from]
                 .session
                 .poll_transmit(lane as u16, &mut bytes);
-            self.ends[to].inbound[lane].extend_from_slice(&bytes);
+            let attached = self.ends[from].session.take_attached(lane as u16);
+            let end = &mut self.ends[to];
+            let before = end.inbound[lane].len();
+            let attached = attached.into_iter();
+            end.attached[lane].extend(attached.map(|(at, some)| (before + at, some)));
+            end.inbound[lane].extend_from_slice(&bytes);
         }
         let end = &mut self.ends[to];
         let count = most.min(end.inbound[lane].len());
         let moved = end.inbound[lane].split_to(count);
         end.readers[lane].buffer().extend_from_slice(&moved);
+        let (came, rest): (Attached, Attached) = std::mem::take(&mut end.attached[lane])
+            .into_iter()
+            .partition(|(at, _)| *at < count);
+        let rest = rest.into_iter();
+        end.attached[lane] = rest.map(|(at, some)| (at - count, some)).collect();
+        for (_, descriptors) in came {
+            self.run(to, |session, _| {
+                session.handle_descriptors(lane as u16, descriptors)
+            });
+        }
         loop {
             let frame = match self.ends[to].readers[lane].next_frame() {
                 Ok(Some(frame)) => Frame::decode(frame),
-                Ok(None) => return count > 0,
+                Ok(None) => {
+                    self.pause(to, lane);
+                    return count > 0;
+                }
                 Err(error) => Err(error),
             };
             let taken = match frame {
@@ -242,6 +266,15 @@ impl Pair {
             if let Err(fault) = taken {
                 self.fault(to, fault);
             }
+        }
+    }
+
+    /// Nothing more has come on a lane.
+    pub(super) fn pause(&mut self, end: usize, lane: usize) {
+        let within = !self.ends[end].readers[lane].is_empty();
+        let paused = self.run(end, |session, _| session.handle_pause(lane as u16, within));
+        if let Err(fault) = paused {
+            self.fault(end, fault);
         }
     }
 
@@ -342,6 +375,9 @@ impl Pair {
         self.ends[end].bulk.clear();
         self.ends[1 - end].dirty = 0;
         for lane in &mut self.ends[end].inbound {
+            lane.clear();
+        }
+        for lane in &mut self.ends[end].attached {
             lane.clear();
         }
     }

@@ -175,7 +175,7 @@ fn send(socket: &UnixStream, packet: &Packet) -> Result<(), Errno> {
     send_with(socket, &bytes, &descriptors)
 }
 
-/// Sends bytes and at most two descriptors in one piece.
+/// Sends bytes and at most two descriptors, in one piece.
 pub(crate) fn send_with(
     socket: impl AsFd,
     bytes: &[u8],

@@ -422,7 +422,8 @@ impl World {
             | Event::Credit { .. }
             | Event::PeerGoingAway
             | Event::Refused { .. }
-            | Event::Slow(_) => {}
+            | Event::Slow(_)
+            | Event::Close(_) => {}
         }
     }
 
