@@ -2,6 +2,7 @@
 //!
 //! - [`Identity`]: the key and certificate of this device, kept in a directory nobody else may read.
 //! - [`TrustStore`]: which other devices this one has been told to trust, and who wants to know when that changes.
+//! - [`Policy`]: which devices may call which services and methods, and [`PolicyStore`], the one in force.
 //! - [`tls`]: configurations for a connection on which both sides prove that they hold the key they name. The dialler
 //!   says whom it expects and sends nothing to anybody else.
 //! - [`admit()`]: the one place where a proven key becomes a peer we talk to. Only it makes an [`AuthenticatedPeer`].
@@ -13,6 +14,7 @@ mod admit;
 mod display;
 mod files;
 mod identity;
+mod policy;
 pub mod tls;
 mod trust;
 mod verifier;
@@ -21,6 +23,11 @@ pub use admit::{AdmitError, AuthenticatedPeer, CloseCode, admit};
 pub use display::escape_untrusted;
 pub use files::FileError;
 pub use identity::{GenerateIdentityError, Identity, OpenIdentityError};
+pub use policy::{
+    Access, Explanation, FleetPattern, MemberName, ParseSubjectError, Policy, PolicyBuilder,
+    PolicyError, PolicyFault, PolicyStore, Principal, ReadPolicyError, Reason, Rule, RuleName,
+    Subject,
+};
 pub use trust::{
     AddedVia, ChangeTrustError, ImportSummary, ImportTrustError, OpenTrustError, Subscription,
     TrustChange, TrustEntry, TrustEvent, TrustStore,

@@ -5,5 +5,7 @@
 mod handshake;
 #[cfg(unix)]
 mod identity;
+mod policy;
+mod policy_store;
 mod rogue;
 mod trust;
