@@ -6,16 +6,17 @@ use std::{
 };
 
 use proto::{
-    BootId, ServiceId,
+    BootId, DeviceId, ServiceId,
     message::{DeathReason, PeerLimits},
 };
 
 use crate::{
+    access::{Access, AccessPolicy, Permission},
     introduction::{self, Introductions, Neighbours},
     limits,
     peer::{Peer, PeerShared},
     registry::ServiceRegistry,
-    remote::{LocalObject, RemoteObject, StubCell},
+    remote::{LocalObject, Registration, RemoteObject, StubCell},
     samgr::{LocalAbilityManager, SamgrStub, Watches},
     session::{Usage, passing_rules::Party},
     telemetry::{SlowThresholds, fold::Fold},
@@ -54,6 +55,7 @@ impl BusConfig {
 pub struct Bus {
     config: BusConfig,
     pub(crate) registry: Mutex<ServiceRegistry>,
+    pub(crate) access: Arc<Access>,
     pub(crate) watches: Watches,
     /// By a number of our own: the name of a session is the other end's choice.
     sessions: Mutex<HashMap<u64, Weak<PeerShared>>>,
@@ -73,6 +75,7 @@ impl Bus {
             Self {
                 config,
                 registry: Mutex::default(),
+                access: Arc::default(),
                 watches: Watches::default(),
                 sessions: Mutex::default(),
                 root: LocalObject::anonymous(Arc::new(stub)),
@@ -97,6 +100,43 @@ impl Bus {
     /// third devices, and this one is introduced to theirs. Whether nobody had said it before.
     pub fn set_neighbours(&self, neighbours: Weak<dyn Neighbours>) -> bool {
         self.introductions.set_neighbours(neighbours)
+    }
+
+    /// Says what the owner of this device allows other devices, once and before the first session. Whether nobody had said
+    /// it before.
+    pub fn set_access_policy(&self, policy: Arc<dyn AccessPolicy>) -> bool {
+        self.access.set(policy)
+    }
+
+    /// The policy has changed: proxies of what their holders may no longer call at all die with reason *access revoked*, and
+    /// who waits for a service looks again.
+    pub fn access_changed(&self) {
+        let services = self.registry().list();
+        for peer in self.peers() {
+            let device = peer.remote().device;
+            if device == self.party().device {
+                continue;
+            }
+            let nothing = Some(Permission::Nothing);
+            let lost = |service: &ServiceId| self.access.permission(device, *service) == nothing;
+            let lost: Vec<_> = services.iter().copied().filter(lost).collect();
+            peer.run(|state, _| {
+                state.session.kill(DeathReason::AccessRevoked, |object| {
+                    let service = object.registration();
+                    service.is_some_and(|service| lost.binary_search(&service).is_ok())
+                });
+            });
+        }
+        for service in services {
+            let change = self.registry().change(service);
+            self.watches.changed(change);
+        }
+    }
+
+    /// Whether a device may call some method of a service.
+    pub(crate) fn admits(&self, registration: &Registration, device: DeviceId) -> bool {
+        let ruled = self.access.permission(device, registration.service);
+        registration.admits(device, ruled.as_ref())
     }
 
     /// What became of the introductions of this process's objects.

@@ -3,9 +3,10 @@
 // So that generated code finds us from inside too.
 extern crate self as softbus_rpc;
 
+mod access;
 #[cfg(target_os = "linux")]
 pub mod ashmem;
-pub mod bus;
+mod bus;
 mod call;
 mod context;
 mod death;
@@ -31,6 +32,7 @@ pub mod stream;
 pub mod telemetry;
 pub mod typed;
 
+pub use access::{AccessPolicy, Permission};
 pub use async_trait::async_trait;
 pub use bus::{Bus, BusConfig};
 pub use call::{CallOption, Caller};

@@ -32,6 +32,7 @@ use tokio::{
 };
 
 use crate::{
+    access::Access,
     bus::Bus,
     call::Caller,
     death::Recipient,
@@ -39,7 +40,7 @@ use crate::{
     introduction::{Redemptions, Strikes},
     link::{Link, LinkClosed},
     opening::Remote,
-    remote::{Holder, RemoteObject, RemoteProxy},
+    remote::{Holder, Registration, RemoteObject, RemoteProxy},
     session::{
         Answer, Attached, ImportKey, LinkId, PeerFault, Scope, Served, ServingId, Session, Usage,
         passing_rules::Party,
@@ -82,6 +83,7 @@ pub(crate) struct PeerShared {
     number: u64,
     caller: Caller,
     pass_check: crate::parcel::PassCheck,
+    access: Arc<Access>,
     link: Arc<dyn Link>,
     runtime: tokio::runtime::Handle,
     state: Mutex<State>,
@@ -156,6 +158,7 @@ impl Peer {
             number: NUMBERS.fetch_add(1, Ordering::Relaxed),
             caller: Caller::remote(&info.remote),
             pass_check: PeerShared::make_pass_check(me.clone()),
+            access: Arc::clone(&bus.access),
             link,
             runtime: tokio::runtime::Handle::current(),
             state: Mutex::new(State {
@@ -314,6 +317,21 @@ impl PeerShared {
 
     pub(crate) fn caller(&self) -> &Caller {
         &self.caller
+    }
+
+    pub(crate) fn access(&self) -> &Access {
+        &self.access
+    }
+
+    /// Whether the peer may call a method of a service: the service and the policy have to admit it. The policy is about
+    /// other devices.
+    pub(crate) fn may_call(&self, registration: &Registration, code: u32) -> bool {
+        let device = self.remote.device;
+        let ruled = (device != self.own.device)
+            .then(|| self.access.permission(device, registration.service))
+            .flatten();
+        registration.admits(device, ruled.as_ref())
+            && ruled.is_none_or(|permission| permission.admits(code))
     }
 
     /// The peer, as one that holds a stub.

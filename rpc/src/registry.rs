@@ -9,6 +9,7 @@ use std::sync::{
 use proto::{DeviceId, ServiceId};
 
 use crate::{
+    access::Permission,
     error::{AddServiceError, GetServiceError, RemoveServiceError},
     limits,
     remote::{LocalObject, Registration, StubCell},
@@ -16,7 +17,7 @@ use crate::{
 };
 
 /// Which other devices may get and call a service. Every device that a session exists with is trusted; without a rule
-/// none of them may.
+/// none of them may. Where the device's owner has a policy ([`AccessPolicy`](crate::AccessPolicy)), it has to admit them too.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Allow(Rule);
 
@@ -24,6 +25,7 @@ pub struct Allow(Rule);
 enum Rule {
     Trusted,
     Devices(Arc<BTreeSet<DeviceId>>),
+    Policy,
 }
 
 impl Allow {
@@ -37,9 +39,23 @@ impl Allow {
         Self(Rule::Devices(Arc::new(devices.into_iter().collect())))
     }
 
-    pub(crate) fn admits(&self, device: DeviceId) -> bool {
+    /// Those that the policy of the device's owner admits; nobody while there is none.
+    pub const fn by_policy() -> Self {
+        Self(Rule::Policy)
+    }
+
+    /// Whether a device may call some method. `ruled` is what the policy says, if there is one.
+    pub(crate) fn admits(&self, device: DeviceId, ruled: Option<&Permission>) -> bool {
+        match ruled {
+            None => self.0 != Rule::Policy && self.names(device),
+            Some(permission) => permission.is_some() && self.names(device),
+        }
+    }
+
+    /// Whether it speaks of a device.
+    fn names(&self, device: DeviceId) -> bool {
         match &self.0 {
-            Rule::Trusted => true,
+            Rule::Trusted | Rule::Policy => true,
             Rule::Devices(devices) => devices.contains(&device),
         }
     }
@@ -58,7 +74,7 @@ impl Describe {
     pub(crate) fn admits(&self, device: DeviceId) -> bool {
         match self {
             Self::ToCallers => true,
-            Self::To(allow) => allow.admits(device),
+            Self::To(allow) => allow.names(device),
             Self::ToNobody => false,
         }
     }
@@ -234,18 +250,20 @@ impl ServiceRegistry {
         self.look(service).ok_or(GetServiceError::Absent)
     }
 
-    /// For a caller of another device. Who no rule names hears one answer, whatever the reason.
+    /// For a caller of another device, of whom the policy says `ruled`. Who no rule names hears one answer, whatever the
+    /// reason.
     pub(crate) fn get_remote(
         &self,
         service: ServiceId,
         caller: DeviceId,
+        ruled: Option<&Permission>,
     ) -> Result<Look, GetServiceError> {
-        let named = self
-            .rules
-            .get(&service)
-            .is_some_and(|rule| rule.admits(caller));
+        let named = match self.rules.get(&service) {
+            Some(rule) => rule.admits(caller, ruled),
+            None => ruled.is_some_and(Permission::is_some),
+        };
         let error = match self.look(service) {
-            Some(look) if self.admits(&look, service, caller) => return Ok(look),
+            Some(look) if self.admits(&look, service, caller, ruled) => return Ok(look),
             Some(_) => GetServiceError::NotDistributed,
             None => GetServiceError::Absent,
         };
@@ -256,16 +274,22 @@ impl ServiceRegistry {
         })
     }
 
-    fn admits(&self, look: &Look, service: ServiceId, caller: DeviceId) -> bool {
+    fn admits(
+        &self,
+        look: &Look,
+        service: ServiceId,
+        caller: DeviceId,
+        ruled: Option<&Permission>,
+    ) -> bool {
         match look {
             Look::There(object) => {
                 let registration = object.registration.as_ref();
-                registration.is_some_and(|registration| registration.admits(caller))
+                registration.is_some_and(|registration| registration.admits(caller, ruled))
             }
             Look::OnDemand => {
                 let offer = self.on_demand.offer(service);
                 let allow = offer.and_then(|offer| offer.service_options().allow.as_ref());
-                allow.is_some_and(|allow| allow.admits(caller))
+                allow.is_some_and(|allow| allow.admits(caller, ruled))
             }
         }
     }
@@ -306,12 +330,5 @@ impl ServiceRegistry {
         let registered = self.services.keys().copied();
         let ids: BTreeSet<_> = registered.chain(self.on_demand.ids()).collect();
         ids.into_iter().collect()
-    }
-
-    /// What a caller of another device may call.
-    pub(crate) fn list_remote(&self, caller: DeviceId) -> Vec<ServiceId> {
-        let mut ids = self.list();
-        ids.retain(|service| self.get_remote(*service, caller).is_ok());
-        ids
     }
 }

@@ -79,9 +79,12 @@ impl Call {
         let span = observed.span();
         let serving = Serving::new(Arc::clone(peer), serving, observed);
         let device = peer.remote().device;
-        let registration = target.registration.as_ref();
-        if registration.is_some_and(|registration| !registration.admits(device)) {
+        if let Some(registration) = &target.registration
+            && !peer.may_call(registration, code)
+        {
             target.stub.gate.refused_by_rule();
+            peer.access()
+                .refused(device, registration.service, Some(code));
             serving.refuse(Status::Refused.into());
             return None;
         }

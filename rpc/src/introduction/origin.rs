@@ -9,7 +9,7 @@ use super::{
     wire::{self, Answer, No, Question, YES},
 };
 use crate::{
-    Parcel,
+    Bus, Parcel,
     error::HandlerError,
     limits::WRONG_TOKENS_PENALTY,
     peer::{PeerShared, now},
@@ -51,12 +51,12 @@ pub(crate) fn serve(
 }
 
 /// Whether a device may have an object that another one introduces to it.
-fn may_have(object: &LocalObject, receiver: DeviceId) -> Result<(), No> {
+fn may_have(bus: &Bus, object: &LocalObject, receiver: DeviceId) -> Result<(), No> {
     if object.death().is_some() {
         return Err(No::Dead);
     }
     match &object.registration {
-        Some(registration) if registration.admits(receiver) => Ok(()),
+        Some(registration) if bus.admits(registration, receiver) => Ok(()),
         Some(_) => Err(No::Refused),
         None if object.stub.options().re_exportable => Ok(()),
         None => Err(No::NotReExportable),
@@ -64,9 +64,9 @@ fn may_have(object: &LocalObject, receiver: DeviceId) -> Result<(), No> {
 }
 
 /// Whether a device that holds an object may introduce it.
-fn may_introduce(object: &LocalObject, asker: DeviceId) -> bool {
+fn may_introduce(bus: &Bus, object: &LocalObject, asker: DeviceId) -> bool {
     let registration = object.registration.as_ref();
-    registration.is_none_or(|registration| registration.admits(asker))
+    registration.is_none_or(|registration| bus.admits(registration, asker))
 }
 
 fn introduce(peer: &Arc<PeerShared>, question: &Question) -> Result<Answer, HandlerError> {
@@ -87,8 +87,8 @@ fn introduce(peer: &Arc<PeerShared>, question: &Question) -> Result<Answer, Hand
         Err(unknown) => return Ok(Err((unknown, No::Unknown))),
     };
     for (index, object) in objects.iter().enumerate() {
-        let may = may_have(object, receiver);
-        let may = may.and_then(|()| match may_introduce(object, asker) {
+        let may = may_have(&bus, object, receiver);
+        let may = may.and_then(|()| match may_introduce(&bus, object, asker) {
             true => Ok(()),
             false => Err(No::Refused),
         });
@@ -177,6 +177,6 @@ fn redeem_one(peer: &Arc<PeerShared>, token: Token) -> Result<LocalObject, No> {
         no
     })?;
     // Policy may have changed since the token was made.
-    may_have(&object, device)?;
+    may_have(&bus, &object, device)?;
     Ok(object)
 }

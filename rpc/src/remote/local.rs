@@ -9,6 +9,7 @@ use proto::{BootId, DeviceId, ObjectId, ServiceId, message::DeathReason};
 
 use super::{RemoteStub, SharedHolders, StubOptions};
 use crate::{
+    access::Permission,
     dispatch::Gate,
     interface::MethodHash,
     registry::{Allow, Describe},
@@ -143,11 +144,11 @@ impl Registration {
         let _ = self.removed.set(());
     }
 
-    /// Whether a device may call. This device always may.
-    pub(crate) fn admits(&self, device: DeviceId) -> bool {
+    /// Whether a device may call some method; `ruled` is what the policy says, if there is one. This device always may.
+    pub(crate) fn admits(&self, device: DeviceId, ruled: Option<&Permission>) -> bool {
         self.allow
             .as_ref()
-            .is_some_and(|allow| allow.admits(device))
+            .is_some_and(|allow| allow.admits(device, ruled))
     }
 }
 

@@ -6,6 +6,7 @@ use proto::ServiceId;
 
 use super::{loading, on_demand::Load};
 use crate::{
+    access::Permission,
     bus::Bus,
     error::GetServiceError,
     peer::now,
@@ -30,11 +31,24 @@ impl Asker {
         }
     }
 
+    /// What the policy says of this asker. To be asked before the registry is locked.
+    fn ruled(self, bus: &Bus, service: ServiceId) -> Option<Permission> {
+        match self {
+            Self::Ours(_) => None,
+            Self::Remote(party) => bus.access.permission(party.device, service),
+        }
+    }
+
     /// One look.
-    fn look(self, registry: &ServiceRegistry, service: ServiceId) -> Result<Look, GetServiceError> {
+    fn look(
+        self,
+        registry: &ServiceRegistry,
+        service: ServiceId,
+        ruled: Option<&Permission>,
+    ) -> Result<Look, GetServiceError> {
         match self {
             Self::Ours(_) => registry.get(service),
-            Self::Remote(party) => registry.get_remote(service, party.device),
+            Self::Remote(party) => registry.get_remote(service, party.device, ruled),
         }
     }
 
@@ -44,7 +58,8 @@ impl Asker {
         bus: &Bus,
         service: ServiceId,
     ) -> Result<LocalObject, GetServiceError> {
-        match self.look(&bus.registry(), service)? {
+        let ruled = self.ruled(bus, service);
+        match self.look(&bus.registry(), service, ruled.as_ref())? {
             Look::There(object) => Ok(object),
             Look::OnDemand => Err(GetServiceError::Absent),
         }
@@ -105,8 +120,9 @@ impl Asker {
 
     /// What is there, `None` if it is to be started.
     fn find(self, bus: &Bus, service: ServiceId) -> Result<Option<LocalObject>, GetServiceError> {
+        let ruled = self.ruled(bus, service);
         let mut registry = bus.registry();
-        match self.look(&registry, service)? {
+        match self.look(&registry, service, ruled.as_ref())? {
             Look::There(object) => {
                 // In the same moment, so that it is not unloaded in between.
                 registry.on_demand.keep(service);

@@ -3,7 +3,7 @@
 use std::{sync::Weak, time::Duration};
 
 use async_trait::async_trait;
-use proto::{ServiceId, openharmony::samgr as code};
+use proto::{DeviceId, ServiceId, openharmony::samgr as code};
 
 use super::{answer, asker::Asker};
 use crate::{
@@ -49,16 +49,14 @@ impl RemoteStub for SamgrStub {
     ) -> Result<(), HandlerError> {
         let bus = self.bus.upgrade().ok_or(HandlerError::Refused)?;
         let asker = Asker::Remote(caller.party());
+        let mut wanted = None;
+        let mut id = || Ok::<_, HandlerError>(*wanted.insert(read_id(data)?));
         let found = match code {
-            code::GET_SYSTEM_ABILITY | code::LOAD_SYSTEM_ABILITY => {
-                asker.get(&bus, read_id(data)?).await
-            }
-            code::CHECK_SYSTEM_ABILITY => asker.check(&bus, read_id(data)?),
-            code::WAIT_FOR_SYSTEM_ABILITY => asker.wait_for(&bus, read_id(data)?).await,
+            code::GET_SYSTEM_ABILITY | code::LOAD_SYSTEM_ABILITY => asker.get(&bus, id()?).await,
+            code::CHECK_SYSTEM_ABILITY => asker.check(&bus, id()?),
+            code::WAIT_FOR_SYSTEM_ABILITY => asker.wait_for(&bus, id()?).await,
             code::LIST_CALLABLE => {
-                let ids = bus.registry().list_remote(caller.device());
-                let ids: Vec<u32> = ids.into_iter().map(ServiceId::get).collect();
-                return Ok(reply.write_u32_vec(&ids)?);
+                return Ok(reply.write_u32_vec(&callable(&bus, caller.device()))?);
             }
             // OpenHarmony's others: add, remove, list, subscribe, unload and so on.
             ..=code::LAST_CODE => return Err(HandlerError::Refused),
@@ -70,12 +68,26 @@ impl RemoteStub for SamgrStub {
                 reply.write_remote_object(&RemoteObject::from_local(object))?;
             }
             Err(error) => {
+                if let (GetServiceError::Refused, Some(service)) = (&error, wanted) {
+                    bus.access.refused(caller.device(), service, None);
+                }
                 refusals::look_up_at_callee(&bus, caller.device(), code, &error);
                 write_refusal(&error, reply)?;
             }
         }
         Ok(())
     }
+}
+
+/// The services that a device may call.
+fn callable(bus: &Bus, device: DeviceId) -> Vec<u32> {
+    let mut ids = bus.registry().list();
+    ids.retain(|service| {
+        let ruled = bus.access.permission(device, *service);
+        let found = bus.registry().get_remote(*service, device, ruled.as_ref());
+        found.is_ok()
+    });
+    ids.into_iter().map(ServiceId::get).collect()
 }
 
 fn read_id(data: &mut Parcel) -> Result<ServiceId, HandlerError> {

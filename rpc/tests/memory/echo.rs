@@ -10,7 +10,7 @@ use softbus_rpc::{
 
 use crate::pair::{bus, pair};
 
-struct Echo;
+pub(crate) struct Echo;
 
 #[async_trait]
 impl RemoteStub for Echo {

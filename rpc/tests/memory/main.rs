@@ -13,4 +13,5 @@ mod one_proxy;
 mod one_way;
 mod one_way_deadlines;
 mod pair;
+mod policy;
 mod serial;
