@@ -15,9 +15,8 @@ pub use pool::{blocking, raise_blocking_threads};
 pub(crate) use turn::serve_in_turn;
 
 use std::{
-    future::{Future, poll_fn},
+    future::poll_fn,
     panic::{AssertUnwindSafe, catch_unwind},
-    pin::Pin,
     sync::Arc,
     task::Poll,
     time::Duration,
@@ -63,13 +62,15 @@ impl Job {
             ..
         } = *self;
         let span = std::mem::replace(&mut self.span, Span::none());
-        let request =
+        let mut request =
             stub.stub
                 .on_remote_request(&self.caller, code, &mut self.data, &mut self.reply);
-        let mut request = request.instrument(span);
+        if !span.is_none() {
+            request = Box::pin(request.instrument(span));
+        }
         // The context is there whenever the handler runs, and one that panics is its caller's error and nobody else's.
         let handled = poll_fn(|cx| {
-            let poll = || context::within(context, nested, || Pin::new(&mut request).poll(cx));
+            let poll = || context::within(context, nested, || request.as_mut().poll(cx));
             match catch_unwind(AssertUnwindSafe(poll)) {
                 Ok(Poll::Ready(result)) => Poll::Ready(Some(result)),
                 Ok(Poll::Pending) => Poll::Pending,

@@ -6,7 +6,7 @@ mod passing;
 mod state;
 mod work;
 
-pub(crate) use call::{failure, max_parcel};
+pub(crate) use call::{Begun, Call, Making, failure, max_parcel};
 pub(crate) use passing::Passed;
 pub(crate) use state::State;
 

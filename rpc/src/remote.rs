@@ -6,6 +6,7 @@ mod local;
 mod options;
 mod proxy;
 mod stats;
+mod transact;
 
 pub(crate) use holders::SharedHolders;
 pub use holders::{Holder, HolderWatch};
@@ -15,8 +16,9 @@ pub use options::{Execution, RateLimit, StubOptions};
 pub(crate) use proxy::ProxyInner;
 pub use proxy::RemoteProxy;
 pub use stats::{Refused, StubStats};
+pub(crate) use transact::Transact;
 
-use std::sync::Arc;
+use std::{borrow::Cow, sync::Arc};
 
 use async_trait::async_trait;
 use proto::DeviceId;
@@ -26,7 +28,6 @@ use crate::{
     call::{CallOption, Caller},
     death::{DeathLink, DeathReason, DeathRecipient},
     describe::Description,
-    dispatch,
     error::{HandlerError, LinkToDeathError, SendRequestError},
     interface::{Interface, MethodHash},
 };
@@ -232,17 +233,14 @@ impl RemoteObject {
             .map_err(|_| SendRequestError::MalformedReply)
     }
 
-    pub(crate) async fn transact(
-        &self,
+    pub(crate) fn transact<'a>(
+        &'a self,
         code: u32,
         interface: Option<&'static Interface>,
-        data: &Parcel,
+        data: &'a Parcel,
         option: CallOption,
-    ) -> Result<Parcel, SendRequestError> {
-        match &self.0 {
-            Repr::Local(local) => dispatch::call_local(local, code, interface, data, option).await,
-            Repr::Remote(proxy) => proxy.transact(code, interface, data, option).await,
-        }
+    ) -> Transact<'a> {
+        Transact::new(self, code, interface, Cow::Borrowed(data), option)
     }
 
     /// Asks to be told, once, when the object dies.

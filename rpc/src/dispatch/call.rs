@@ -39,7 +39,7 @@ pub(crate) enum Arrival {
 
 /// A request with its objects in hand.
 pub(crate) struct Request {
-    pub(crate) incoming: Box<Incoming>,
+    pub(crate) incoming: Incoming,
     pub(crate) objects: Vec<Slot>,
 }
 
@@ -74,7 +74,7 @@ impl Call {
             mut context,
             nested,
             parcel,
-        } = *incoming;
+        } = incoming;
         let observed = Observed::begin(peer, &target, code, one_way, &mut context);
         let span = observed.span();
         let serving = Serving::new(Arc::clone(peer), serving, observed);

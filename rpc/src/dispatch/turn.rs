@@ -30,13 +30,14 @@ const MAX_BYTES: usize = 32 * 1024;
 const MAX_WAIT: Duration = Duration::from_micros(100);
 
 thread_local! {
-    /// `None` while the thread is at no request.
-    static TURN: RefCell<Option<Turn>> = const { RefCell::new(None) };
+    static TURN: RefCell<Turn> = const { RefCell::new(Turn::new()) };
 }
 
-#[derive(Default)]
 struct Turn {
-    arrivals: VecDeque<(Arc<PeerShared>, Arrival)>,
+    /// The thread is at requests.
+    begun: bool,
+    /// What sessions brought.
+    arrivals: VecDeque<(Arc<PeerShared>, Vec<Arrival>)>,
     answers: Vec<Answered>,
     /// Bytes of `answers`.
     bytes: usize,
@@ -74,38 +75,41 @@ pub(super) enum Reply {
     },
 }
 
+impl Turn {
+    const fn new() -> Self {
+        Self {
+            begun: false,
+            arrivals: VecDeque::new(),
+            answers: Vec::new(),
+            bytes: 0,
+            since: None,
+            clock: None,
+        }
+    }
+}
+
 /// Serves what a session brought, one after the other, and what becomes ready because of it: a request that ends makes
 /// the session hand out the next ones of its object, and without the queue they would be served inside one another.
-pub(crate) fn serve_in_turn(peer: &Arc<PeerShared>, arrivals: impl IntoIterator<Item = Arrival>) {
-    let mut arrivals = arrivals
-        .into_iter()
-        .map(|arrival| (Arc::clone(peer), arrival))
-        .peekable();
-    if arrivals.peek().is_none() {
+pub(crate) fn serve_in_turn(peer: &Arc<PeerShared>, arrivals: Vec<Arrival>) {
+    if arrivals.is_empty() {
         return;
     }
     let mine = TURN.with_borrow_mut(|turn| {
-        let mine = turn.is_none();
-        turn.get_or_insert_default().arrivals.extend(arrivals);
-        mine
+        turn.arrivals.push_back((Arc::clone(peer), arrivals));
+        !std::mem::replace(&mut turn.begun, true)
     });
-    if !mine {
-        return;
+    if mine {
+        let guard = Guard;
+        work_off();
+        drop(guard);
     }
-    let guard = Guard;
-    work_off();
-    drop(guard);
 }
 
 /// A future that ends requests: those that end in one poll are answered together.
 pub(super) async fn together(future: impl Future<Output = ()>) {
     let mut future = pin!(future);
     poll_fn(|cx| {
-        let mine = TURN.with_borrow_mut(|turn| {
-            let mine = turn.is_none();
-            turn.get_or_insert_default();
-            mine
-        });
+        let mine = TURN.with_borrow_mut(|turn| !std::mem::replace(&mut turn.begun, true));
         let guard = mine.then_some(Guard);
         let polled = future.as_mut().poll(cx);
         if guard.is_some() {
@@ -119,12 +123,13 @@ pub(super) async fn together(future: impl Future<Output = ()>) {
 /// Serves what waits until nothing does, and gives the answers.
 fn work_off() {
     loop {
-        let next =
-            TURN.with_borrow_mut(|turn| turn.as_mut().and_then(|turn| turn.arrivals.pop_front()));
+        let next = TURN.with_borrow_mut(|turn| turn.arrivals.pop_front());
         match next {
-            Some((peer, arrival)) => {
-                call::serve(&peer, arrival);
-                give_answers_due();
+            Some((peer, arrivals)) => {
+                for arrival in arrivals {
+                    call::serve(&peer, arrival);
+                    give_answers_due();
+                }
             }
             None if give_answers() => {}
             None => return,
@@ -133,29 +138,24 @@ fn work_off() {
 }
 
 /// A request has ended: answered together with others where this thread is at more of them, at once otherwise.
-pub(super) fn end(answered: Answered) {
-    let alone = TURN.with_borrow_mut(|turn| match turn {
-        Some(turn) => {
-            turn.bytes += answered.reply.len();
-            turn.answers.push(answered);
-            None
-        }
-        None => Some(answered),
-    });
-    if let Some(mut answered) = alone {
-        tell(std::slice::from_mut(&mut answered));
+pub(super) fn end(mut answered: Answered) {
+    let begun = TURN.with_borrow(|turn| turn.begun);
+    if !begun {
+        return tell(std::slice::from_mut(&mut answered));
     }
+    TURN.with_borrow_mut(|turn| {
+        turn.bytes += answered.reply.len();
+        turn.answers.push(answered);
+    });
 }
 
 /// Gives answers that have waited for others long enough.
 pub(super) fn give_answers_due() {
-    let due = TURN.with_borrow_mut(|turn| {
-        turn.as_mut().is_some_and(|turn| {
-            let waited = turn.clock.zip(turn.since);
-            turn.answers.len() >= MAX_ANSWERS
-                || turn.bytes >= MAX_BYTES
-                || waited.is_some_and(|(now, since)| now - since >= MAX_WAIT)
-        })
+    let due = TURN.with_borrow(|turn| {
+        let waited = turn.clock.zip(turn.since);
+        turn.answers.len() >= MAX_ANSWERS
+            || turn.bytes >= MAX_BYTES
+            || waited.is_some_and(|(now, since)| now - since >= MAX_WAIT)
     });
     if due {
         give_answers();
@@ -165,14 +165,23 @@ pub(super) fn give_answers_due() {
 /// Gives the answers that wait, if there are any.
 fn give_answers() -> bool {
     let mut answers = TURN.with_borrow_mut(|turn| {
-        let Some(turn) = turn else { return Vec::new() };
         (turn.bytes, turn.since, turn.clock) = (0, None, None);
         std::mem::take(&mut turn.answers)
     });
+    if answers.is_empty() {
+        return false;
+    }
     for of_one_peer in answers.chunk_by_mut(|a, b| Arc::ptr_eq(&a.peer, &b.peer)) {
         tell(of_one_peer);
     }
-    !answers.is_empty()
+    answers.clear();
+    TURN.with_borrow_mut(|turn| {
+        if turn.answers.is_empty() {
+            // Its memory is for the next ones.
+            turn.answers = answers;
+        }
+    });
+    true
 }
 
 fn tell(answers: &mut [Answered]) {
@@ -192,14 +201,14 @@ fn tell(answers: &mut [Answered]) {
 /// The time at which a handler that runs where its request arrived begins: when the one before it ended, if that was
 /// just now.
 pub(super) fn begin() -> Instant {
-    let known = TURN.with_borrow_mut(|turn| turn.as_mut().and_then(|turn| turn.clock.take()));
+    let known = TURN.with_borrow_mut(|turn| turn.clock.take());
     known.unwrap_or_else(crate::peer::now)
 }
 
 /// One has been polled, until `now`.
 pub(super) fn polled(now: Instant) {
     TURN.with_borrow_mut(|turn| {
-        if let Some(turn) = turn {
+        if turn.begun {
             turn.clock = Some(now);
             turn.since.get_or_insert(now);
         }
@@ -257,7 +266,11 @@ impl Drop for Guard {
         // What has ended is answered whatever happened to the others. Dropped outside the borrow: what is left holds
         // objects, whose end may be anybody's code.
         give_answers();
-        let left = TURN.take();
+        let left = TURN.with_borrow_mut(|turn| {
+            turn.begun = false;
+            turn.clock = None;
+            std::mem::take(&mut turn.arrivals)
+        });
         drop(left);
     }
 }

@@ -1,10 +1,9 @@
 //! Calling: from a parcel and an option to a reply.
 
 use std::{
-    future::{Future, poll_fn},
-    pin::Pin,
+    future::poll_fn,
     sync::Arc,
-    task::{Context as TaskContext, Poll, Waker},
+    task::{Poll, Waker},
     time::{Duration, Instant},
 };
 
@@ -23,21 +22,52 @@ use crate::{
     interface::Interface,
     introduction, limits,
     parcel::Slot,
-    session::{Arrived, Body, CallRequest, ImportKey, Outcome, Outgoing, Scope, StartCallError},
+    session::{
+        Arrived, Body, CallRequest, Context, ImportKey, Outcome, Outgoing, Scope, StartCallError,
+    },
     telemetry::TraceContext,
 };
 
+/// A call about to be made.
+#[derive(Clone, Copy)]
+pub(crate) struct Making {
+    pub(crate) target: ImportKey,
+    pub(crate) code: u32,
+    pub(crate) interface: Option<&'static Interface>,
+    pub(crate) option: CallOption,
+}
+
+/// A call after the first look at it.
+pub(crate) enum Begun<'a> {
+    /// Its answer is waited for; the waker has been left.
+    Sent(Call<'a>),
+    /// It is on its way, and that is all.
+    OneWay,
+    /// It cannot be sent yet: [`PeerShared::send_later`].
+    Waits(Waits),
+}
+
+/// What is known of a call that cannot be sent yet.
+pub(crate) struct Waits {
+    context: Context,
+    /// How long it may take, and when it is over.
+    wait: Option<Duration>,
+    until: Option<Instant>,
+    /// How its objects travel; `None` when devices have to be asked first.
+    passed: Option<Vec<Outgoing>>,
+    /// It waits for credit, and for nothing else.
+    has_turn: bool,
+}
+
 impl PeerShared {
-    /// Makes a call.
-    pub(crate) async fn transact(
+    /// Makes a call, as far as nothing has to be waited for.
+    pub(crate) fn begin(
         self: &Arc<Self>,
-        target: ImportKey,
-        code: u32,
-        interface: Option<&'static Interface>,
+        making: Making,
         data: &Parcel,
-        option: CallOption,
         trace: Option<TraceContext>,
-    ) -> Result<Parcel, SendRequestError> {
+        waker: &Waker,
+    ) -> Result<Begun<'_>, SendRequestError> {
         let parts = data.wire_parts();
         let body = Body {
             parts: [parts.data, &parts.offsets],
@@ -45,6 +75,7 @@ impl PeerShared {
         };
         self.check_size(body.len())?;
         let passed = self.pass_all(parts.objects)?;
+        let option = making.option;
         let wait = option.effective_wait(self.scope, body.raw.map_or(0, Bytes::len));
         let now = now();
         let one_way = option.is_one_way();
@@ -53,66 +84,81 @@ impl PeerShared {
         let context = context::child(to_run.map(|wait| now + wait), trace)?;
         let until = wait.map(|wait| now + wait);
         let until = [until, context.deadline].into_iter().flatten().min();
-        let (turn, now, objects) = match passed {
-            Some(objects) if !self.held_back.holds(target, one_way) => (None, now, objects),
+        let waits = |passed, has_turn| Waits {
+            context,
+            wait,
+            until,
+            passed,
+            has_turn,
+        };
+        let objects = match passed {
+            Some(objects) if !self.held_back.holds(making.target, one_way) => objects,
+            passed => return Ok(Begun::Waits(waits(passed, false))),
+        };
+        match self.send(now, &making.request(context, body, &objects), waker) {
+            Ok(Some(id)) => Ok(Begun::Sent(Call::new(self, id, wait))),
+            Ok(None) => Ok(Begun::OneWay),
+            Err(StartCallError::NoCredit { .. }) if option.waits_for_credit() => {
+                Ok(Begun::Waits(waits(Some(objects), true)))
+            }
+            Err(error) => Err(start_error(error)),
+        }
+    }
+
+    /// Sends a call once nothing has to be waited for. There is no call to wait for if it is one-way.
+    pub(crate) async fn send_later(
+        self: &Arc<Self>,
+        making: Making,
+        data: &Parcel,
+        waits: Waits,
+    ) -> Result<Option<Call<'_>>, SendRequestError> {
+        let Waits {
+            context,
+            wait,
+            until,
+            passed,
+            has_turn,
+        } = waits;
+        let parts = data.wire_parts();
+        let body = Body {
+            parts: [parts.data, &parts.offsets],
+            raw: parts.raw,
+        };
+        let Making { target, option, .. } = making;
+        let (turn, objects) = match passed {
+            Some(objects) if has_turn => (None, objects),
             passed => {
-                // Boxed: other calls need not have room for it.
                 let in_turn = self.in_turn(target, option, passed, parts.objects, until, wait);
-                let (turn, objects) = Box::pin(in_turn).await?;
-                (Some(turn), self::now(), objects)
+                let (turn, objects) = in_turn.await?;
+                (Some(turn), objects)
             }
         };
-        let request = CallRequest {
-            target,
-            code,
-            interface,
-            one_way,
-            idempotent: option.is_idempotent(),
-            context,
-            body,
-            objects: &objects,
-        };
-        if one_way {
+        let request = making.request(context, body, &objects);
+        if option.is_one_way() {
             self.send_one_way(&request, option, until, wait).await?;
-            return Ok(Parcel::new());
+            return Ok(None);
         }
-        let started = poll_fn(|cx| {
-            Poll::Ready(self.change(|state| {
-                let id = state.session.start_call(now, &request)?;
-                if let Some(id) = id {
-                    state.wait_for(id, cx.waker());
-                }
-                Ok(id)
-            }))
-        });
-        let started = started.await;
+        let sent = poll_fn(|cx| Poll::Ready(self.send(now(), &request, cx.waker()))).await;
         // Before the reply, which those behind it do not wait for.
         drop(turn);
-        let id = match started {
-            Ok(Some(id)) => id,
-            Ok(None) => return Ok(Parcel::new()),
-            Err(error) => return Err(start_error(error)),
-        };
-        let call = Call {
-            peer: self,
-            id: Some(id),
-            begun: false,
-        };
-        match call.await {
-            Ended::Replied { body, raw, objects } => {
-                Parcel::from_wire(body, objects, raw).map_err(|_| SendRequestError::MalformedReply)
+        let id = sent.map_err(start_error)?;
+        Ok(id.map(|id| Call::new(self, id, wait)))
+    }
+
+    /// Queues a request, and leaves the waker of who waits for its reply.
+    fn send(
+        &self,
+        now: Instant,
+        request: &CallRequest<'_>,
+        waker: &Waker,
+    ) -> Result<Option<CallId>, StartCallError> {
+        self.change(|state| {
+            let id = state.session.start_call(now, request)?;
+            if let Some(id) = id {
+                state.wait_for(id, waker);
             }
-            // The callee's clock was a little ahead of ours.
-            Ended::Failed {
-                status: Status::Expired,
-                ..
-            }
-            | Ended::TimedOut => Err(SendRequestError::TimedOut {
-                after: wait.unwrap_or_default(),
-            }),
-            Ended::Failed { status, extensions } => Err(failure(code, status, &extensions)),
-            Ended::Indeterminate => Err(SendRequestError::Indeterminate),
-        }
+            Ok(id)
+        })
     }
 
     /// What a call does first that introduces, or would overtake one that does: the turn it has when this ends is its own
@@ -237,28 +283,25 @@ impl PeerShared {
         }
         Ok((!introduces).then_some(outgoing))
     }
+}
 
-    fn poll_call(self: &Arc<Self>, id: CallId, waker: &Waker) -> Poll<Ended> {
-        let mut state = self.lock();
-        let Some(outcome) = state.session.take_outcome(id) else {
-            state.wait_for(id, waker);
-            return Poll::Pending;
-        };
-        Poll::Ready(match outcome {
-            Outcome::Replied(Arrived {
-                body,
-                raw,
-                objects,
-                introductions,
-            }) => Ended::Replied {
-                body,
-                raw,
-                objects: state.take_objects(self, objects, introductions),
-            },
-            Outcome::Failed { status, extensions } => Ended::Failed { status, extensions },
-            Outcome::TimedOut => Ended::TimedOut,
-            Outcome::Indeterminate => Ended::Indeterminate,
-        })
+impl Making {
+    fn request<'a>(
+        &self,
+        context: Context,
+        body: Body<'a>,
+        objects: &'a [Outgoing],
+    ) -> CallRequest<'a> {
+        CallRequest {
+            target: self.target,
+            code: self.code,
+            interface: self.interface,
+            one_way: self.option.is_one_way(),
+            idempotent: self.option.is_idempotent(),
+            context,
+            body,
+            objects,
+        }
     }
 }
 
@@ -284,45 +327,60 @@ pub(crate) fn max_parcel(scope: Scope) -> usize {
     }
 }
 
-/// An outcome with its objects in hand.
-enum Ended {
-    Replied {
-        body: Bytes,
-        raw: Option<Bytes>,
-        objects: Vec<Slot>,
-    },
-    Failed {
-        status: Status,
-        extensions: Extensions,
-    },
-    TimedOut,
-    Indeterminate,
-}
-
-/// A call under way. Dropping it cancels the call.
-struct Call<'a> {
+/// A call that has been sent; dropped before its end, it is cancelled.
+pub(crate) struct Call<'a> {
     peer: &'a Arc<PeerShared>,
+    /// `None` once it has ended.
     id: Option<CallId>,
-    /// Polled before.
-    begun: bool,
+    wait: Option<Duration>,
 }
 
-impl Future for Call<'_> {
-    type Output = Ended;
+impl<'a> Call<'a> {
+    fn new(peer: &'a Arc<PeerShared>, id: CallId, wait: Option<Duration>) -> Self {
+        let id = Some(id);
+        Self { peer, id, wait }
+    }
 
-    fn poll(mut self: Pin<&mut Self>, cx: &mut TaskContext<'_>) -> Poll<Ended> {
+    /// How it ended; `waker` is woken when it has. `code` is what it called.
+    pub(crate) fn poll(
+        &mut self,
+        code: u32,
+        waker: &Waker,
+    ) -> Poll<Result<Parcel, SendRequestError>> {
         let Some(id) = self.id else {
-            return Poll::Ready(Ended::Indeterminate);
-        };
-        if !std::mem::replace(&mut self.begun, true) {
-            // The waker has been left when the call was sent, in this same poll.
             return Poll::Pending;
-        }
-        let ended = self.peer.poll_call(id, cx.waker());
-        if ended.is_ready() {
-            self.id = None;
-        }
-        ended
+        };
+        let (outcome, slots) = {
+            let mut state = self.peer.lock();
+            let Some(mut outcome) = state.session.take_outcome(id) else {
+                state.wait_for(id, waker);
+                return Poll::Pending;
+            };
+            let slots = match &mut outcome {
+                Outcome::Replied(arrived) => {
+                    let objects = std::mem::take(&mut arrived.objects);
+                    state.take_objects(self.peer, objects, arrived.introductions.take())
+                }
+                _ => Vec::new(),
+            };
+            (outcome, slots)
+        };
+        self.id = None;
+        Poll::Ready(match outcome {
+            Outcome::Replied(Arrived { body, raw, .. }) => {
+                Parcel::from_wire(body, slots, raw).map_err(|_| SendRequestError::MalformedReply)
+            }
+            // The callee's clock was a little ahead of ours.
+            Outcome::Failed {
+                status: Status::Expired,
+                ..
+            }
+            | Outcome::TimedOut => Err(SendRequestError::TimedOut {
+                after: self.wait.unwrap_or_default(),
+            }),
+            Outcome::Failed { status, extensions } => Err(failure(code, status, &extensions)),
+            Outcome::Indeterminate => Err(SendRequestError::Indeterminate),
+        })
     }
 }
 

@@ -23,18 +23,24 @@ use crate::{
 
 #[derive(Default)]
 pub(super) struct Work {
-    wakers: SmallVec<[Waker; 4]>,
+    wakers: SmallVec<[Waker; 2]>,
     arrivals: Vec<Arrival>,
-    cancelled: SmallVec<[AbortHandle; 1]>,
+    timer: bool,
+    rare: Option<Box<Rare>>,
+}
+
+/// What most commands leave nothing of.
+#[derive(Default)]
+struct Rare {
+    cancelled: Vec<AbortHandle>,
     deaths: Vec<(DeathReason, Vec<LinkId>)>,
     released: Vec<LocalObject>,
-    held: SmallVec<[Reference; 1]>,
+    held: Vec<Reference>,
     bulk: Vec<OutgoingBulk>,
-    credit: SmallVec<[u16; 4]>,
+    credit: Vec<u16>,
     closed: Vec<Descriptor>,
     redemptions: Vec<Redemption>,
     unredeemed: Vec<Unwanted>,
-    timer: bool,
     notable: Vec<Notable>,
 }
 
@@ -52,13 +58,15 @@ impl State {
             self.take_event(peer, event, work);
         }
         while let Some(bulk) = self.session.poll_bulk() {
-            work.bulk.push(bulk);
+            work.rare().bulk.push(bulk);
         }
         let mut dirty = self.session.take_dirty_lanes();
         while dirty != 0 {
             let lane = dirty.trailing_zeros() as usize;
             dirty &= dirty - 1;
-            work.wakers.extend(self.lane_wakers[lane].take());
+            if let Some(waker) = self.lane_wakers[lane].take() {
+                work.wakers.push(waker);
+            }
         }
         if let Some(due) = self.session.poll_timeout()
             && self.armed.is_none_or(|armed| due < armed)
@@ -81,101 +89,127 @@ impl State {
             }
             Event::Cancel(serving) => {
                 let handler = self.handlers.get_mut(serving.slot());
-                work.cancelled.extend(handler.and_then(Option::take));
+                let handler = handler.and_then(Option::take);
+                work.rare().cancelled.extend(handler);
             }
             Event::CallEnded(id) => {
                 if let Some((code, since)) = self.session.slow_call(id) {
                     let waited = now().saturating_duration_since(since);
                     if waited >= peer.slow_thresholds().call {
-                        work.notable
-                            .push(Notable::Slow(Slow::Call { code, waited }));
+                        let slow = Slow::Call { code, waited };
+                        work.rare().notable.push(Notable::Slow(slow));
                     }
                 }
                 let waker = self.call_wakers.get_mut(id.slot as usize);
-                work.wakers.extend(waker.and_then(Option::take));
+                if let Some(waker) = waker.and_then(Option::take) {
+                    work.wakers.push(waker);
+                }
             }
-            Event::Died { reason, links, .. } => work.deaths.push((reason, links)),
+            Event::Died { reason, links, .. } => work.rare().deaths.push((reason, links)),
             Event::Held(reference) => {
                 if reference.0.gained(peer.number, || peer.holder()) {
-                    work.held.push(reference);
+                    work.rare().held.push(reference);
                 }
             }
             Event::Unheld(reference) => {
                 if reference.0.lost(peer.number) {
-                    work.held.push(reference);
+                    work.rare().held.push(reference);
                 }
             }
-            Event::Released(object) => work.released.push(object),
-            Event::Credit { lane } => work.credit.push(lane),
+            Event::Released(object) => work.rare().released.push(object),
+            Event::Credit { lane } => work.rare().credit.push(lane),
             Event::OneWayRefused { count } => {
-                work.notable.push(Notable::OneWayRefused(count));
+                work.rare().notable.push(Notable::OneWayRefused(count));
             }
             Event::Refused {
                 code,
                 service,
                 status,
-            } => work.notable.push(Notable::Refused(code, service, status)),
-            Event::Slow(slow) => work.notable.push(Notable::Slow(slow)),
+            } => work
+                .rare()
+                .notable
+                .push(Notable::Refused(code, service, status)),
+            Event::Slow(slow) => work.rare().notable.push(Notable::Slow(slow)),
             Event::Redeem { id, objects, until } => {
                 self.redemptions.begin(id);
-                work.redemptions.push(Redemption { id, objects, until });
+                work.rare()
+                    .redemptions
+                    .push(Redemption { id, objects, until });
             }
-            Event::Close(descriptor) => work.closed.push(descriptor),
-            Event::Unredeemed(id) => work.unredeemed.push(self.redemptions.forget(id)),
+            Event::Unredeemed(id) => {
+                let unwanted = self.redemptions.forget(id);
+                work.rare().unredeemed.push(unwanted);
+            }
+            Event::Close(descriptor) => work.rare().closed.push(descriptor),
             Event::PeerGoingAway => {
                 tracing::debug!(device = ?peer.remote.device, "peer is going away");
             }
         }
     }
 
-    fn request(&mut self, peer: &PeerShared, mut incoming: Box<Incoming>) -> Request {
-        let objects = std::mem::take(&mut incoming.parcel.objects);
-        let introductions = incoming.parcel.introductions.take();
-        let objects = self.take_objects(peer, objects, introductions);
+    fn request(&mut self, peer: &PeerShared, mut incoming: Incoming) -> Request {
+        let parcel = &mut incoming.parcel;
+        let objects = std::mem::take(&mut parcel.objects);
+        let objects = self.take_objects(peer, objects, parcel.introductions.take());
         Request { incoming, objects }
     }
 }
 
 impl Work {
-    pub(super) fn perform(&mut self, peer: &PeerShared) {
-        for waker in self.wakers.drain(..) {
+    fn rare(&mut self) -> &mut Rare {
+        self.rare.get_or_insert_default()
+    }
+
+    pub(super) fn perform(self, peer: &PeerShared) {
+        for waker in self.wakers {
             waker.wake();
         }
         if self.timer {
             peer.timer.notify_one();
         }
-        for lane in self.credit.drain(..) {
-            peer.credit[usize::from(lane)].notify_waiters();
-        }
-        for notable in self.notable.drain(..) {
-            notable.tell(peer);
-        }
-        for handler in self.cancelled.drain(..) {
-            handler.abort();
-        }
-        for reference in self.held.drain(..) {
-            reference.0.publish();
-        }
-        self.released.clear();
-        self.closed.clear();
-        self.unredeemed.clear();
-        let rare = !self.bulk.is_empty()
-            || !self.deaths.is_empty()
-            || !self.arrivals.is_empty()
-            || !self.redemptions.is_empty();
-        let Some(peer) = (if rare { peer.me.upgrade() } else { None }) else {
-            return;
+        let me = if self.rare.is_some() || !self.arrivals.is_empty() {
+            peer.me.upgrade()
+        } else {
+            None
         };
-        for bulk in self.bulk.drain(..) {
-            driver::spawn_bulk(&peer, bulk);
-        }
-        for redemption in self.redemptions.drain(..) {
-            redemption.start(&peer);
-        }
-        dispatch::serve_in_turn(&peer, self.arrivals.drain(..));
-        for (reason, links) in self.deaths.drain(..) {
+        let deaths = self.rare.map(|rare| rare.perform(peer, me.as_ref()));
+        let Some(peer) = me else { return };
+        dispatch::serve_in_turn(&peer, self.arrivals);
+        for (reason, links) in deaths.unwrap_or_default() {
             tell_recipients(&peer, reason, links);
         }
+    }
+}
+
+impl Rare {
+    /// What comes before requests are served. Returns what comes after.
+    fn perform(
+        self,
+        peer: &PeerShared,
+        me: Option<&Arc<PeerShared>>,
+    ) -> Vec<(DeathReason, Vec<LinkId>)> {
+        for lane in self.credit {
+            peer.credit[usize::from(lane)].notify_waiters();
+        }
+        for notable in self.notable {
+            notable.tell(peer);
+        }
+        for handler in self.cancelled {
+            handler.abort();
+        }
+        for reference in self.held {
+            reference.0.publish();
+        }
+        drop((self.released, self.closed, self.unredeemed));
+        if let Some(peer) = me {
+            for bulk in self.bulk {
+                driver::spawn_bulk(peer, bulk);
+            }
+            for redemption in self.redemptions {
+                redemption.start(peer);
+            }
+        }
+        self.deaths
     }
 }
 

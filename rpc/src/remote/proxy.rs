@@ -5,14 +5,10 @@ use std::sync::Arc;
 use proto::{DeviceId, ObjectId, ServiceId, frame::ObjectKind};
 
 use crate::{
-    Parcel,
-    call::CallOption,
     death::{DeathLink, DeathReason, Recipient},
-    error::{LinkToDeathError, SendRequestError},
-    interface::Interface,
+    error::LinkToDeathError,
     peer::PeerShared,
     session::{ImportKey, LinkId, passing_rules::Party},
-    telemetry::calls,
 };
 
 /// A reference to a stub of another process, on this device or another. Clones are the same proxy; when the last one
@@ -47,22 +43,6 @@ impl RemoteProxy {
 
     pub(crate) fn death(&self) -> Option<DeathReason> {
         self.0.peer.import_death(self.0.key)
-    }
-
-    pub(crate) async fn transact(
-        &self,
-        code: u32,
-        interface: Option<&'static Interface>,
-        data: &Parcel,
-        option: CallOption,
-    ) -> Result<Parcel, SendRequestError> {
-        let begun = calls::client(self, code, interface, option);
-        let peer = &self.0.peer;
-        let result = peer
-            .transact(self.0.key, code, interface, data, option, begun.trace)
-            .await;
-        calls::client_ended(self, code, begun.watched, &result);
-        result
     }
 
     pub(crate) fn link_to_death(&self, to: Recipient) -> Result<DeathLink, LinkToDeathError> {

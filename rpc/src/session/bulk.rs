@@ -220,6 +220,9 @@ impl Bulk {
     }
 
     pub(super) fn earliest(&self) -> Option<Instant> {
+        if self.early.is_empty() {
+            return None;
+        }
         let deadline = |early: &Early| match early {
             Early::Body(_, deadline) => Some(*deadline),
             Early::Lost(_) => None,

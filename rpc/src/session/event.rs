@@ -227,16 +227,20 @@ impl Answer<'_> {
 
 /// What a session wants done or known. All of it is done outside the lock that guards the session.
 #[derive(Debug)]
+#[expect(
+    clippy::large_enum_variant,
+    reason = "most are requests, and allocating each costs more than room for them"
+)]
 pub enum Event {
     /// Run the handler of a two-way call.
-    Request(Box<Incoming>),
+    Request(Incoming),
     /// Run those of one-way calls of one object, one after the other; none of it is handed out before they have ended.
     /// The deadline of each, and the end of the session, are the driver's to watch from here on.
     OneWay {
         /// What they call.
         object: Handle,
         /// In their order, at least one.
-        calls: VecDeque<Box<Incoming>>,
+        calls: VecDeque<Incoming>,
     },
     /// Stop the handler of a two-way call; its end is told with `finish` all the same.
     Cancel(ServingId),

@@ -84,7 +84,7 @@ impl Session {
             slow: Slowness::No,
         });
         let introductions = self.begin_redemption(now, deadline, &call.grants, &call.extensions);
-        let incoming = Box::new(Incoming {
+        let incoming = Incoming {
             serving,
             target,
             code: call.code,
@@ -103,7 +103,7 @@ impl Session {
                 objects,
                 introductions,
             },
-        });
+        };
         if call.bulk.is_none() && introductions.is_none() {
             self.arrived(call.handle, incoming);
             return Ok(());
@@ -111,6 +111,7 @@ impl Session {
         if let Some(export) = self.exports.find_mut(call.handle) {
             export.held.push_back(Held::Awaits(serving));
         }
+        let incoming = Box::new(incoming);
         match call.bulk {
             None => self.whole(Whole::Call(incoming)),
             Some(part) => {
@@ -175,20 +176,23 @@ impl Session {
     }
 
     /// A request is whole.
-    fn arrived(&mut self, handle: Handle, incoming: Box<Incoming>) {
+    fn arrived(&mut self, handle: Handle, incoming: Incoming) {
         if !incoming.one_way {
-            self.dispatch(incoming);
-            return;
+            return self.dispatch(incoming);
         }
-        if let Some(export) = self.exports.find_mut(handle) {
-            export.held.push_back(Held::OneWay(incoming));
+        let Some(export) = self.exports.find_mut(handle) else {
+            return self.discard(incoming);
+        };
+        let running = export.one_way_running;
+        if export.held.is_empty() && export.dead.is_none() && self.may_run(handle, running) {
+            self.dispatch_one_way(handle, incoming);
+        } else if let Some(export) = self.exports.find_mut(handle) {
+            export.held.push_back(Held::OneWay(Box::new(incoming)));
             self.advance(handle);
-        } else {
-            self.discard(*incoming);
         }
     }
 
-    fn dispatch(&mut self, incoming: Box<Incoming>) {
+    fn dispatch(&mut self, incoming: Incoming) {
         match self.serving.get_mut(incoming.serving) {
             Some(served) if !served.stopped => {
                 served.dispatched = true;
@@ -196,17 +200,17 @@ impl Session {
                 self.events.push_back(Event::Request(incoming));
             }
             // Cancelled or expired before its turn: the caller has been told.
-            _ => self.discard(*incoming),
+            _ => self.discard(incoming),
         }
     }
 
     /// Hands a one-way call out, together with those before it that the driver has not taken yet.
-    fn dispatch_one_way(&mut self, handle: Handle, incoming: Box<Incoming>) {
+    fn dispatch_one_way(&mut self, handle: Handle, incoming: Incoming) {
         let Some(served) = self.serving.get_mut(incoming.serving) else {
-            return self.discard(*incoming);
+            return self.discard(incoming);
         };
         if served.stopped {
-            return self.discard(*incoming);
+            return self.discard(incoming);
         }
         served.dispatched = true;
         // The driver's to watch: it runs many in one task, and knows which of them is running.
@@ -254,7 +258,7 @@ impl Session {
                 (Some(Held::OneWay(incoming)), Some(reason)) => {
                     self.refuse_incoming(*incoming, Status::Dead(reason));
                 }
-                (Some(Held::OneWay(incoming)), None) => self.dispatch_one_way(handle, incoming),
+                (Some(Held::OneWay(incoming)), None) => self.dispatch_one_way(handle, *incoming),
                 (Some(Held::Release { homes }), _) => {
                     if let Some(export) = self.exports.find_mut(handle) {
                         export.homes -= homes;
@@ -341,7 +345,7 @@ impl Session {
                 export.held.remove(index);
                 match export.dead {
                     Some(reason) => self.refuse_incoming(*incoming, Status::Dead(reason)),
-                    None => self.dispatch(incoming),
+                    None => self.dispatch(*incoming),
                 }
             }
             None => self.refuse_incoming(*incoming, GONE),

@@ -1,6 +1,12 @@
 //! What generated code calls. Not for people: it changes without notice.
 
-use std::time::Duration;
+use std::{
+    fmt,
+    future::Future,
+    pin::Pin,
+    task::{Context, Poll, ready},
+    time::Duration,
+};
 
 pub use std::{
     borrow::Cow,
@@ -13,6 +19,7 @@ pub use async_trait::async_trait;
 pub use bytes::Bytes;
 
 pub use super::{CallError, Proxy};
+use crate::remote::Transact;
 pub use crate::{
     CallOption, Caller, HandlerError, Parcel, RemoteObject, RemoteStub, SendRequestError,
     StubOptions,
@@ -23,14 +30,10 @@ pub use crate::{
 };
 
 /// A call while its arguments are written.
-#[derive(Debug)]
 pub struct Request<'a> {
-    object: &'a RemoteObject,
-    interface: &'static Interface,
-    code: u32,
-    option: CallOption,
+    call: Transact<'a>,
     /// An error ends the writing, not the chain of calls that writes.
-    data: Result<Parcel, WriteParcelError>,
+    failed: Option<WriteParcelError>,
 }
 
 impl<'a> Request<'a> {
@@ -60,67 +63,93 @@ impl<'a> Request<'a> {
         }
         let mut data = Parcel::new();
         data.raise_to_transport_limit();
+        let interface = Some(P::interface());
         Self {
-            object: proxy.as_object(),
-            interface: P::interface(),
-            code,
-            option,
-            data: Ok(data),
+            call: Transact::new(proxy.as_object(), code, interface, Cow::Owned(data), option),
+            failed: None,
         }
     }
 
     /// The method may be repeated.
     #[must_use]
     pub fn idempotent(mut self) -> Self {
-        self.option = self.option.idempotent();
+        let option = self.call.option_mut();
+        *option = option.idempotent();
         self
     }
 
     /// How long the method takes, unless the user of the proxy has said so.
     #[must_use]
     pub fn wait(mut self, wait: Duration) -> Self {
-        if self.option.wait_time().is_none() {
-            self.option = self.option.wait(wait);
+        let option = self.call.option_mut();
+        if option.wait_time().is_none() {
+            *option = option.wait(wait);
         }
         self
     }
 
     /// The next argument.
     #[must_use]
+    #[inline]
     pub fn arg<T: Marshal + ?Sized>(mut self, value: &T) -> Self {
-        if let Ok(data) = &mut self.data
-            && let Err(error) = value.marshal(data)
-        {
-            self.data = Err(error);
+        if self.failed.is_none() {
+            self.failed = value.marshal(self.call.data_mut()).err();
         }
         self
     }
 
     /// Sends, and reads the answer.
-    pub async fn call<T: Parcelable>(self) -> Result<T, SendRequestError> {
-        let mut reply = self.transact().await?;
-        T::unmarshal(&mut reply).map_err(|error| match error {
-            ReadParcelError::BrokenObject => SendRequestError::ReplyPassRefused,
-            ReadParcelError::Introduction(reason) => SendRequestError::ReplyIntroduction(reason),
-            _ => SendRequestError::MalformedReply,
-        })
+    #[inline]
+    pub fn call<T: Parcelable>(self) -> Answer<'a, T> {
+        Answer {
+            request: self,
+            read: |reply| T::unmarshal(reply),
+        }
     }
 
     /// Sends.
-    pub async fn send(self) -> Result<(), SendRequestError> {
-        self.transact().await.map(drop)
+    #[inline]
+    pub fn send(self) -> Answer<'a, ()> {
+        Answer {
+            request: self,
+            read: |_| Ok(()),
+        }
     }
+}
 
-    async fn transact(self) -> Result<Parcel, SendRequestError> {
-        let data = self.data.map_err(|error| match error {
-            WriteParcelError::CapacityExceeded { limit, size } => {
-                SendRequestError::RequestTooLarge { size, limit }
-            }
-            error => SendRequestError::Arguments(error),
-        })?;
-        self.object
-            .send_typed(self.interface, self.code, &data, self.option)
-            .await
+impl fmt::Debug for Request<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Request").finish_non_exhaustive()
+    }
+}
+
+/// A request and then its answer. A future by hand for the reason that [`Transact`] is one.
+#[derive(Debug)]
+pub struct Answer<'a, T> {
+    request: Request<'a>,
+    read: fn(&mut Parcel) -> Result<T, ReadParcelError>,
+}
+
+impl<T> Future for Answer<'_, T> {
+    type Output = Result<T, SendRequestError>;
+
+    #[inline]
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        let request = &mut self.request;
+        if let Some(error) = request.failed.take() {
+            return Poll::Ready(Err(match error {
+                WriteParcelError::CapacityExceeded { limit, size } => {
+                    SendRequestError::RequestTooLarge { size, limit }
+                }
+                error => SendRequestError::Arguments(error),
+            }));
+        }
+        let mut reply = ready!(Pin::new(&mut request.call).poll(cx))?;
+        Poll::Ready((self.read)(&mut reply).map_err(|error| match error {
+            ReadParcelError::BrokenObject => SendRequestError::ReplyPassRefused,
+            ReadParcelError::Introduction(reason) => SendRequestError::ReplyIntroduction(reason),
+            _ => SendRequestError::MalformedReply,
+        }))
     }
 }
 

@@ -19,7 +19,7 @@ impl<F: FnMut()> Case for F {
 type Make = fn() -> Box<dyn Case>;
 
 /// All of them.
-pub(crate) const CASES: [(&str, Make); 8] = [
+pub(crate) const CASES: [(&str, Make); 10] = [
     ("parcel-encode", parcel::encode),
     ("parcel-decode", parcel::decode),
     ("session-call", session::call),
@@ -27,5 +27,7 @@ pub(crate) const CASES: [(&str, Make); 8] = [
     ("session-object", session::object),
     ("bus-call", bus::call),
     ("bus-call-default", bus::call_default),
+    ("bus-calls-64", bus::calls_together),
+    ("bus-one-way-64", bus::one_way_together),
     ("bus-object", bus::object),
 ];

@@ -52,7 +52,7 @@ pub(super) struct End {
     pub(super) root: ImportKey,
     pub(super) events: VecDeque<Event>,
     /// One-way calls that were handed out together: the one that runs, and those behind it.
-    runs: Vec<(ServingId, VecDeque<Box<Incoming>>)>,
+    runs: Vec<(ServingId, VecDeque<Incoming>)>,
     /// Bytes towards this end, by lane.
     inbound: Vec<BytesMut>,
     /// Descriptors among them.
@@ -108,7 +108,7 @@ impl End {
     }
 
     /// What a driver does with one-way calls: the first that may still run is a request, and the others wait for it.
-    fn run_next(&mut self, now: Instant, mut calls: VecDeque<Box<Incoming>>) {
+    fn run_next(&mut self, now: Instant, mut calls: VecDeque<Incoming>) {
         while let Some(incoming) = calls.pop_front() {
             let serving = incoming.serving;
             let late = incoming.context.deadline.is_some_and(|due| due <= now);
@@ -483,7 +483,7 @@ impl Pair {
         let requests = |event: &Event| matches!(event, Event::Request(_));
         let index = self.ends[end].events.iter().position(requests)?;
         match self.ends[end].events.remove(index) {
-            Some(Event::Request(incoming)) => Some(*incoming),
+            Some(Event::Request(incoming)) => Some(incoming),
             _ => None,
         }
     }

@@ -11,17 +11,25 @@ use rpc::{
     remote_interface,
     session::passing_rules::Party,
 };
-use tokio::runtime::{Builder, Runtime};
+use tokio::{
+    runtime::{Builder, Runtime},
+    task::JoinSet,
+};
 
 use super::Case;
 
 const SERVICE: ServiceId = ServiceId::new(1500).unwrap();
 const WAIT: Duration = Duration::from_secs(8);
+/// Calls of one round, and the tasks that make them.
+const TOGETHER: usize = 64;
+const CALLERS: usize = 16;
 
 #[remote_interface(descriptor = "org.example.instructions.Echo")]
 trait Echo {
     async fn echo(&self, payload: Bytes) -> Bytes;
     async fn take(&self, object: RemoteObject);
+    #[oneway]
+    async fn notify(&self, payload: Bytes);
 }
 
 struct Service;
@@ -32,6 +40,10 @@ impl Echo for Service {
     }
 
     async fn take(&self, _object: RemoteObject) {}
+
+    async fn notify(&self, payload: Bytes) {
+        black_box(payload);
+    }
 }
 
 fn bus(number: u8) -> Arc<Bus> {
@@ -111,6 +123,43 @@ pub(super) fn call() -> Box<dyn Case> {
 /// One whose handler has a task of its own.
 pub(super) fn call_default() -> Box<dyn Case> {
     echoing(Execution::Concurrent)
+}
+
+/// Calls of many tasks at a time, which share locks, wakes and writes.
+pub(super) fn calls_together() -> Box<dyn Case> {
+    let world = World::new(Execution::Inline);
+    let payload = Bytes::from_static(&[0x5a; 64]);
+    Box::new(move || {
+        world.run(async {
+            let mut callers = JoinSet::new();
+            for _ in 0..CALLERS {
+                let (proxy, payload) = (world.proxy.clone(), payload.clone());
+                callers.spawn(async move {
+                    for _ in 0..TOGETHER / CALLERS {
+                        let reply = proxy.echo(payload.clone()).await;
+                        black_box(reply.expect("an echo"));
+                    }
+                });
+            }
+            callers.join_all().await;
+        });
+    })
+}
+
+/// One-way calls in a row, and one that comes when they have all been served.
+pub(super) fn one_way_together() -> Box<dyn Case> {
+    let world = World::new(Execution::Inline);
+    let payload = Bytes::from_static(&[0x5a; 64]);
+    Box::new(move || {
+        world.run(async {
+            for _ in 0..TOGETHER {
+                let sent = world.proxy.notify(payload.clone()).await;
+                sent.expect("there is room");
+            }
+            let reply = world.proxy.echo(payload.clone()).await;
+            black_box(reply.expect("an echo"));
+        });
+    })
 }
 
 /// A call with a new object in it, which the callee lets go of.

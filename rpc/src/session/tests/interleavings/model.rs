@@ -388,7 +388,7 @@ impl World {
     fn event(&mut self, end: usize, event: Event) {
         let app = &mut self.apps[end];
         match event {
-            Event::Request(incoming) => self.request(end, *incoming),
+            Event::Request(incoming) => self.request(end, incoming),
             Event::Cancel(serving) => {
                 let running = app
                     .running
