@@ -233,7 +233,7 @@ pub(crate) async fn call_local(
     };
     let blocks = stub.options().execution == Execution::Blocking;
     let handler = async move {
-        entry.turn().await?;
+        poll_fn(|cx| entry.poll_turn(cx)).await?;
         if !blocks {
             let result = job.run(entry.stub()).await;
             return result.map(|()| job.reply);

@@ -2,7 +2,7 @@
 
 use std::{
     collections::VecDeque,
-    future::Future,
+    future::{Future, poll_fn},
     pin::Pin,
     sync::Arc,
     task::{Context as TaskContext, Waker},
@@ -16,7 +16,7 @@ use proto::{
 
 use super::{
     Failure, Job, built_in,
-    gate::{Entry, Gate, Refusal, Visit},
+    gate::{Entry, Gate, Visit},
     guard::Serving,
     one_way, pool, turn,
 };
@@ -55,7 +55,7 @@ pub(super) fn serve(peer: &Arc<PeerShared>, arrival: Arrival) {
     }
 }
 
-/// A request that was let in.
+/// A request that was let in. Boxed from the beginning: it is handed on more often than it is looked at.
 pub(super) struct Call {
     serving: Serving,
     entry: Entry,
@@ -64,7 +64,7 @@ pub(super) struct Call {
 
 impl Call {
     /// Whether a request may run; if not, its caller is told, or it has been answered already.
-    pub(super) fn admit(peer: &Arc<PeerShared>, request: Request) -> Option<Self> {
+    pub(super) fn admit(peer: &Arc<PeerShared>, request: Request) -> Option<Box<Self>> {
         let Request { incoming, objects } = request;
         let Incoming {
             serving,
@@ -77,7 +77,7 @@ impl Call {
         } = incoming;
         let observed = Observed::begin(peer, &target, code, one_way, &mut context);
         let span = observed.span();
-        let serving = Serving::new(Arc::clone(peer), serving, observed);
+        let mut serving = Serving::new(Arc::clone(peer), serving, observed);
         let device = peer.remote().device;
         if let Some(registration) = &target.registration
             && !peer.may_call(registration, code)
@@ -113,7 +113,8 @@ impl Call {
             registration: target.registration_number(),
             nested,
         };
-        let entry = match Gate::enter(Arc::clone(&target.stub), visit, bytes) {
+        let LocalObject { stub, registration } = target;
+        let entry = match Gate::enter(stub, visit, bytes) {
             Ok(entry) => entry,
             Err(refusal) => {
                 serving.refuse(refusal.into());
@@ -121,13 +122,15 @@ impl Call {
             }
         };
         // Either this sees that it was removed, or who removes it sees that this waits.
-        if let Some(reason) = target.death() {
-            target.stub.gate.refused_dead();
+        if let Some(reason) = entry.stub().death_of(registration.as_deref()) {
+            entry.stub().gate.refused_dead();
             serving.refuse(Status::Dead(reason).into());
             return None;
         }
         let mut reply = Parcel::new();
-        reply.set_pass_check(peer.pass_check());
+        if !one_way {
+            reply.set_pass_check(peer.pass_check());
+        }
         let job = Job {
             caller: peer.caller().clone(),
             code,
@@ -137,11 +140,11 @@ impl Call {
             nested,
             span,
         };
-        Some(Self {
+        Some(Box::new(Self {
             serving,
             entry,
             job,
-        })
+        }))
     }
 
     fn execution(&self) -> Execution {
@@ -154,7 +157,7 @@ impl Call {
     }
 
     /// Runs it, where it arrived or in a task of its own.
-    fn start(self, peer: &Arc<PeerShared>) {
+    fn start(self: Box<Self>, peer: &Arc<PeerShared>) {
         let id = self.serving.id();
         let task = if self.is_inline() {
             let Some(waiting) = self.run_here() else {
@@ -169,7 +172,9 @@ impl Call {
 
     /// One look where the request arrived. Returns a handler that has to wait: it goes on as a task, which looks again
     /// and leaves its waker.
-    pub(super) fn run_here(self) -> Option<Pin<Box<impl Future<Output = ()> + Send + use<>>>> {
+    pub(super) fn run_here(
+        self: Box<Self>,
+    ) -> Option<Pin<Box<impl Future<Output = ()> + Send + use<>>>> {
         let stub = Arc::clone(self.entry.stub());
         let mut handler = Box::pin(self.run());
         let begun = turn::begin();
@@ -188,52 +193,36 @@ impl Call {
     }
 
     /// Runs the handler when it is its turn, and sends its answer.
-    #[expect(
-        clippy::manual_async_fn,
-        reason = "the future of an `async fn` has room for its argument twice"
-    )]
-    pub(super) fn run(mut self) -> impl Future<Output = ()> + Send + use<> {
-        async move {
-            // All of it, its place in the queue too, belongs to the future.
-            let call = &mut self;
-            if let Err(refusal) = call.entry.turn().await {
-                return self.turn_away(refusal);
-            }
-            if call.execution() == Execution::Blocking {
-                // Such a handler moves to another thread, and only then is there a need for more room.
-                return Box::pin(self.run_on_pool()).await;
-            }
-            let result = call.job.run(call.entry.stub()).await;
-            self.end(result);
+    pub(super) async fn run(mut self: Box<Self>) {
+        // All of it, its place in the queue too, belongs to the future.
+        let call = &mut *self;
+        let turn = poll_fn(|cx| call.entry.poll_turn(cx)).await;
+        if let Err(refusal) = turn {
+            call.entry.leave();
+            return call.serving.refuse(refusal.into());
         }
+        if call.execution() == Execution::Blocking {
+            // Such a handler moves to another thread. What it holds there it holds until it has really ended.
+            let (context, nested) = (call.job.context, call.job.nested);
+            let work = async move { self.handle().await };
+            pool::run(context, nested, work).await;
+            return;
+        }
+        call.handle().await;
     }
 
-    /// Runs it on a thread of the pool. What it holds there it holds until it has really ended.
-    async fn run_on_pool(mut self) {
-        let (context, nested) = (self.job.context, self.job.nested);
-        let work = async move {
-            let call = &mut self;
-            let result = call.job.run(call.entry.stub()).await;
-            self.end(result);
-        };
-        pool::run(context, nested, work).await;
-    }
-
-    fn turn_away(self, refusal: Refusal) {
-        let Self { serving, entry, .. } = self;
-        drop(entry);
-        serving.refuse(refusal.into());
-    }
-
-    fn end(self, result: Result<(), Failure>) {
+    /// Runs the handler. It is its turn.
+    async fn handle(&mut self) {
         let Self {
             serving,
             entry,
             job,
         } = self;
+        let result = job.run(entry.stub()).await;
         // Whoever has the answer can count on the place being free.
-        drop(entry);
-        serving.answer(result.map(|()| job.reply));
+        entry.leave();
+        let reply = std::mem::take(&mut job.reply);
+        serving.answer(result.map(|()| reply));
     }
 }
 

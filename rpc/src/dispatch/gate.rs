@@ -25,13 +25,14 @@ pub(crate) use tally::Cause;
 use std::{
     cell::RefCell,
     collections::VecDeque,
-    future::{Future, poll_fn},
+    future::Future,
     hash::{BuildHasher, RandomState},
     pin::Pin,
     sync::{
         Arc, Mutex, PoisonError,
         atomic::{AtomicU32, Ordering},
     },
+    task::{Context, Poll, ready},
     time::{Duration, Instant},
 };
 
@@ -90,7 +91,8 @@ pub(crate) enum Refusal {
 /// A request inside a stub. Gives everything back when dropped, which begins the turn of the next one.
 pub(crate) struct Entry {
     stub: Arc<StubCell>,
-    share: Share,
+    /// `None` once it has left.
+    share: Option<Share>,
     place: Option<Place>,
     ran: bool,
     begun: Option<Instant>,
@@ -151,7 +153,7 @@ impl Gate {
         match taken {
             Ok((share, place)) => Ok(Entry {
                 stub,
-                share,
+                share: Some(share),
                 place,
                 ran: false,
                 begun: None,
@@ -338,17 +340,38 @@ impl Entry {
     ///
     /// # Errors
     /// It will not have one.
-    pub(crate) async fn turn(&mut self) -> Result<(), Refusal> {
+    pub(crate) fn poll_turn(&mut self, cx: &Context<'_>) -> Poll<Result<(), Refusal>> {
         let gate = &self.stub.gate;
         if let (Some((_, turns)), Some(place)) = (&gate.turns, &self.place) {
-            let turn = poll_fn(|cx| turns.poll(place, cx)).await;
+            let turn = ready!(turns.poll(place, cx));
             turn.map_err(|gone| gate.gone(gone))?;
         }
         self.ran = true;
         if gate.turns.is_some() || gate.tally.served().is_multiple_of(TIMED) {
             self.begun = Some(now());
         }
-        Ok(())
+        Poll::Ready(Ok(()))
+    }
+
+    /// Gives everything back, before it is dropped.
+    pub(crate) fn leave(&mut self) {
+        let Some(share) = self.share.take() else {
+            return;
+        };
+        let gate = &self.stub.gate;
+        if self.ran {
+            gate.tally.ended(self.begun.map(|begun| now() - begun));
+        }
+        gate.shares.give_back(&share);
+        if let (Some((_, turns)), Some(place)) = (&gate.turns, &self.place) {
+            turns.leave(place);
+        }
+    }
+}
+
+impl Drop for Entry {
+    fn drop(&mut self) {
+        self.leave();
     }
 }
 
@@ -358,19 +381,6 @@ impl Gate {
             Gone::Dead(reason) => Refusal::Dead(reason),
             Gone::PushedOut => self.no_place(),
         })
-    }
-}
-
-impl Drop for Entry {
-    fn drop(&mut self) {
-        let gate = &self.stub.gate;
-        if self.ran {
-            gate.tally.ended(self.begun.map(|begun| now() - begun));
-        }
-        gate.shares.give_back(&self.share);
-        if let (Some((_, turns)), Some(place)) = (&gate.turns, &self.place) {
-            turns.leave(place);
-        }
     }
 }
 

@@ -4,7 +4,7 @@ use proto::frame::Status;
 
 use super::{
     Failure, limit_reached,
-    turn::{self, Answered, Reply},
+    turn::{self, Answered, Objects, Reply},
 };
 use crate::{
     Parcel, introduction, limits,
@@ -33,7 +33,7 @@ impl Serving {
     }
 
     /// Sends what the handler answered.
-    pub(super) fn answer(mut self, result: Result<Parcel, Failure>) {
+    pub(super) fn answer(&mut self, result: Result<Parcel, Failure>) {
         let Some(peer) = self.peer.take() else { return };
         let reply = match result {
             Ok(parcel) => match Self::reply(&peer, parcel) {
@@ -49,7 +49,7 @@ impl Serving {
     }
 
     /// No handler runs.
-    pub(super) fn refuse(mut self, Failure { status, extensions }: Failure) {
+    pub(super) fn refuse(&mut self, Failure { status, extensions }: Failure) {
         self.end(Reply::Refused { status, extensions });
     }
 
@@ -63,12 +63,16 @@ impl Serving {
             let status = Status::ReplyTooLarge;
             return Ok(Reply::Failed { status, extensions });
         }
+        if parts.objects.is_empty() {
+            let objects = None;
+            return Ok(Reply::Parcel { parcel, objects });
+        }
         match peer.pass_all(parts.objects) {
-            Ok(Some(objects)) => Ok(Reply::Parcel {
-                offsets: parts.offsets,
-                parcel,
-                objects,
-            }),
+            Ok(Some(outgoing)) => {
+                let offsets = parts.offsets;
+                let objects = Some(Box::new(Objects { offsets, outgoing }));
+                Ok(Reply::Parcel { parcel, objects })
+            }
             Ok(None) => Err(parcel),
             // Checked when they were written; one has died since.
             Err(_) => Ok(Failure::from(Status::PassRefused).into()),
@@ -95,11 +99,10 @@ impl Serving {
                 (parts.offsets, asked)
             };
             serving.end(match asked {
-                Ok(objects) => Reply::Parcel {
-                    parcel,
-                    offsets,
-                    objects,
-                },
+                Ok(outgoing) => {
+                    let objects = Some(Box::new(Objects { offsets, outgoing }));
+                    Reply::Parcel { parcel, objects }
+                }
                 Err(error) => {
                     tracing::info!(%error, "reply refused");
                     Failure::from(Status::PassRefused).into()

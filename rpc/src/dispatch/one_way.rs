@@ -50,7 +50,7 @@ pub(super) fn start(peer: &Arc<PeerShared>, calls: VecDeque<Request>) {
 
 impl Run {
     /// The next call that may begin, and when it has to have ended.
-    fn next(&mut self, clock: impl Fn() -> Instant) -> Option<(Call, Option<Instant>)> {
+    fn next(&mut self, clock: impl Fn() -> Instant) -> Option<(Box<Call>, Option<Instant>)> {
         while let Some(request) = self.calls.pop_front() {
             let deadline = request.incoming.context.deadline;
             let status = if self.peer.is_over() {
@@ -71,7 +71,7 @@ impl Run {
         None
     }
 
-    async fn work_off(mut self, first: Call, deadline: Option<Instant>) {
+    async fn work_off(mut self, first: Box<Call>, deadline: Option<Instant>) {
         let mut next = Some((first, deadline));
         let mut begun = 0;
         while let Some((call, deadline)) = next {
@@ -109,7 +109,7 @@ fn refuse(peer: &Arc<PeerShared>, request: Request, status: Status) {
     let mut incoming = request.incoming;
     let (code, context) = (incoming.code, &mut incoming.context);
     let observed = Observed::begin(peer, &incoming.target, code, true, context);
-    let serving = Serving::new(Arc::clone(peer), incoming.serving, observed);
+    let mut serving = Serving::new(Arc::clone(peer), incoming.serving, observed);
     serving.refuse(status.into());
 }
 

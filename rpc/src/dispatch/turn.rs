@@ -59,10 +59,7 @@ pub(super) struct Answered {
 pub(super) enum Reply {
     Parcel {
         parcel: Parcel,
-        /// Where its objects are, as it travels.
-        offsets: Vec<u8>,
-        /// What stands for the parcel's objects.
-        objects: Vec<Outgoing>,
+        objects: Option<Box<Objects>>,
     },
     Failed {
         status: Status,
@@ -86,6 +83,15 @@ impl Turn {
             clock: None,
         }
     }
+}
+
+/// The objects of a reply.
+
+pub(super) struct Objects {
+    /// Where they are, as the parcel travels.
+    pub(super) offsets: Vec<u8>,
+    /// What stands for them.
+    pub(super) outgoing: Vec<Outgoing>,
 }
 
 /// Serves what a session brought, one after the other, and what becomes ready because of it: a request that ends makes
@@ -232,12 +238,12 @@ impl Reply {
 
     fn answer(&self) -> Answer<'_> {
         match self {
-            Self::Parcel {
-                parcel,
-                offsets,
-                objects,
-            } => {
+            Self::Parcel { parcel, objects } => {
                 let parts = parcel.wire_parts();
+                let (offsets, objects) = match objects {
+                    Some(objects) => (&objects.offsets[..], &objects.outgoing[..]),
+                    None => Default::default(),
+                };
                 Answer::Parcel {
                     body: Body {
                         parts: [parts.data, offsets],

@@ -78,6 +78,14 @@ impl StubCell {
         self.dead.get().copied()
     }
 
+    /// Why it is dead for those who hold it as this registration.
+    pub(crate) fn death_of(&self, registration: Option<&Registration>) -> Option<DeathReason> {
+        self.death().or_else(|| {
+            let removed = registration?.removed.get();
+            removed.map(|()| DeathReason::ServiceRemoved)
+        })
+    }
+
     pub(crate) fn set_home(&self, party: Party) {
         let _ = self.home.set(party);
     }
@@ -193,10 +201,7 @@ impl LocalObject {
 
     /// Why it is dead, if it is.
     pub(crate) fn death(&self) -> Option<DeathReason> {
-        self.stub.death().or_else(|| {
-            let removed = self.registration.as_ref()?.removed.get();
-            removed.map(|()| DeathReason::ServiceRemoved)
-        })
+        self.stub.death_of(self.registration.as_deref())
     }
 
     /// What tells who holds it.

@@ -88,8 +88,8 @@ pub(crate) struct Shares {
 #[derive(Debug)]
 pub(crate) struct Share {
     load: Load,
-    /// Who holds it, where it is of the second half.
-    holder: Option<Party>,
+    /// Who holds it, where it is of the second half: seldom.
+    holder: Option<Box<Party>>,
 }
 
 impl Shares {
@@ -158,14 +158,14 @@ impl Shares {
         }
         Ok(Share {
             load,
-            holder: Some(caller),
+            holder: Some(Box::new(caller)),
         })
     }
 
     pub(crate) fn give_back(&self, share: &Share) {
-        if let Some(caller) = share.holder {
+        if let Some(caller) = &share.holder {
             let mut holders = self.holders();
-            if let Some(index) = holders.iter().position(|holder| holder.caller == caller) {
+            if let Some(index) = holders.iter().position(|holder| holder.caller == **caller) {
                 holders[index].load.sub(share.load);
                 if holders[index].load.requests == 0 {
                     holders.swap_remove(index);
