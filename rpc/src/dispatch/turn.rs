@@ -86,7 +86,6 @@ impl Turn {
 }
 
 /// The objects of a reply.
-
 pub(super) struct Objects {
     /// Where they are, as the parcel travels.
     pub(super) offsets: Vec<u8>,

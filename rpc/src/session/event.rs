@@ -227,10 +227,6 @@ impl Answer<'_> {
 
 /// What a session wants done or known. All of it is done outside the lock that guards the session.
 #[derive(Debug)]
-#[expect(
-    clippy::large_enum_variant,
-    reason = "most are requests, and allocating each costs more than room for them"
-)]
 pub enum Event {
     /// Run the handler of a two-way call.
     Request(Incoming),
