@@ -127,10 +127,16 @@ pub enum CloseCode {
     PairingClosed = 0x10d,
     /// Something failed in the device that is not our fault.
     Internal = 0x10e,
+    /// Pairing: the code did not match this device.
+    WrongCode = 0x10f,
+    /// Pairing: the code came too late.
+    CodeExpired = 0x110,
+    /// Pairing: the device's user said no.
+    Declined = 0x111,
 }
 
 impl CloseCode {
-    const ALL: [Self; 15] = [
+    const ALL: [Self; 18] = [
         Self::Leaving,
         Self::NotTrusted,
         Self::Revoked,
@@ -146,6 +152,9 @@ impl CloseCode {
         Self::Busy,
         Self::PairingClosed,
         Self::Internal,
+        Self::WrongCode,
+        Self::CodeExpired,
+        Self::Declined,
     ];
 
     /// The number on the wire.
@@ -179,6 +188,9 @@ impl fmt::Display for CloseCode {
             Self::Busy => "busy",
             Self::PairingClosed => "pairing is not open",
             Self::Internal => "internal error",
+            Self::WrongCode => "code did not match this device",
+            Self::CodeExpired => "code has expired",
+            Self::Declined => "refused by the user",
         })
     }
 }
@@ -194,7 +206,7 @@ mod tests {
             assert_eq!(CloseCode::from_code(number.into()), Some(code));
         }
         assert_eq!(CloseCode::from_code(0xff), None);
-        assert_eq!(CloseCode::from_code(0x10f), None);
+        assert_eq!(CloseCode::from_code(0x112), None);
         assert_eq!(CloseCode::from_code(u64::MAX), None);
     }
 }

@@ -5,6 +5,7 @@
 //! - [`Policy`]: which devices may call which services and methods, and [`PolicyStore`], the one in force.
 //! - [`tls`]: configurations for a connection on which both sides prove that they hold the key they name. The dialler
 //!   says whom it expects and sends nothing to anybody else.
+//! - [`pairing`]: how two strangers come to trust each other, with their users in front of both.
 //! - [`admit()`]: the one place where a proven key becomes a peer we talk to. Only it makes an [`AuthenticatedPeer`].
 //!
 //! TLS proves *possession of a key*, never trust: the server's verifier lets every well-formed device finish the
@@ -14,6 +15,7 @@ mod admit;
 mod display;
 mod files;
 mod identity;
+pub mod pairing;
 mod policy;
 pub mod tls;
 mod trust;

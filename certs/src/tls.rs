@@ -1,7 +1,7 @@
 //! TLS configurations for a connection between two devices.
 //!
-//! They are plain rustls values, made for QUIC and for nothing else: TLS 1.3 only, both sides show a certificate, one
-//! protocol name, and none of the features that would let a peer in without its key being checked anew (tickets,
+//! They are plain rustls values, made for QUIC and for nothing else: TLS 1.3 only, both sides show a certificate, a
+//! protocol name for sessions and one for pairing, and none of the features that would let a peer in without its key being checked anew (tickets,
 //! session storage, early data) or tell a listener who is called (SNI) or what is said (key log).
 
 use std::fmt;
@@ -19,10 +19,13 @@ use rustls::version::TLS13;
 use rustls::{ClientConfig, NoKeyLog, ServerConfig};
 
 use crate::identity::Identity;
-use crate::verifier::{AnyDevice, ExactDevice, VerifyPeerError};
+use crate::verifier::{AnyDevice, DialledDevice, VerifyPeerError};
 
-/// The protocol name both sides insist on (ALPN).
+/// The protocol name of a session (ALPN): both devices trust each other.
 pub const ALPN: &[u8] = b"softbus/1";
+
+/// The protocol name of a [pairing](crate::pairing): of a connection with this name nothing but a pairing may come.
+pub const PAIRING_ALPN: &[u8] = b"softbus-pair/1";
 
 /// What to pass where a TLS or QUIC client demands a server name. It is not sent, and no check looks at it: whom a
 /// dialler expects is part of its configuration.
@@ -37,7 +40,8 @@ pub enum ConfigureTlsError {
     Provider(#[source] rustls::Error),
 }
 
-/// For accepting connections. Any device may finish the handshake; [`admit`](crate::admit()) decides about it then.
+/// For accepting connections. Any device may finish the handshake; [`admit`](crate::admit()) decides about it then, or,
+/// if the protocol is that of [pairing](PAIRING_ALPN), the window our user has opened.
 ///
 /// # Errors
 ///
@@ -51,7 +55,7 @@ pub fn server_config(identity: &Identity) -> Result<ServerConfig, ConfigureTlsEr
         .map_err(ConfigureTlsError::Provider)?
         .with_client_cert_verifier(verifier)
         .with_cert_resolver(resolver);
-    config.alpn_protocols = vec![ALPN.to_vec()];
+    config.alpn_protocols = vec![ALPN.to_vec(), PAIRING_ALPN.to_vec()];
     // A resumed session skips the verifier, and a device that was blocked would come back.
     config.send_tls13_tickets = 0;
     config.session_storage = Arc::new(NoServerSessionStorage {});
@@ -78,9 +82,30 @@ pub fn client_config(
     identity: &Identity,
     expected: DeviceId,
 ) -> Result<(ClientConfig, PeerCheck), ConfigureTlsError> {
+    dialling(identity, Some(expected), ALPN)
+}
+
+/// For pairing with whoever answers, or with `expected` and nobody else where it is known: from a QR code, say. Who
+/// answered is proven by the handshake, and that it is the right one by the pairing.
+///
+/// # Errors
+///
+/// As for [`server_config`].
+pub fn pairing_client_config(
+    identity: &Identity,
+    expected: Option<DeviceId>,
+) -> Result<(ClientConfig, PeerCheck), ConfigureTlsError> {
+    dialling(identity, expected, PAIRING_ALPN)
+}
+
+fn dialling(
+    identity: &Identity,
+    expected: Option<DeviceId>,
+    alpn: &[u8],
+) -> Result<(ClientConfig, PeerCheck), ConfigureTlsError> {
     let provider = provider();
     let refused = Arc::new(OnceLock::new());
-    let verifier = Arc::new(ExactDevice::new(
+    let verifier = Arc::new(DialledDevice::new(
         expected,
         provider.clone(),
         refused.clone(),
@@ -92,7 +117,7 @@ pub fn client_config(
         .dangerous()
         .with_custom_certificate_verifier(verifier)
         .with_client_cert_resolver(resolver);
-    config.alpn_protocols = vec![ALPN.to_vec()];
+    config.alpn_protocols = vec![alpn.to_vec()];
     config.check_selected_alpn = true;
     config.resumption = Resumption::disabled();
     config.enable_early_data = false;

@@ -7,6 +7,8 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use proto::DeviceId;
 
+use crate::pairing::PairingMode;
+
 mod error;
 mod file;
 mod import;
@@ -58,6 +60,22 @@ pub enum AddedVia {
     Manual,
     /// From a list of ids.
     Import,
+    /// Paired by a six-digit code.
+    Code,
+    /// Paired by a QR code.
+    Qr,
+    /// Paired by comparing two screens.
+    Compare,
+}
+
+impl From<PairingMode> for AddedVia {
+    fn from(mode: PairingMode) -> Self {
+        match mode {
+            PairingMode::Code => Self::Code,
+            PairingMode::Qr => Self::Qr,
+            PairingMode::Compare => Self::Compare,
+        }
+    }
 }
 
 /// The devices this one trusts, and those it refuses.
@@ -160,6 +178,25 @@ impl TrustStore {
         check_name(name)?;
         let entry = entry(device, name, AddedVia::Manual);
         self.change(vec![Edit::Trust(entry)]).map(drop)
+    }
+
+    /// Trusts a device that was paired. Of one that is trusted already nothing changes, so that pairing again, after the
+    /// other side lost its store say, is harmless; it is renamed if `name` is not empty. `true` if it was not trusted before.
+    ///
+    /// # Errors
+    ///
+    /// As for [`trust`](Self::trust). A full disk leaves it a stranger.
+    pub fn add_paired(
+        &self,
+        device: DeviceId,
+        name: &str,
+        mode: PairingMode,
+    ) -> Result<bool, ChangeTrustError> {
+        check_name(name)?;
+        let changes = self.change(vec![Edit::Pair(entry(device, name, mode.into()))])?;
+        Ok(changes
+            .iter()
+            .any(|change| change.device == device && change.event == TrustEvent::Trusted))
     }
 
     /// Drops a device from the store: it is a stranger again, who may pair again. `true` if it was there.

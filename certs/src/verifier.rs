@@ -238,17 +238,17 @@ fn check_shown(
     certificate_device_id(end_entity)
 }
 
-/// The dialler's side: this device and no other.
-pub(crate) struct ExactDevice {
-    expected: DeviceId,
+/// The dialler's side: this device and no other; for a pairing, it may be anybody.
+pub(crate) struct DialledDevice {
+    expected: Option<DeviceId>,
     signatures: Signatures,
     refused: Arc<OnceLock<VerifyPeerError>>,
 }
 
-impl ExactDevice {
+impl DialledDevice {
     /// Besides returning it, leaves the reason of a refusal in `refused`, because QUIC keeps only its text.
     pub(crate) fn new(
-        expected: DeviceId,
+        expected: Option<DeviceId>,
         provider: Arc<CryptoProvider>,
         refused: Arc<OnceLock<VerifyPeerError>>,
     ) -> Self {
@@ -265,23 +265,24 @@ impl ExactDevice {
         intermediates: &[CertificateDer<'_>],
     ) -> Result<(), VerifyPeerError> {
         let got = check_shown(end_entity, intermediates)?;
-        if got != self.expected {
-            return Err(VerifyPeerError::DeviceIdMismatch {
-                expected: self.expected,
-                got,
-            });
+        match self.expected {
+            Some(expected) if got != expected => {
+                Err(VerifyPeerError::DeviceIdMismatch { expected, got })
+            }
+            _ => Ok(()),
         }
-        Ok(())
     }
 }
 
-impl fmt::Debug for ExactDevice {
+impl fmt::Debug for DialledDevice {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_tuple("ExactDevice").field(&self.expected).finish()
+        f.debug_tuple("DialledDevice")
+            .field(&self.expected)
+            .finish()
     }
 }
 
-impl ServerCertVerifier for ExactDevice {
+impl ServerCertVerifier for DialledDevice {
     fn verify_server_cert(
         &self,
         end_entity: &CertificateDer<'_>,

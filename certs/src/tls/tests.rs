@@ -15,8 +15,9 @@ fn configs() -> (ClientConfig, ServerConfig) {
 }
 
 #[test]
-fn server_speaks_one_protocol() {
-    assert_eq!(configs().1.alpn_protocols, [b"softbus/1"]);
+fn server_speaks_two_protocols() {
+    let expected: [&[u8]; 2] = [b"softbus/1", b"softbus-pair/1"];
+    assert_eq!(configs().1.alpn_protocols, expected);
 }
 
 #[test]

@@ -15,6 +15,8 @@ pub(super) struct TrustTable(BTreeMap<DeviceId, TrustEntry>);
 pub(super) enum Edit {
     /// Our user trusts the device; of one that is there only the name changes.
     Trust(TrustEntry),
+    /// It was paired; of one that is there only the name changes, if there is one.
+    Pair(TrustEntry),
     /// A list has it; nothing changes for one that is there.
     Import(TrustEntry),
     /// Our user is done with it.
@@ -26,7 +28,9 @@ pub(super) enum Edit {
 impl Edit {
     pub(super) const fn device(&self) -> &DeviceId {
         match self {
-            Self::Trust(entry) | Self::Import(entry) | Self::Block(entry) => &entry.device,
+            Self::Trust(entry) | Self::Pair(entry) | Self::Import(entry) | Self::Block(entry) => {
+                &entry.device
+            }
             Self::Forget(device) => device,
         }
     }
@@ -58,13 +62,18 @@ impl TrustTable {
     pub(super) fn apply(&mut self, edit: &Edit) -> Result<(), ChangeTrustError> {
         let known = self.0.get_mut(edit.device());
         match (edit, known) {
-            (Edit::Trust(new), Some(known)) if known.blocked => {
+            (Edit::Trust(new) | Edit::Pair(new), Some(known)) if known.blocked => {
                 return Err(ChangeTrustError::Blocked { device: new.device });
             }
             (Edit::Trust(new), Some(known)) => known.name.clone_from(&new.name),
-            (Edit::Import(_), Some(_)) => {}
+            (Edit::Pair(new), Some(known)) if !new.name.is_empty() => {
+                known.name.clone_from(&new.name);
+            }
+            (Edit::Import(_) | Edit::Pair(_), Some(_)) => {}
             (Edit::Block(_), Some(known)) => known.blocked = true,
-            (Edit::Trust(new) | Edit::Import(new), None) => self.add(new.clone())?,
+            (Edit::Trust(new) | Edit::Pair(new) | Edit::Import(new), None) => {
+                self.add(new.clone())?
+            }
             (Edit::Block(new), None) => self.add(TrustEntry {
                 blocked: true,
                 ..new.clone()

@@ -392,7 +392,8 @@ fn oneself_is_not_admitted_even_if_listed() {
 }
 
 /// As QUIC drives it, where rustls insists on a protocol name.
-fn over_quic(client: ClientConfig, server: ServerConfig) -> Result<(), Error> {
+/// The protocol that both took.
+fn over_quic(client: ClientConfig, server: ServerConfig) -> Result<Vec<u8>, Error> {
     let name = tls::SERVER_NAME.try_into().unwrap();
     let version = Version::V1;
     let mut client =
@@ -412,8 +413,8 @@ fn over_quic(client: ClientConfig, server: ServerConfig) -> Result<(), Error> {
         );
     }
     assert!(client.zero_rtt_keys().is_none());
-    assert_eq!(client.alpn_protocol(), Some(tls::ALPN));
-    Ok(())
+    assert_eq!(client.alpn_protocol(), server.alpn_protocol());
+    Ok(client.alpn_protocol().unwrap_or_default().to_vec())
 }
 
 /// Everything one side has to say, a part for each level of encryption.
@@ -432,13 +433,17 @@ fn flight(mut write: impl FnMut(&mut Vec<u8>) -> Option<rustls::quic::KeyChange>
 }
 
 #[test]
-fn quic_with_our_protocol_and_no_other() {
+fn quic_with_our_protocols_and_no_other() {
     let pair = Pair::new();
-    over_quic(pair.client_config, pair.server_config).unwrap();
+    let (pairing, _) = tls::pairing_client_config(&pair.client, None).unwrap();
+    let taken = over_quic(pairing, pair.server_config.clone());
+    assert_eq!(taken.unwrap(), tls::PAIRING_ALPN);
+    let taken = over_quic(pair.client_config, pair.server_config);
+    assert_eq!(taken.unwrap(), tls::ALPN);
     for protocols in [
         vec![],
         vec![b"softbus/2".to_vec()],
-        vec![b"softbus-pair/1".to_vec()],
+        vec![b"softbus-pair/2".to_vec()],
     ] {
         let mut pair = Pair::new();
         pair.client_config.alpn_protocols = protocols;
@@ -449,6 +454,21 @@ fn quic_with_our_protocol_and_no_other() {
     pair.server_config.alpn_protocols = vec![];
     let error = over_quic(pair.client_config, pair.server_config).unwrap_err();
     assert_eq!(error, Error::NoApplicationProtocol);
+}
+
+#[test]
+fn a_pairing_that_knows_whom_it_wants_talks_to_nobody_else() {
+    let pair = Pair::new();
+    let other = Identity::generate().unwrap();
+    let (right, _) =
+        tls::pairing_client_config(&pair.client, Some(*pair.server.device_id())).unwrap();
+    assert!(over_quic(right, pair.server_config.clone()).is_ok());
+    let expected = *other.device_id();
+    let (wrong, check) = tls::pairing_client_config(&pair.client, Some(expected)).unwrap();
+    assert!(over_quic(wrong, pair.server_config).is_err());
+    let got = *pair.server.device_id();
+    let mismatch = VerifyPeerError::DeviceIdMismatch { expected, got };
+    assert_eq!(check.refused(), Some(mismatch));
 }
 
 #[test]

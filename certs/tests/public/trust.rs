@@ -5,6 +5,7 @@ use std::path::Path;
 use std::sync::{Arc, Mutex, OnceLock};
 
 use proto::{DeviceId, ParseDeviceIdError};
+use softbus_certs::pairing::PairingMode;
 use softbus_certs::{
     AddedVia, ChangeTrustError, ImportTrustError, OpenTrustError, TrustChange, TrustEvent,
     TrustStore,
@@ -384,4 +385,24 @@ fn a_file_others_can_write_is_refused() {
     fs::set_permissions(&file, fs::Permissions::from_mode(0o622)).unwrap();
     let error = TrustStore::open(&directory).unwrap_err();
     assert!(error.to_string().contains("chmod 0600"), "{error}");
+}
+
+#[test]
+fn pairing_again_changes_nothing_and_a_new_key_is_a_new_device() {
+    let store = TrustStore::in_memory();
+    let (a, b) = (device("a"), device("b"));
+    assert!(store.add_paired(a, "tv", PairingMode::Code).unwrap());
+    let before = store.get(&a).unwrap();
+    assert_eq!(before.added_via, AddedVia::Code);
+    assert!(!store.add_paired(a, "", PairingMode::Qr).unwrap());
+    assert_eq!(store.get(&a).unwrap(), before);
+    // The same name with another key.
+    assert!(store.add_paired(b, "tv", PairingMode::Compare).unwrap());
+    assert_eq!(store.entries().len(), 2);
+    assert!(!store.add_paired(a, "bedroom", PairingMode::Code).unwrap());
+    assert_eq!(store.get(&a).unwrap().name, "bedroom");
+
+    store.block(&a).unwrap();
+    let refused = store.add_paired(a, "", PairingMode::Code).unwrap_err();
+    assert!(matches!(refused, ChangeTrustError::Blocked { device } if device == a));
 }
