@@ -36,12 +36,14 @@
 //! # Ok(()) }
 //! ```
 //!
-//! Both devices must trust each other first: each one's [`DeviceId`] is in the other's [`TrustStore`]. There is no mode without.
+//! Both devices must trust each other first: each one's [`DeviceId`] is in the other's [`TrustStore`], by [`pairing`] or because
+//! somebody put it there. There is no mode without.
 //!
 //! # What is where
 //!
 //! - [`Node`], [`NodeBuilder`]: start, stop, who this is, which devices are there ([`Device`], [`DeviceEvents`](presence::DeviceEvents)).
 //! - [`SystemAbilityManager`]: register a service; get one by (service id, device id).
+//! - [`pairing`]: how strangers come to trust each other ([`Node::open_pairing`], [`Node::pair`]).
 //! - [`service_watch`]: follow a service of another device ([`SystemAbilityManager::watch_of`]).
 //! - [`RemoteObject`]: what is called, passed in a [`Parcel`], and watched ([`RemoteObject::link_to_death`]).
 //! - [`Parcelable`](macro@Parcelable): derived, makes a type of your own an argument or result.
@@ -75,6 +77,7 @@ mod link;
 #[cfg(target_os = "linux")]
 pub mod local;
 mod node;
+pub mod pairing;
 mod peers;
 pub mod presence;
 pub mod service_watch;

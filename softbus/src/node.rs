@@ -77,6 +77,10 @@ impl Node {
         self.inner.peers.trust()
     }
 
+    pub(crate) fn peers(&self) -> &Arc<Peers> {
+        &self.inner.peers
+    }
+
     /// The devices this node knows of, by id.
     pub fn devices(&self) -> Vec<Device> {
         self.inner.peers.devices()

@@ -25,6 +25,7 @@ use tokio::{
 
 use crate::{
     device::Device,
+    pairing,
     presence::{Machine, OfflineReason, Profile},
     service_watch::Followers,
 };
@@ -44,6 +45,8 @@ pub(crate) struct Peers {
     pub(crate) wanted: Notify,
     /// Services of other devices that are watched.
     pub(crate) followers: Followers,
+    /// Where strangers may come to be trusted.
+    pub(crate) pairing: pairing::Slot,
     me: Weak<Self>,
 }
 
@@ -149,6 +152,7 @@ impl Peers {
             version: watch::Sender::new(0),
             wanted: Notify::new(),
             followers: Followers::default(),
+            pairing: pairing::Slot::default(),
             me: me.clone(),
         });
         let neighbours: Weak<Self> = Arc::downgrade(&peers);
@@ -166,7 +170,23 @@ impl Peers {
         self.table.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn me(&self) -> DeviceId {
+    pub(crate) fn identity(&self) -> &Identity {
+        &self.identity
+    }
+
+    pub(crate) const fn endpoint(&self) -> &quinn::Endpoint {
+        &self.endpoint
+    }
+
+    pub(crate) const fn runtime(&self) -> &tokio::runtime::Handle {
+        &self.runtime
+    }
+
+    pub(crate) const fn profile(&self) -> Profile {
+        self.profile
+    }
+
+    pub(crate) fn me(&self) -> DeviceId {
         *self.identity.device_id()
     }
 
@@ -243,6 +263,19 @@ impl Peers {
         news.notify_waiters();
         self.tell();
         self.dial_if_useful(found.id);
+    }
+
+    /// A device has answered at an address, and is trusted now: discovery need not have heard of it.
+    pub(crate) fn met(&self, device: DeviceId, address: SocketAddr) {
+        {
+            let mut table = self.lock();
+            let entry = table.entries.entry(device).or_insert_with(Entry::new);
+            if !entry.addrs.contains(&address) {
+                entry.addrs.push(address);
+            }
+        }
+        self.tell();
+        self.dial_if_useful(device);
     }
 
     /// No source knows the device any more. A connection to it is not touched.

@@ -12,6 +12,7 @@ pub mod deaths;
 pub mod introductions;
 pub mod loading;
 pub mod objects;
+pub mod pairing;
 pub mod presence;
 pub mod protection;
 pub mod services;

@@ -12,6 +12,7 @@ pub struct PairingOptions {
     ways: Ways,
     time: Duration,
     ask: bool,
+    despite_failures: bool,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -53,6 +54,7 @@ impl PairingOptions {
             ways,
             time: Self::DEFAULT_TIME,
             ask: true,
+            despite_failures: false,
         }
     }
 
@@ -68,6 +70,18 @@ impl PairingOptions {
     pub const fn without_asking(mut self) -> Self {
         self.ask = false;
         self
+    }
+
+    /// Opens although wrong codes were given lately: our user stands here and knows who it was.
+    #[must_use]
+    pub const fn despite_failures(mut self) -> Self {
+        self.despite_failures = true;
+        self
+    }
+
+    /// Whether the wait after wrong codes is waived.
+    pub const fn is_despite_failures(&self) -> bool {
+        self.despite_failures
     }
 }
 
@@ -115,8 +129,8 @@ pub struct PairingWindow {
     ask: bool,
     /// Sessions that have not tried anything yet.
     waiting: HashMap<SessionNumber, Instant>,
-    /// The one session that may be past its attempt.
-    working: Option<SessionNumber>,
+    /// The one session that may be past its attempt, and how it wants to pair.
+    working: Option<(SessionNumber, PairingMode)>,
     /// When each address was last let in.
     sources: HashMap<IpAddr, Instant>,
     next: u64,
@@ -197,6 +211,18 @@ impl PairingWindow {
         left.unwrap_or(0)
     }
 
+    /// How a session tries to pair, if it has made its attempt and is not over.
+    pub fn mode_of(&self, session: SessionNumber) -> Option<PairingMode> {
+        self.working
+            .filter(|(working, _)| *working == session)
+            .map(|(_, mode)| mode)
+    }
+
+    /// Whether a session has made its attempt and is not over.
+    pub const fn is_working(&self) -> bool {
+        self.working.is_some()
+    }
+
     /// Whether the attempts of one of its ways are used up: then the next window has to wait.
     pub fn has_failed(&self) -> bool {
         let used_up = |left: Option<u32>| left == Some(0);
@@ -242,7 +268,7 @@ impl PairingWindow {
     /// A session is over, however it ended.
     pub fn over(&mut self, session: SessionNumber) {
         self.waiting.remove(&session);
-        if self.working == Some(session) {
+        if self.mode_of(session).is_some() {
             self.working = None;
         }
         let all_used_up = [PairingMode::Code, PairingMode::Qr, PairingMode::Compare]
@@ -285,7 +311,7 @@ impl PairingWindow {
         };
         let left = left.filter(|left| **left > 0);
         *left.ok_or(PairingError::Closed)? -= 1;
-        self.working = Some(session);
+        self.working = Some((session, mode));
         Ok(())
     }
 
@@ -305,10 +331,7 @@ impl PairingWindow {
 
     /// Whether a session may go on to trust: it is the one at work, and nobody closed the window meanwhile.
     pub(super) fn check_working(&self, session: SessionNumber) -> Result<(), PairingError> {
-        if self.working == Some(session) {
-            return Ok(());
-        }
-        Err(PairingError::Closed)
+        self.mode_of(session).map(drop).ok_or(PairingError::Closed)
     }
 
     /// A device was paired: that was it.

@@ -233,6 +233,9 @@ impl NodeBuilder {
             endpoint,
             self.profile,
         );
+        peers
+            .pairing
+            .set_name(self.name.as_deref().unwrap_or_default());
         peers.start();
         let (stop, _) = watch::channel(false);
         let advertisement = advertisement(

@@ -20,7 +20,10 @@ use rpc::{
 use rustls::pki_types::CertificateDer;
 
 use super::{Entry, Peers, Session, Table, dial::DIAL_TIME};
-use crate::link::quic::{QuicLink, config};
+use crate::{
+    link::quic::{QuicLink, config},
+    pairing,
+};
 
 /// How long the smaller id withholds Welcome. Less than a dial takes: who dialled us is to hear it before giving up.
 const WITHHELD: Duration = DIAL_TIME.saturating_sub(Duration::from_secs(1));
@@ -79,9 +82,14 @@ impl Drop for Place {
 
 /// From a proven key to an admitted device that has said Hello.
 async fn receive_stranger(
-    peers: &Peers,
+    peers: &Arc<Peers>,
     connection: quinn::Connection,
 ) -> Option<(DeviceId, quinn::Connection, Incoming)> {
+    if pairing::is_pairing(&connection) {
+        // It has limits of its own, and waits for users.
+        peers.spawn(pairing::respond(Arc::clone(peers), connection));
+        return None;
+    }
     let certificates = connection.peer_identity();
     let certificates = certificates
         .and_then(|identity| identity.downcast::<Vec<CertificateDer<'static>>>().ok())

@@ -7,4 +7,5 @@ mod avahi;
 mod faults;
 mod interop;
 mod nodes;
+mod pairing;
 mod scenarios;

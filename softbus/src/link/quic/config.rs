@@ -81,13 +81,27 @@ pub(crate) fn client(
     profile: Profile,
 ) -> Result<(ClientConfig, tls::PeerCheck), StartNodeError> {
     let (tls, check) = tls::client_config(identity, expected).map_err(crypto)?;
+    Ok((dialling(tls, profile)?, check))
+}
+
+/// For one dial to pair; `expected` where it is known.
+pub(crate) fn pairing_client(
+    identity: &Identity,
+    expected: Option<DeviceId>,
+    profile: Profile,
+) -> Result<(ClientConfig, tls::PeerCheck), StartNodeError> {
+    let (tls, check) = tls::pairing_client_config(identity, expected).map_err(crypto)?;
+    Ok((dialling(tls, profile)?, check))
+}
+
+fn dialling(tls: rustls::ClientConfig, profile: Profile) -> Result<ClientConfig, StartNodeError> {
     let tls = QuicClientConfig::try_from(tls).map_err(crypto)?;
     let mut transport = transport(profile);
     // The side that dialled opens the lanes.
     transport.max_concurrent_bidi_streams(VarInt::from_u32(0));
     let mut config = ClientConfig::new(Arc::new(tls));
     config.transport_config(Arc::new(transport));
-    Ok((config, check))
+    Ok(config)
 }
 
 /// Reset key and connection ids come from the identity: a process that was started again recognises the connections

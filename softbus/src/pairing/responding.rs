@@ -1,0 +1,160 @@
+//! Being dialled by a device that wants to pair.
+
+use std::{sync::Arc, time::Instant};
+
+use certs::{
+    CloseCode,
+    pairing::{
+        CONSENT_TIME, MESSAGE_TIME, PairingError, PairingMode, Responder, SESSION_TIME,
+        SessionNumber, Step,
+    },
+    peer_device_id, tls,
+};
+use proto::DeviceId;
+use rustls::pki_types::CertificateDer;
+
+use super::{
+    PairError, PairedDevice, PairingEvent, PairingRequest,
+    slot::OpenWindow,
+    wire::{End, Wire, channel},
+};
+use crate::peers::Peers;
+
+/// Whether a connection is one for pairing.
+pub(crate) fn is_pairing(connection: &quinn::Connection) -> bool {
+    let data = connection
+        .handshake_data()
+        .and_then(|data| data.downcast::<quinn::crypto::rustls::HandshakeData>().ok());
+    data.is_some_and(|data| data.protocol.as_deref() == Some(tls::PAIRING_ALPN))
+}
+
+/// A stranger, or anybody, wants to pair.
+pub(crate) async fn respond(peers: Arc<Peers>, connection: quinn::Connection) {
+    let from = connection.remote_address();
+    match admitted(&peers, &connection) {
+        Ok((device, open, session)) => {
+            let time = SESSION_TIME + CONSENT_TIME;
+            // Its stream is kept until the connection says why it closes: the end of a stream would come first.
+            let mut wire = None;
+            let pairing = pair(&peers, &open, session, &connection, device, &mut wire);
+            let result = tokio::time::timeout(time, pairing).await;
+            let result = result.unwrap_or(Err(PairError::TimedOut));
+            let mode = open.window().mode_of(session);
+            open.over(session, result.is_ok()).await;
+            match &result {
+                Ok(_) => {
+                    tracing::info!(target: "softbus::audit", ?device, %from, "paired");
+                    connection.close(CloseCode::Leaving.code().into(), b"paired");
+                }
+                Err(error) => {
+                    tracing::info!(target: "softbus::audit", ?device, %from, %error, "pairing failed");
+                    connection.close(error.close_code().code().into(), b"not paired");
+                }
+            }
+            tell(&open, device, mode, result);
+        }
+        Err(code) => {
+            tracing::info!(target: "softbus::audit", %from, %code, "pairing refused");
+            connection.close(code.code().into(), b"not paired");
+        }
+    }
+}
+
+/// An attempt is told of, and so is what came of it; who only knocked is not.
+fn tell(
+    open: &OpenWindow,
+    device: DeviceId,
+    mode: Option<PairingMode>,
+    result: Result<PairedDevice, PairError>,
+) {
+    match (result, mode) {
+        (Ok(paired), _) => open.tell(PairingEvent::Paired(paired)),
+        (Err(error), Some(mode)) => {
+            let attempts_left = open.window().attempts_left(mode);
+            open.tell(PairingEvent::Failed {
+                device,
+                error,
+                attempts_left,
+            });
+        }
+        (Err(_), None) => {}
+    }
+}
+
+fn admitted(
+    peers: &Peers,
+    connection: &quinn::Connection,
+) -> Result<(DeviceId, Arc<OpenWindow>, SessionNumber), CloseCode> {
+    let certificates = connection.peer_identity();
+    let certificates = certificates
+        .and_then(|identity| identity.downcast::<Vec<CertificateDer<'static>>>().ok())
+        .unwrap_or_default();
+    let device = peer_device_id(&certificates).map_err(|_| CloseCode::BadCertificate)?;
+    if device == peers.me() {
+        return Err(CloseCode::Oneself);
+    }
+    let open = peers.pairing.current().ok_or(CloseCode::PairingClosed)?;
+    let known = peers.trust().get(&device);
+    if known.is_some_and(|entry| entry.blocked) {
+        return Err(CloseCode::Revoked);
+    }
+    let source = connection.remote_address().ip();
+    let session = open.window().admit(source, Instant::now());
+    let session = session.map_err(|error| error.close_code())?;
+    Ok((device, open, session))
+}
+
+async fn pair(
+    peers: &Arc<Peers>,
+    open: &Arc<OpenWindow>,
+    session: SessionNumber,
+    connection: &quinn::Connection,
+    device: DeviceId,
+    wire: &mut Option<Wire>,
+) -> Result<PairedDevice, PairError> {
+    let stream = tokio::time::timeout(MESSAGE_TIME, connection.accept_bi()).await;
+    let stream = stream
+        .map_err(|_| PairError::TimedOut)?
+        .map_err(|end| PairError::from(crate::link::quic::link_closed(end)))?;
+    let channel = channel(connection, device, peers.me())?;
+    let machine = Responder::new(channel, session, &peers.pairing.name());
+    let mut end = RespondingEnd {
+        machine,
+        open: Arc::clone(open),
+    };
+    let wire = wire.insert(Wire::new(connection.clone(), stream, device));
+    wire.run(&mut end, peers.trust(), "").await
+}
+
+/// The machine and the window it belongs to.
+struct RespondingEnd {
+    machine: Responder,
+    open: Arc<OpenWindow>,
+}
+
+impl End for RespondingEnd {
+    fn receive(&mut self, message: &[u8]) -> Result<Vec<Step>, PairingError> {
+        let mut window = self.open.window();
+        self.machine.receive(&mut window, message, Instant::now())
+    }
+
+    fn agreed(&mut self) -> Result<Vec<Step>, PairingError> {
+        self.machine.agreed(&mut self.open.window())
+    }
+
+    fn stored(&mut self) -> Result<Vec<Step>, PairingError> {
+        self.machine.stored(&mut self.open.window())
+    }
+
+    fn peer_name(&self) -> &str {
+        self.machine.peer_name()
+    }
+
+    fn mode(&self) -> Option<PairingMode> {
+        self.machine.mode()
+    }
+
+    fn ask(&mut self, request: PairingRequest) {
+        self.open.tell(PairingEvent::Request(request));
+    }
+}

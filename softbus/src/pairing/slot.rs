@@ -1,0 +1,155 @@
+//! What a node keeps for pairing: its window, if one is open, and what is remembered of failures.
+
+use std::{
+    path::PathBuf,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    time::{Instant, SystemTime},
+};
+
+use certs::{
+    TrustStore,
+    pairing::{PairingFreeze, PairingOptions, PairingWindow, SessionNumber},
+};
+use tokio::sync::mpsc;
+
+use super::{OpenPairingError, PairingEvent};
+
+/// A node's place for a window.
+#[derive(Debug, Default)]
+pub(crate) struct Slot {
+    name: Mutex<String>,
+    open: Mutex<Option<Arc<OpenWindow>>>,
+    /// Of a node without a directory; with one, the file there is what counts.
+    in_memory: Arc<Mutex<Option<PairingFreeze>>>,
+}
+
+/// A window that is open, or was until its owner looks.
+#[derive(Debug)]
+pub(super) struct OpenWindow {
+    window: Mutex<PairingWindow>,
+    events: mpsc::Sender<PairingEvent>,
+    freeze: Freeze,
+}
+
+/// Where failures are remembered.
+#[derive(Clone, Debug)]
+struct Freeze {
+    directory: Option<PathBuf>,
+    in_memory: Arc<Mutex<Option<PairingFreeze>>>,
+}
+
+impl Slot {
+    /// What this device calls itself to others.
+    pub(crate) fn set_name(&self, name: &str) {
+        name.clone_into(&mut lock(&self.name));
+    }
+
+    pub(super) fn name(&self) -> String {
+        lock(&self.name).clone()
+    }
+
+    pub(super) fn current(&self) -> Option<Arc<OpenWindow>> {
+        lock(&self.open).clone()
+    }
+
+    pub(super) async fn open(
+        &self,
+        trust: &TrustStore,
+        options: PairingOptions,
+    ) -> Result<(Arc<OpenWindow>, mpsc::Receiver<PairingEvent>), OpenPairingError> {
+        let directory = trust.path();
+        let freeze = Freeze {
+            directory: directory.and_then(|path| Some(path.parent()?.to_owned())),
+            in_memory: Arc::clone(&self.in_memory),
+        };
+        let left = freeze.clone().with(|freeze| freeze.left(SystemTime::now()));
+        if let Some(left) = left.await?
+            && !options.is_despite_failures()
+        {
+            return Err(OpenPairingError::Frozen { left });
+        }
+        let window = PairingWindow::open(&options, Instant::now())
+            .map_err(|error| OpenPairingError::Failed(error.to_string()))?;
+        // Every way has few attempts, and each has few events.
+        let (events, receiver) = mpsc::channel(128);
+        let opened = Arc::new(OpenWindow {
+            window: Mutex::new(window),
+            events,
+            freeze,
+        });
+        let mut open = lock(&self.open);
+        if open.is_some() {
+            return Err(OpenPairingError::AlreadyOpen);
+        }
+        *open = Some(Arc::clone(&opened));
+        Ok((opened, receiver))
+    }
+
+    pub(super) fn close(&self, window: &Arc<OpenWindow>) {
+        window.window().close();
+        let mut open = lock(&self.open);
+        if open.as_ref().is_some_and(|open| Arc::ptr_eq(open, window)) {
+            *open = None;
+        }
+    }
+}
+
+impl OpenWindow {
+    /// Held for a look or a step of the machine, never while anything is waited for.
+    pub(super) fn window(&self) -> MutexGuard<'_, PairingWindow> {
+        lock(&self.window)
+    }
+
+    pub(super) fn tell(&self, event: PairingEvent) {
+        // Full only if our own program has not looked for very long.
+        let _ = self.events.try_send(event);
+    }
+
+    /// A session is over. Failures that use up the attempts are remembered on disk before anybody may try again.
+    pub(super) async fn over(&self, session: SessionNumber, paired: bool) {
+        let failed = {
+            let mut window = self.window();
+            let failed_before = window.has_failed();
+            window.over(session);
+            window.has_failed() && !failed_before
+        };
+        if !failed && !paired {
+            return;
+        }
+        let remember = move |freeze: &mut PairingFreeze| match paired {
+            true => freeze.succeeded(),
+            false => freeze.failed(SystemTime::now()),
+        };
+        match self.freeze.clone().with(remember).await {
+            Ok(Ok(())) => {}
+            Ok(Err(error)) => tracing::error!(%error, "pairing: failures not remembered"),
+            Err(error) => tracing::error!(%error, "pairing: failures not remembered"),
+        }
+    }
+}
+
+impl Freeze {
+    /// Away from the runtime's thread: it waits for the disk.
+    async fn with<T: Send + 'static>(
+        self,
+        action: impl FnOnce(&mut PairingFreeze) -> T + Send + 'static,
+    ) -> Result<T, OpenPairingError> {
+        let done = tokio::task::spawn_blocking(move || match self.directory {
+            Some(directory) => PairingFreeze::open(directory)
+                .map(|mut freeze| action(&mut freeze))
+                .map_err(|error| error.to_string()),
+            None => {
+                let mut freeze = lock(&self.in_memory);
+                Ok(action(freeze.get_or_insert_with(PairingFreeze::in_memory)))
+            }
+        });
+        match done.await {
+            Ok(done) => done.map_err(OpenPairingError::Failed),
+            Err(error) => Err(OpenPairingError::Failed(error.to_string())),
+        }
+    }
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}

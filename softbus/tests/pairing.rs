@@ -1,0 +1,340 @@
+//! Pairing on 127.0.0.1: what goes wrong, and who tries to make it go wrong.
+
+#![expect(clippy::unwrap_used, reason = "a helper of a test fails the test")]
+
+use std::{
+    net::{Ipv4Addr, SocketAddr},
+    path::Path,
+    sync::Arc,
+    time::Duration,
+};
+
+use quinn::crypto::rustls::{QuicClientConfig, QuicServerConfig};
+use softbus::{
+    Identity, Node,
+    certs::{CloseCode, tls},
+    error::StartNodeError,
+    pairing::{
+        OpenPairingError, PairError, PairWith, PairingCode, PairingEvent, PairingListener,
+        PairingMode, PairingOptions, WindowEnd,
+    },
+};
+
+const LOCAL: SocketAddr = SocketAddr::new(std::net::IpAddr::V4(Ipv4Addr::LOCALHOST), 0);
+const SOON: Duration = Duration::from_secs(20);
+/// A little more than one address has to wait before it is let in again.
+const AGAIN: Duration = Duration::from_millis(1100);
+
+async fn stranger() -> Node {
+    let builder = Node::builder().identity(Identity::generate().unwrap());
+    builder.listen(LOCAL).start().await.unwrap()
+}
+
+/// As soon as a node before it has let go of the directory.
+async fn kept_in(directory: &Path) -> Node {
+    let started = async {
+        loop {
+            let builder = Node::builder().identity_dir(directory).listen(LOCAL);
+            match builder.start().await {
+                Ok(node) => return node,
+                Err(StartNodeError::Identity(_)) => tokio::task::yield_now().await,
+                Err(error) => panic!("{error}"),
+            }
+        }
+    };
+    tokio::time::timeout(SOON, started).await.unwrap()
+}
+
+fn wrong(code: &PairingCode) -> PairingCode {
+    let other = if code.reveal() == "000000" {
+        "000001"
+    } else {
+        "000000"
+    };
+    other.parse().unwrap()
+}
+
+async fn next(window: &mut PairingListener) -> PairingEvent {
+    let next = tokio::time::timeout(SOON, window.next()).await;
+    next.expect("an event comes in time").expect("not the end")
+}
+
+/// One address may try once a second, and is told so; who tries again succeeds in reaching the device.
+async fn try_pair(phone: &Node, tv: SocketAddr, code: &PairingCode) -> PairError {
+    let deadline = tokio::time::Instant::now() + SOON;
+    loop {
+        let error = phone
+            .pair(PairWith::code([tv], code.clone()))
+            .await
+            .unwrap_err();
+        if error != PairError::Busy || tokio::time::Instant::now() > deadline {
+            return error;
+        }
+        // Not to synchronise: it is the pace that is allowed.
+        tokio::time::sleep(AGAIN / 4).await;
+    }
+}
+
+#[tokio::test]
+async fn nobody_is_let_in_where_no_window_is_open() {
+    let (phone, tv) = (stranger().await, stranger().await);
+    let code: PairingCode = "000000".parse().unwrap();
+    let refused = phone.pair(PairWith::code([tv.local_addr()], code.clone()));
+    assert_eq!(refused.await.unwrap_err(), PairError::NotOpen);
+    let window = tv.open_pairing(PairingOptions::compare()).await.unwrap();
+    let refused = try_pair(&phone, tv.local_addr(), &code).await;
+    assert_eq!(refused, PairError::NotOpen, "another way was opened");
+    drop(window);
+    assert!(phone.trust().entries().is_empty() && tv.trust().entries().is_empty());
+}
+
+#[tokio::test]
+async fn wrong_codes_close_the_window_and_the_wait_survives_a_restart() {
+    let temp = tempfile::tempdir().unwrap();
+    let home = temp.path().join("tv");
+    let (phone, tv) = (stranger().await, kept_in(&home).await);
+    let mut window = tv.open_pairing(PairingOptions::code()).await.unwrap();
+    let code = window.code().unwrap();
+    for left in [2, 1, 0] {
+        let error = try_pair(&phone, tv.local_addr(), &wrong(&code)).await;
+        assert_eq!(error, PairError::WrongCode);
+        let PairingEvent::Failed {
+            device,
+            error,
+            attempts_left,
+        } = next(&mut window).await
+        else {
+            panic!("an attempt is told of");
+        };
+        assert_eq!(device, phone.device_id());
+        assert_eq!((error, attempts_left), (PairError::WrongCode, left));
+    }
+    let closed = next(&mut window).await;
+    assert!(matches!(closed, PairingEvent::Closed(WindowEnd::Failed)));
+    assert!(window.next().await.is_none());
+    let too_late = try_pair(&phone, tv.local_addr(), &code).await;
+    assert_eq!(
+        too_late,
+        PairError::NotOpen,
+        "the right code comes too late"
+    );
+
+    drop(window);
+    let frozen = tv.open_pairing(PairingOptions::code()).await.unwrap_err();
+    assert!(
+        matches!(frozen, OpenPairingError::Frozen { .. }),
+        "{frozen}"
+    );
+    tv.shutdown().await;
+    drop(tv);
+    let tv = kept_in(&home).await;
+    let frozen = tv.open_pairing(PairingOptions::code()).await.unwrap_err();
+    let OpenPairingError::Frozen { left } = frozen else {
+        panic!("{frozen}");
+    };
+    assert!(left <= Duration::from_secs(60) && left > Duration::from_secs(30));
+    let despite = PairingOptions::code().despite_failures();
+    assert!(tv.open_pairing(despite).await.is_ok());
+    assert!(phone.trust().entries().is_empty() && tv.trust().entries().is_empty());
+}
+
+#[tokio::test]
+async fn who_is_refused_is_trusted_by_nobody() {
+    let (phone, tv) = (stranger().await, stranger().await);
+    let mut window = tv.open_pairing(PairingOptions::code()).await.unwrap();
+    let again = tv.open_pairing(PairingOptions::code()).await.unwrap_err();
+    assert_eq!(again, OpenPairingError::AlreadyOpen);
+    let code = window.code().unwrap();
+    let pair = phone.pair(PairWith::code([tv.local_addr()], code));
+    let (paired, ()) = tokio::join!(pair, async {
+        let PairingEvent::Request(request) = next(&mut window).await else {
+            panic!("our user is asked");
+        };
+        assert_eq!(request.device(), phone.device_id());
+        assert_eq!(request.digits(), None);
+        request.refuse();
+    });
+    assert_eq!(paired.unwrap_err(), PairError::Declined);
+    assert!(phone.trust().entries().is_empty() && tv.trust().entries().is_empty());
+    assert_eq!(window.attempts_left(PairingMode::Code), 2);
+}
+
+#[tokio::test]
+async fn who_is_blocked_is_not_asked_about() {
+    let (phone, tv) = (stranger().await, stranger().await);
+    tv.trust().block(&phone.device_id()).unwrap();
+    let window = tv.open_pairing(PairingOptions::code()).await.unwrap();
+    let code = window.code().unwrap();
+    let error = try_pair(&phone, tv.local_addr(), &code).await;
+    assert_eq!(error, PairError::BlockedThere);
+    assert_eq!(window.attempts_left(PairingMode::Code), 3);
+    phone.trust().block(&tv.device_id()).unwrap();
+    let error = try_pair(&phone, tv.local_addr(), &code).await;
+    assert_eq!(error, PairError::Blocked);
+}
+
+#[tokio::test]
+async fn who_expects_another_device_says_nothing() {
+    let (phone, tv) = (stranger().await, stranger().await);
+    let window = tv.open_pairing(PairingOptions::code()).await.unwrap();
+    let with = PairWith::code([tv.local_addr()], window.code().unwrap());
+    let other = *Identity::generate().unwrap().device_id();
+    let error = phone.pair(with.expecting(other)).await.unwrap_err();
+    assert_eq!(error, PairError::SomebodyElse);
+    let itself = PairWith::code([phone.local_addr()], window.code().unwrap());
+    assert_eq!(phone.pair(itself).await.unwrap_err(), PairError::Oneself);
+}
+
+#[tokio::test]
+async fn pairing_again_is_harmless() {
+    let (phone, tv) = (stranger().await, stranger().await);
+    for again in [false, true] {
+        let options = PairingOptions::code().without_asking();
+        let window = tv.open_pairing(options).await.unwrap();
+        let with = PairWith::code([tv.local_addr()], window.code().unwrap());
+        let paired = phone.pair(with.named("tv")).await.unwrap();
+        assert_eq!(paired.added, !again);
+        assert_eq!(tv.trust().entries().len(), 1);
+        assert_eq!(phone.trust().entries().len(), 1);
+        assert_eq!(phone.trust().entries()[0].name, "tv");
+        if !again {
+            // The phone lost what it knew; the tv did not.
+            phone.trust().forget(&tv.device_id()).unwrap();
+            phone.trust().trust(tv.device_id(), "").unwrap();
+        }
+        drop(window);
+        // Not to synchronise: it is the pace that is allowed.
+        tokio::time::sleep(AGAIN).await;
+    }
+}
+
+/// A machine in the middle: a device of its own to both ends, which carries what each of them says to the other.
+struct Middle {
+    endpoint: quinn::Endpoint,
+    /// What the end that dialled said, once it is over.
+    said: tokio::task::JoinHandle<Vec<u8>>,
+}
+
+impl Middle {
+    fn before(victim: SocketAddr) -> Self {
+        let identity = Identity::generate().unwrap();
+        let server = tls::server_config(&identity).unwrap();
+        let server = QuicServerConfig::try_from(server).unwrap();
+        let server = quinn::ServerConfig::with_crypto(Arc::new(server));
+        let endpoint = quinn::Endpoint::server(server, LOCAL).unwrap();
+        let said = tokio::spawn(Self::carry(endpoint.clone(), identity, victim));
+        Self { endpoint, said }
+    }
+
+    async fn carry(endpoint: quinn::Endpoint, identity: Identity, victim: SocketAddr) -> Vec<u8> {
+        let from = endpoint.accept().await.unwrap().await.unwrap();
+        let to = dial(&endpoint, &identity, victim).await;
+        let (mut back, mut there_from) = from.accept_bi().await.unwrap();
+        let (mut there, mut back_from) = to.open_bi().await.unwrap();
+        let mut said = Vec::new();
+        let mut buffers = ([0; 2048], [0; 2048]);
+        loop {
+            tokio::select! {
+                read = there_from.read(&mut buffers.0) => {
+                    let Ok(Some(len)) = read else { break };
+                    said.extend_from_slice(&buffers.0[..len]);
+                    if there.write_all(&buffers.0[..len]).await.is_err() {
+                        break;
+                    }
+                }
+                read = back_from.read(&mut buffers.1) => {
+                    let Ok(Some(len)) = read else { break };
+                    if back.write_all(&buffers.1[..len]).await.is_err() {
+                        break;
+                    }
+                }
+            }
+        }
+        // How one end closes, so does the middle.
+        if let Some(quinn::ConnectionError::ApplicationClosed(close)) = to.close_reason() {
+            from.close(close.error_code, b"");
+        }
+        said
+    }
+}
+
+async fn dial(
+    endpoint: &quinn::Endpoint,
+    identity: &Identity,
+    to: SocketAddr,
+) -> quinn::Connection {
+    let (client, _) = tls::pairing_client_config(identity, None).unwrap();
+    let client = QuicClientConfig::try_from(client).unwrap();
+    let client = quinn::ClientConfig::new(Arc::new(client));
+    let connecting = endpoint.connect_with(client, to, tls::SERVER_NAME).unwrap();
+    connecting.await.unwrap()
+}
+
+#[tokio::test]
+async fn a_machine_in_the_middle_fails_at_both_ends_though_the_code_is_right() {
+    let (phone, tv) = (stranger().await, stranger().await);
+    let options = PairingOptions::code().without_asking();
+    let mut window = tv.open_pairing(options).await.unwrap();
+    let middle = Middle::before(tv.local_addr());
+    let with = PairWith::code(
+        [middle.endpoint.local_addr().unwrap()],
+        window.code().unwrap(),
+    );
+    let failed = phone.pair(with).await.unwrap_err();
+    assert_eq!(failed, PairError::WrongCode);
+    let told = next(&mut window).await;
+    let PairingEvent::Failed { error, .. } = told else {
+        panic!("{told:?}");
+    };
+    assert_eq!(error, PairError::WrongCode);
+    assert!(phone.trust().entries().is_empty() && tv.trust().entries().is_empty());
+}
+
+#[tokio::test]
+async fn a_recording_opens_nothing() {
+    let (phone, tv) = (stranger().await, stranger().await);
+    let options = PairingOptions::code().without_asking();
+    let mut window = tv.open_pairing(options).await.unwrap();
+    let middle = Middle::before(tv.local_addr());
+    let with = PairWith::code(
+        [middle.endpoint.local_addr().unwrap()],
+        window.code().unwrap(),
+    );
+    phone.pair(with).await.unwrap_err();
+    let recorded = middle.said.await.unwrap();
+    assert!(
+        recorded.len() > 100,
+        "hello, key exchange and proof were heard"
+    );
+    let _ = next(&mut window).await;
+    // Not to synchronise: it is the pace that is allowed.
+    tokio::time::sleep(AGAIN).await;
+
+    let identity = Identity::generate().unwrap();
+    let connection = dial(&middle.endpoint, &identity, tv.local_addr()).await;
+    let (mut send, _receive) = connection.open_bi().await.unwrap();
+    send.write_all(&recorded).await.unwrap();
+    let closed = tokio::time::timeout(SOON, connection.closed())
+        .await
+        .unwrap();
+    let quinn::ConnectionError::ApplicationClosed(close) = closed else {
+        panic!("{closed}");
+    };
+    let code = CloseCode::from_code(close.error_code.into_inner());
+    assert_eq!(code, Some(CloseCode::WrongCode));
+    assert_eq!(window.attempts_left(PairingMode::Code), 1, "it counted");
+    assert!(tv.trust().entries().is_empty());
+}
+
+#[tokio::test]
+async fn the_window_s_time_ends_and_is_told() {
+    let tv = stranger().await;
+    let options = PairingOptions::code().open_for(Duration::from_millis(50));
+    let mut window = tv.open_pairing(options).await.unwrap();
+    let closed = next(&mut window).await;
+    assert!(matches!(closed, PairingEvent::Closed(WindowEnd::Expired)));
+    assert!(window.next().await.is_none());
+    let phone = stranger().await;
+    let late = try_pair(&phone, tv.local_addr(), &window.code().unwrap()).await;
+    assert_eq!(late, PairError::CodeExpired);
+}
