@@ -50,6 +50,24 @@ pub fn local_networks() -> Result<Vec<LocalNetwork>, ListNetworksError> {
     Ok(networks)
 }
 
+/// The addresses of this device that others on its networks may reach it at: IPv4 before IPv6, none of loopback and none
+/// that means nothing without the name of an interface.
+///
+/// # Errors
+///
+/// As for [`local_networks`].
+pub fn local_addresses() -> Result<Vec<IpAddr>, ListNetworksError> {
+    let interfaces =
+        if_addrs::get_if_addrs().map_err(|error| ListNetworksError { kind: error.kind() })?;
+    let of_others = interfaces
+        .iter()
+        .filter(|interface| !interface.is_loopback() && !interface.is_link_local());
+    let mut addresses: Vec<_> = of_others.map(if_addrs::Interface::ip).collect();
+    addresses.sort_unstable();
+    addresses.dedup();
+    Ok(addresses)
+}
+
 /// Whether an interface of this name has a loopback address.
 pub(crate) fn is_loopback_interface(name: &str) -> bool {
     if_addrs::get_if_addrs()

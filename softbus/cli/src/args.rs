@@ -70,7 +70,7 @@ pub(crate) struct Options {
 #[command(next_help_heading = "Network (of commands that start a node)")]
 pub(crate) struct Network {
     /// Listen at this address only, as `192.168.1.5`, `127.0.0.1:4000` or `[::1]:4000` [default: all addresses]
-    #[arg(long, global = true, value_name = "ADDR")]
+    #[arg(long, global = true, value_name = "ADDR", num_args = 0..=1, default_missing_value = "")]
     pub(crate) listen: Option<ListenAddress>,
 
     /// Listen at this UDP port [default: any free one]
@@ -127,6 +127,21 @@ JSON: one object for each event, with the field event:
         #[command(subcommand)]
         action: Trust,
     },
+
+    /// Make this device and another trust each other, with you in front of both
+    ///
+    /// One device runs `softbus pair --listen`, which shows a code and a QR code; on the other, `softbus pair ADDRESS` asks
+    /// for the code, and `softbus pair -` for the text of the QR code. With --compare on both, both show six digits, and
+    /// you say whether they are the same.
+    #[command(after_help = "\
+JSON: one object for each event, with the field event:
+  open       with --listen: device, addresses, code (or null), invitation (text of the QR code, or
+             null), seconds
+  failed     with --listen: device, error, attempts_left
+  paired     device, claimed_name (what it says of itself, escaped), added (whether it was a
+             stranger before)
+Questions are asked on the standard error and answered on the standard input.")]
+    Pair(Pair),
 
     /// Look around for devices
     #[command(after_help = "\
@@ -221,7 +236,7 @@ pub(crate) enum Trust {
     /// List the devices of the trust store
     #[command(after_help = "\
 JSON: one object for each device: device, name, trusted, blocked, added_at (seconds since 1970),
-added_via (manual, import)")]
+added_via (manual, import, code, qr, compare)")]
     List {
         /// Show full ids
         #[arg(long)]
@@ -233,6 +248,38 @@ added_via (manual, import)")]
         /// Its id, the beginning of its id, or its name here
         device: String,
     },
+}
+
+/// `softbus pair`
+#[derive(Debug, Args)]
+pub(crate) struct Pair {
+    /// Whom to pair with: its address, its id or the beginning of it, or the name it gives itself. `-` asks for the text
+    /// of its QR code. Without, another device may pair with this one, as with --listen
+    #[arg(value_name = "DEVICE")]
+    pub(crate) target: Option<String>,
+    /// Show a QR code only
+    #[arg(long, conflicts_with_all = ["compare", "target"])]
+    pub(crate) qr: bool,
+    /// Both devices show six digits to be compared
+    #[arg(long)]
+    pub(crate) compare: bool,
+    /// Pair with who has the code without asking again
+    #[arg(long, conflicts_with_all = ["compare", "target"])]
+    pub(crate) yes: bool,
+    /// How long others may try, at most 900
+    #[arg(long, value_name = "SECONDS", default_value = "120", value_parser = value::seconds, conflicts_with = "target")]
+    pub(crate) open_for: Duration,
+    /// Open although wrong codes were given lately
+    #[arg(long, conflicts_with = "target")]
+    pub(crate) despite_failures: bool,
+    /// What to call the other device here, up to 64 characters
+    #[arg(long)]
+    pub(crate) name: Option<String>,
+    /// Read the code, or the text of the QR code, from a file instead of asking for it
+    #[arg(long, value_name = "FILE", requires = "target")]
+    pub(crate) code_file: Option<PathBuf>,
+    #[command(flatten)]
+    pub(crate) look: Look,
 }
 
 /// `softbus devices`

@@ -39,6 +39,7 @@ fn run(arguments: Arguments, output: &output::Output) -> Result<(), Failure> {
             action: Identity::Show,
         } => command::identity::show(&context),
         Command::Trust { action } => command::trust::run(&context, action),
+        Command::Pair(options) => on_runtime(command::pair::run(&context, options)),
         Command::Devices(options) => on_runtime(command::devices::run(&context, options)),
         Command::Services(options) => on_runtime(command::services::run(&context, options)),
         Command::Load(options) => on_runtime(command::load::run(&context, options)),

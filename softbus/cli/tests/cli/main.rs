@@ -8,5 +8,6 @@ mod calls;
 mod described;
 mod harness;
 mod identity;
+mod pairing;
 mod presence;
 mod trust;

@@ -1,0 +1,121 @@
+//! `softbus pair`
+
+use serde_json::Value;
+
+use crate::harness::{Device, Running};
+
+/// A device that lets others pair, and what it shows.
+fn listen(device: &Device, options: &[&str]) -> (Running, Value) {
+    let always = ["--json", "pair", "--listen", "127.0.0.1", "--yes"];
+    let mut running = device.spawn(always.iter().chain(options));
+    let open = running.event("open");
+    assert_eq!(open["device"], device.id.as_str());
+    (running, open)
+}
+
+fn file(device: &Device, content: &str) -> String {
+    let path = device.directory().join("../typed");
+    std::fs::write(&path, content).unwrap();
+    path.display().to_string()
+}
+
+fn trusts(device: &Device, other: &Device) -> bool {
+    let list = device.run(["trust", "list", "--long"]);
+    list.stdout.contains(&other.id)
+}
+
+#[test]
+fn by_the_code_that_is_shown() {
+    let (phone, tv) = (Device::new(), Device::new());
+    let (mut listening, open) = listen(&tv, &["--name", "phone"]);
+    let address = open["addresses"][0].as_str().unwrap();
+    let typed = file(&phone, open["code"].as_str().unwrap());
+    let line = [
+        "--json",
+        "pair",
+        address,
+        "--name",
+        "tv",
+        "--code-file",
+        &typed,
+    ];
+    let paired = phone.run(line).object();
+    assert_eq!(paired["device"], tv.id.as_str());
+    assert_eq!(listening.event("paired")["device"], phone.id.as_str());
+    assert!(trusts(&phone, &tv) && trusts(&tv, &phone));
+    assert!(phone.run(["trust", "list"]).stdout.contains("tv"));
+    assert!(tv.run(["trust", "list"]).stdout.contains("phone"));
+}
+
+#[test]
+fn by_the_text_of_the_qr_code() {
+    let (phone, tv) = (Device::new(), Device::new());
+    let (mut listening, open) = listen(&tv, &["--qr"]);
+    assert_eq!(open["code"], Value::Null);
+    let scanned = file(&phone, open["invitation"].as_str().unwrap());
+    let paired = phone.run(["pair", "-", "--code-file", &scanned]);
+    assert_eq!(paired.code, 0, "{paired:?}");
+    assert!(paired.stdout.starts_with("paired: "), "{paired:?}");
+    listening.event("paired");
+    assert!(trusts(&phone, &tv) && trusts(&tv, &phone));
+}
+
+#[test]
+fn a_wrong_code_is_refused_and_told_at_both_ends() {
+    let (phone, tv) = (Device::new(), Device::new());
+    let (mut listening, open) = listen(&tv, &[]);
+    let address = open["addresses"][0].as_str().unwrap();
+    let wrong = if open["code"] == "000000" {
+        "000001"
+    } else {
+        "000000"
+    };
+    let typed = file(&phone, wrong);
+    phone
+        .run(["pair", address, "--code-file", &typed])
+        .assert_failed(4, &["code did not match", "look at the code again"]);
+    let failed = listening.event("failed");
+    assert_eq!(failed["attempts_left"], 2);
+    assert!(!trusts(&phone, &tv) && !trusts(&tv, &phone));
+}
+
+#[test]
+fn a_person_sees_a_code_and_a_qr_code() {
+    let tv = Device::new();
+    let shown = tv.run(["pair", "--open-for", "0.2"]);
+    assert_eq!(shown.code, 5, "{shown:?}");
+    assert!(shown.stdout.contains("code: "), "{shown:?}");
+    assert!(shown.stdout.contains("softbus:1?id="), "{shown:?}");
+    assert!(shown.stdout.contains('█'), "{shown:?}");
+    assert!(
+        shown.stderr.contains("softbus pair 127.0.0.1:"),
+        "{shown:?}"
+    );
+}
+
+#[test]
+fn nobody_there_and_nothing_typed() {
+    let phone = Device::new();
+    phone
+        .run([
+            "pair",
+            "127.0.0.1:9",
+            "--code-file",
+            &file(&phone, "123456"),
+        ])
+        .assert_failed(3, &["not reached", "--listen"]);
+    phone
+        .run(["pair", "127.0.0.1:9"])
+        .assert_failed(2, &["no code was given"]);
+    phone
+        .run([
+            "pair",
+            "-",
+            "--code-file",
+            &file(&phone, "https://example.org"),
+        ])
+        .assert_failed(2, &["not a softbus pairing code"]);
+    phone
+        .run(["pair", "--listen", "kitchen"])
+        .assert_failed(2, &["not an IP address"]);
+}
