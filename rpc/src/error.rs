@@ -28,8 +28,9 @@ pub enum SendRequestError {
         code: u32,
     },
     /// The parcel is larger than the transport takes. Send the bulk of it as raw data
-    /// ([`Parcel::write_raw_data`](crate::Parcel::write_raw_data), up to 128 MiB).
-    #[error("request of {size} bytes, limit {limit}")]
+    /// ([`Parcel::write_raw_data`](crate::Parcel::write_raw_data), up to 128 MiB), or to another process of this device as
+    /// shared memory (`Parcel::write_ashmem`, up to 2 GiB, where nothing is copied).
+    #[error("request of {size} bytes, limit {limit}: send raw data, or an Ashmem on one device")]
     RequestTooLarge {
         /// Bytes of body and object table.
         size: usize,
@@ -85,7 +86,7 @@ pub enum SendRequestError {
     /// The other side does not know what this proxy points to.
     #[error("unknown object")]
     BadObject,
-    /// The reply is larger than the transport takes; the service should send it as raw data.
+    /// The reply is larger than the transport takes; the service should send it as raw data, or as an Ashmem on one device.
     #[error("reply too large")]
     ReplyTooLarge,
     /// The service could not read the arguments: the two sides disagree about the method.
