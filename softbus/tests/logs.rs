@@ -8,10 +8,11 @@ use std::{
     time::Duration,
 };
 
-use data_encoding::{BASE64, HEXLOWER, HEXUPPER};
+use data_encoding::{BASE32_NOPAD, BASE64, HEXLOWER, HEXUPPER};
 use softbus::{
     Allow, CallOption, Caller, DeviceId, GetServiceError, HandlerError, Node, NodeBuilder, Parcel,
     RemoteObject, RemoteStub, ServiceId, ServiceOptions, async_trait,
+    pairing::{PairError, PairWith, PairingOptions},
     rpc::telemetry::SlowThresholds,
 };
 use tempfile::TempDir;
@@ -265,4 +266,54 @@ fn at_no_level_do_nodes_log_ids_payload_or_keys() {
             }
         }
     }
+}
+
+#[test]
+fn at_no_level_is_a_code_or_the_secret_of_a_qr_code_logged() {
+    let mut codes_logged = 0;
+    // Six digits may be in a log by chance, once; not twice.
+    for _ in 0..2 {
+        let directories = [tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap()];
+        let (mut code, mut secret) = (String::new(), String::new());
+        let log = logged(LevelFilter::TRACE, async |_| {
+            let tv = builder(&directories[0]).start().await.unwrap();
+            let phone = builder(&directories[1]).start().await.unwrap();
+            let options = PairingOptions::code_and_qr().without_asking();
+            let window = tv.open_pairing(options.clone()).await.unwrap();
+            let shown = window.code().unwrap();
+            code = shown.reveal().to_owned();
+            let at = [tv.local_addr()];
+            let wrong = if code == "000000" { "000001" } else { "000000" };
+            let mistyped = phone.pair(PairWith::code(at, wrong.parse().unwrap())).await;
+            mistyped.unwrap_err();
+            let typed = async || phone.pair(PairWith::code(at, shown.clone())).await;
+            while typed().await == Err(PairError::Busy) {
+                tokio::task::yield_now().await;
+            }
+            drop(window);
+            let window = tv.open_pairing(options).await.unwrap();
+            let scanned = window.invitation(at).unwrap();
+            let text = scanned.reveal();
+            let (_, rest) = text.split_once("&s=").unwrap();
+            rest.split('&').next().unwrap().clone_into(&mut secret);
+            let scan = async || phone.pair(PairWith::invitation(&scanned)).await;
+            while scan().await == Err(PairError::Busy) {
+                tokio::task::yield_now().await;
+            }
+            assert!(tv.trust().is_trusted(&phone.device_id()));
+            phone.shutdown().await;
+            tv.shutdown().await;
+        });
+        let text = log.text();
+        assert!(text.contains("paired") && text.contains("pairing failed"));
+        codes_logged += usize::from(text.contains(&code));
+        assert!(!text.contains(&secret));
+        let bytes = BASE32_NOPAD.decode(secret.as_bytes()).unwrap();
+        for part in bytes.chunks_exact(8) {
+            for form in forms(part) {
+                assert!(!text.contains(&form), "a part of the secret of a qr code");
+            }
+        }
+    }
+    assert!(codes_logged < 2, "codes are logged");
 }

@@ -338,3 +338,58 @@ async fn the_window_s_time_ends_and_is_told() {
     let late = try_pair(&phone, tv.local_addr(), &window.code().unwrap()).await;
     assert_eq!(late, PairError::CodeExpired);
 }
+
+/// Whatever a store writes fails, as on a full disk: what it would write to is a directory that is not empty.
+fn spoil(directory: &Path) {
+    std::fs::create_dir_all(directory.join(".trust.toml.new/in the way")).unwrap();
+}
+
+#[tokio::test]
+async fn where_trust_cannot_be_stored_neither_side_trusts() {
+    for spoiled in [true, false] {
+        let temp = tempfile::tempdir().unwrap();
+        let homes = [temp.path().join("phone"), temp.path().join("tv")];
+        let (phone, tv) = (kept_in(&homes[0]).await, kept_in(&homes[1]).await);
+        spoil(&homes[usize::from(spoiled)]);
+        let options = PairingOptions::code().without_asking();
+        let mut window = tv.open_pairing(options).await.unwrap();
+        let with = PairWith::code([tv.local_addr()], window.code().unwrap());
+        let at_phone = phone.pair(with).await.unwrap_err();
+        let PairingEvent::Failed { error: at_tv, .. } = next(&mut window).await else {
+            panic!("it failed");
+        };
+        let (here, there) = if spoiled {
+            (at_tv, at_phone)
+        } else {
+            (at_phone, at_tv)
+        };
+        assert!(
+            matches!(&here, PairError::Store(why) if why.contains("trust.toml")),
+            "{here}"
+        );
+        assert_eq!(there, PairError::FailedThere);
+        assert!(!phone.trust().is_trusted(&tv.device_id()));
+        assert!(!tv.trust().is_trusted(&phone.device_id()));
+    }
+}
+
+#[tokio::test]
+async fn names_are_escaped_cut_and_never_stored() {
+    let builder = Node::builder().identity(Identity::generate().unwrap());
+    let name = format!("\u{202e}\x1b[2J\n\0{}", "x".repeat(10_000));
+    let phone = builder.name(&name).listen(LOCAL).start().await.unwrap();
+    let tv = stranger().await;
+    let mut window = tv.open_pairing(PairingOptions::code()).await.unwrap();
+    let with = PairWith::code([tv.local_addr()], window.code().unwrap());
+    let (paired, ()) = tokio::join!(phone.pair(with), async {
+        let PairingEvent::Request(request) = next(&mut window).await else {
+            panic!("our user is asked");
+        };
+        let shown = request.claimed_name();
+        assert!(shown.starts_with(r"\u{202e}\u{1b}[2J\n\0xxx"), "{shown}");
+        assert!(shown.chars().count() <= 64 && !shown.chars().any(char::is_control));
+        request.accept();
+    });
+    paired.unwrap();
+    assert_eq!(tv.trust().get(&phone.device_id()).unwrap().name, "");
+}

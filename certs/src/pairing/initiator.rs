@@ -119,6 +119,14 @@ impl Initiator {
         &self.peer_name
     }
 
+    /// Whether the next message depends on the other side's user, who may take [`CONSENT_TIME`](super::CONSENT_TIME).
+    pub const fn waits_for_their_user(&self) -> bool {
+        matches!(
+            self.state,
+            State::Proof { .. } | State::Compared { they: false, .. }
+        )
+    }
+
     /// A message has arrived.
     ///
     /// # Errors

@@ -71,6 +71,11 @@ impl Responder {
         self.peer.as_ref().map(|(mode, _)| *mode)
     }
 
+    /// Whether the next message depends on the other side's user, who may take [`CONSENT_TIME`](super::CONSENT_TIME).
+    pub const fn waits_for_their_user(&self) -> bool {
+        matches!(self.state, State::Compared { they: false, .. })
+    }
+
     /// A message has arrived.
     ///
     /// # Errors

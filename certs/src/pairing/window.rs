@@ -223,16 +223,6 @@ impl PairingWindow {
         self.working.is_some()
     }
 
-    /// Whether the attempts of one of its ways are used up: then the next window has to wait.
-    pub fn has_failed(&self) -> bool {
-        let used_up = |left: Option<u32>| left == Some(0);
-        self.end != Some(WindowEnd::Paired)
-            && self.working.is_none()
-            && (used_up(self.code.as_ref().map(|way| way.attempts_left))
-                || used_up(self.qr.as_ref().map(|way| way.attempts_left))
-                || used_up(self.compare.as_ref().map(|way| way.attempts_left)))
-    }
-
     /// Closes it. A pairing that has made its attempt may still succeed, unless our user closed it.
     pub fn close(&mut self) {
         self.end.get_or_insert(WindowEnd::Closed);

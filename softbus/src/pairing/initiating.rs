@@ -184,6 +184,10 @@ impl End for InitiatingEnd {
         Some(self.mode)
     }
 
+    fn waits_for_their_user(&self) -> bool {
+        self.machine.waits_for_their_user()
+    }
+
     fn ask(&mut self, request: PairingRequest) {
         if let Some(ask) = self.ask.take() {
             ask(request);

@@ -92,10 +92,6 @@ impl PairingListener {
     /// What happens next; the last event is that it has closed, and then there is none. Cancel safe.
     pub async fn next(&mut self) -> Option<PairingEvent> {
         loop {
-            // What was told before it closed comes first.
-            if let Ok(event) = self.events.try_recv() {
-                return Some(event);
-            }
             let (end, closes, busy) = {
                 let window = self.open.window();
                 (
@@ -104,6 +100,10 @@ impl PairingListener {
                     window.is_working(),
                 )
             };
+            // After the look: what was told before it closed comes first.
+            if let Ok(event) = self.events.try_recv() {
+                return Some(event);
+            }
             match end {
                 Some(end) if !busy => {
                     let told = std::mem::replace(&mut self.told, true);

@@ -40,7 +40,7 @@ pub(crate) async fn respond(peers: Arc<Peers>, connection: quinn::Connection) {
             let result = tokio::time::timeout(time, pairing).await;
             let result = result.unwrap_or(Err(PairError::TimedOut));
             let mode = open.window().mode_of(session);
-            open.over(session, result.is_ok()).await;
+            open.remember(mode, result.is_ok()).await;
             match &result {
                 Ok(_) => {
                     tracing::info!(target: "softbus::audit", ?device, %from, "paired");
@@ -52,6 +52,8 @@ pub(crate) async fn respond(peers: Arc<Peers>, connection: quinn::Connection) {
                 }
             }
             tell(&open, device, mode, result);
+            // Last: when the window ends, everything has been told.
+            open.window().over(session);
         }
         Err(code) => {
             tracing::info!(target: "softbus::audit", %from, %code, "pairing refused");
@@ -152,6 +154,10 @@ impl End for RespondingEnd {
 
     fn mode(&self) -> Option<PairingMode> {
         self.machine.mode()
+    }
+
+    fn waits_for_their_user(&self) -> bool {
+        self.machine.waits_for_their_user()
     }
 
     fn ask(&mut self, request: PairingRequest) {

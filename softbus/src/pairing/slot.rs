@@ -8,7 +8,7 @@ use std::{
 
 use certs::{
     TrustStore,
-    pairing::{PairingFreeze, PairingOptions, PairingWindow, SessionNumber},
+    pairing::{PairingFreeze, PairingMode, PairingOptions, PairingWindow},
 };
 use tokio::sync::mpsc;
 
@@ -105,15 +105,10 @@ impl OpenWindow {
         let _ = self.events.try_send(event);
     }
 
-    /// A session is over. Failures that use up the attempts are remembered on disk before anybody may try again.
-    pub(super) async fn over(&self, session: SessionNumber, paired: bool) {
-        let failed = {
-            let mut window = self.window();
-            let failed_before = window.has_failed();
-            window.over(session);
-            window.has_failed() && !failed_before
-        };
-        if !failed && !paired {
+    /// Before a session is over: that it paired, or that it used up the attempts, is on disk before anybody may open again.
+    pub(super) async fn remember(&self, mode: Option<PairingMode>, paired: bool) {
+        let used_up = mode.is_some_and(|mode| self.window().attempts_left(mode) == 0);
+        if !paired && !used_up {
             return;
         }
         let remember = move |freeze: &mut PairingFreeze| match paired {

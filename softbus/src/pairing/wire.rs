@@ -22,6 +22,7 @@ pub(super) trait End: Send {
     fn stored(&mut self) -> Result<Vec<Step>, PairingError>;
     fn peer_name(&self) -> &str;
     fn mode(&self) -> Option<PairingMode>;
+    fn waits_for_their_user(&self) -> bool;
     /// Asks our user.
     fn ask(&mut self, request: PairingRequest);
 }
@@ -106,7 +107,11 @@ impl Wire {
         let mut steps = Vec::new();
         loop {
             if steps.is_empty() {
-                let message = match self.receive(CONSENT_TIME + MESSAGE_TIME).await {
+                let time = match end.waits_for_their_user() {
+                    true => CONSENT_TIME + MESSAGE_TIME,
+                    false => MESSAGE_TIME,
+                };
+                let message = match self.receive(time).await {
                     Ok(message) => message,
                     Err(error) => return self.ended(trust, paired, error).await,
                 };
