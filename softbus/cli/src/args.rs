@@ -242,7 +242,21 @@ added_via (manual, import, code, qr, compare)")]
         #[arg(long)]
         long: bool,
     },
-    /// Trust a device no longer; a running node ends its connection
+    /// Trust every device of a list: a line for each, with its full id and, after a space, a name
+    ///
+    /// All or none. `#` begins a comment. Devices that are there keep their names, blocked ones stay blocked.
+    #[command(after_help = "JSON: one object: added, known, blocked (how many devices)")]
+    Import {
+        /// The list
+        file: PathBuf,
+    },
+    /// Refuse a device, known or not, until it is removed: no connection, no pairing, no import
+    #[command(after_help = "JSON: one object: device, name, blocked")]
+    Block {
+        /// Its full id, or the beginning of its id or its name here
+        device: String,
+    },
+    /// Trust a device no longer, or lift its block; a running node ends its connection
     #[command(after_help = "JSON: one object: device, name, removed")]
     Remove {
         /// Its id, the beginning of its id, or its name here

@@ -22,11 +22,22 @@ use command::Context;
 use failure::Failure;
 
 fn main() -> ExitCode {
+    keep_secrets_out_of_core_dumps();
     let arguments = Arguments::parse();
     let output = output::Output::new(arguments.options.json);
     match run(arguments, &output) {
         Ok(()) => ExitCode::SUCCESS,
         Err(failure) => output.failure(&failure),
+    }
+}
+
+/// The memory of a node has its key in it, and a code while it pairs.
+fn keep_secrets_out_of_core_dumps() {
+    #[cfg(target_os = "linux")]
+    {
+        use rustix::process::{DumpableBehavior, set_dumpable_behavior};
+        // Fails on no kernel that there is; a dump is no reason not to run.
+        let _ = set_dumpable_behavior(DumpableBehavior::NotDumpable);
     }
 }
 

@@ -89,7 +89,7 @@ impl NodeBuilder {
     }
 
     /// Which devices are trusted. Without this it is the store of [`identity_dir`](Self::identity_dir), or an empty one.
-    /// What another process changes in the file of a store takes effect within about a second.
+    /// What another process changes in the file of a store takes effect within half a second.
     #[must_use]
     pub fn trust(mut self, trust: TrustStore) -> Self {
         self.trust = Some(trust);

@@ -9,7 +9,7 @@ use certs::TrustStore;
 use tokio::{sync::watch, time::MissedTickBehavior};
 
 /// How often the file is looked at: one system call.
-const INTERVAL: Duration = Duration::from_secs(1);
+const INTERVAL: Duration = Duration::from_millis(500);
 
 /// What differs when the file has been replaced or written to; `None` where there is no file.
 type Stamp = Option<(Option<SystemTime>, u64, u64)>;

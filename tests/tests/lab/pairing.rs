@@ -33,21 +33,21 @@ fn run(scenario: impl AsyncFnOnce(&Strangers)) {
 }
 
 #[test]
-fn strangers_pair_by_code() {
+fn two_machines_pair_by_code() {
     run(pairing::by_code);
 }
 
 #[test]
-fn strangers_pair_by_qr_text() {
+fn two_machines_pair_by_qr_text() {
     run(pairing::by_qr);
 }
 
 #[test]
-fn strangers_pair_by_comparing() {
+fn two_machines_pair_by_comparing() {
     run(pairing::by_comparing);
 }
 
 #[test]
-fn a_wrong_code_pairs_nobody() {
+fn a_wrong_code_pairs_no_two_machines() {
     run(pairing::by_a_wrong_code);
 }

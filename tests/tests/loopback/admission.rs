@@ -1,15 +1,19 @@
 //! Who is let in, and what becomes of who is not.
 
-use std::{net::UdpSocket, sync::Arc, time::Duration};
+use std::{
+    net::UdpSocket,
+    sync::Arc,
+    time::{Duration, Instant},
+};
 
 use softbus::{
-    DeathReason, DeviceEvent, GetServiceError, Identity, Node, NodeBuilder, TrustStore,
-    presence::OfflineReason,
+    DeathReason, DeviceEvent, GetServiceError, Identity, Node, NodeBuilder, Parcel,
+    SendRequestError, TrustStore, presence::OfflineReason,
 };
 use testkit::{
     scenarios::{
-        SERVICE, for_all, next, next_event, obituaries, pair,
-        workbench::{reverse, workbench},
+        SERVICE, for_all, measured, next, next_event, obituaries, pair, reached,
+        workbench::{call, code, reverse, workbench},
     },
     world::{
         Device,
@@ -150,5 +154,43 @@ fn datagrams_that_are_no_quic_disturb_nobody() {
         let proxy = pair.a.get(SERVICE, &node.id()).await.unwrap();
         assert_eq!(reverse(&proxy, 2019).await, Ok(9102));
         assert_eq!(reverse(&pair.proxy, 2019).await, Ok(9102));
+    });
+}
+
+#[test]
+fn a_device_that_is_blocked_loses_its_64_calls_and_hears_why_once() {
+    run_in(async |world| {
+        let pair = pair(world).await;
+        let (healthy, b) = (world.node(), pair.b.id());
+        let other = healthy.get(SERVICE, &b).await.unwrap();
+        let (tell, mut told) = obituaries();
+        let _link = pair.proxy.link_to_death(tell).unwrap();
+        let held: Vec<_> = (0..64)
+            .map(|_| {
+                let proxy = pair.proxy.clone();
+                tokio::spawn(async move { call(&proxy, code::HOLD, &Parcel::new()).await })
+            })
+            .collect();
+        reached(&pair.bench.entered, 64).await;
+
+        let blocked = Instant::now();
+        world.trust_of(&b).block(&pair.a.id()).unwrap();
+        for held in held {
+            let ended = held.await.unwrap();
+            assert_eq!(ended.unwrap_err(), SendRequestError::Indeterminate);
+        }
+        assert_eq!(next(&mut told).await, DeathReason::AccessRevoked);
+        measured(
+            "64 calls of a device that is blocked end",
+            blocked.elapsed(),
+        );
+        assert!(told.try_recv().is_err(), "told once");
+        let refused = pair.a.get(SERVICE, &b).await;
+        assert_eq!(refused.unwrap_err(), GetServiceError::NotTrustedByDevice);
+        // Their handlers have been told to stop, and another device's calls never noticed.
+        reached(&pair.bench.left, 64).await;
+        for _ in 0..100 {
+            assert_eq!(reverse(&other, 2019).await, Ok(9102));
+        }
     });
 }

@@ -1,9 +1,11 @@
 //! `softbus trust`
 
+use std::path::Path;
+
 use serde_json::json;
 use softbus::{
     DeviceId, Identity,
-    certs::{ChangeTrustError, escape_untrusted},
+    certs::{ChangeTrustError, ImportSummary, ImportTrustError, escape_untrusted},
 };
 
 use super::{Context, local_name};
@@ -18,6 +20,8 @@ pub(crate) fn run(context: &Context<'_>, action: Trust) -> Result<(), Failure> {
     match action {
         Trust::Add { id, name } => add(context, &id, name.as_deref()),
         Trust::List { long } => list(context, long),
+        Trust::Import { file } => import(context, &file),
+        Trust::Block { device } => block(context, &device),
         Trust::Remove { device } => remove(context, &device),
     }
 }
@@ -89,6 +93,40 @@ fn list(context: &Context<'_>, long: bool) -> Result<(), Failure> {
         table.print(context.output)?;
     }
     Ok(())
+}
+
+fn import(context: &Context<'_>, file: &Path) -> Result<(), Failure> {
+    let summary = context
+        .trust()?
+        .import(file)
+        .map_err(|error| match &error {
+            ImportTrustError::Change(error) => change_failure(context, error),
+            ImportTrustError::Read { .. } => Failure::failed(error.to_string()),
+            _ => Failure::new(Kind::Usage, format!("{}: {error}", file.display())),
+        })?;
+    let ImportSummary {
+        added,
+        known,
+        blocked,
+        ..
+    } = summary;
+    let object = json!({ "added": added, "known": known, "blocked": blocked });
+    context.output.either(&object, || {
+        format!("added {added}, trusted already {known}, still blocked {blocked}")
+    })
+}
+
+fn block(context: &Context<'_>, given: &str) -> Result<(), Failure> {
+    let trust = context.trust()?;
+    let device = device_name::resolve(given, &trust.entries())?;
+    let name = local_name(&trust, &device);
+    trust
+        .block(&device)
+        .map_err(|error| change_failure(context, &error))?;
+    let object = json!({ "device": device.to_string(), "name": name, "blocked": true });
+    context
+        .output
+        .either(&object, || format!("blocked: {device}"))
 }
 
 fn remove(context: &Context<'_>, given: &str) -> Result<(), Failure> {

@@ -78,6 +78,17 @@ impl Device {
         Running::spawn(self.command(arguments))
     }
 
+    /// As [`spawn`](Self::spawn), with something in its environment.
+    pub(crate) fn spawn_with<const N: usize, I: AsRef<OsStr>>(
+        &self,
+        environment: [(&str, &OsStr); N],
+        arguments: impl IntoIterator<Item = I>,
+    ) -> Running {
+        let mut command = self.command(arguments);
+        command.envs(environment);
+        Running::spawn(command)
+    }
+
     /// Starts a node that prints events: `run` or `watch`.
     pub(crate) fn start<I: AsRef<OsStr>>(&self, arguments: impl IntoIterator<Item = I>) -> Running {
         let mut command = self.command(["--json"]);
@@ -223,7 +234,7 @@ impl Running {
     }
 
     #[track_caller]
-    fn finish(mut self) -> Finished {
+    pub(crate) fn finish(mut self) -> Finished {
         let mut stdout = String::new();
         while let Some(line) = self.next_line() {
             stdout.push_str(&line);

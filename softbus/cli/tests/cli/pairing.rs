@@ -119,3 +119,39 @@ fn nobody_there_and_nothing_typed() {
         .run(["pair", "--listen", "kitchen"])
         .assert_failed(2, &["not an IP address"]);
 }
+
+#[test]
+fn a_log_at_trace_level_and_a_key_log_that_is_asked_for_hold_no_secret() {
+    let mut codes_logged = 0;
+    // Six digits may be in a log by chance, once; not twice.
+    for _ in 0..2 {
+        let (phone, tv) = (Device::new(), Device::new());
+        let keys = tv.directory().join("../keys");
+        let asked_for = [("SSLKEYLOGFILE", keys.as_os_str())];
+        let line = "--log trace --json pair --listen 127.0.0.1 --yes";
+        let mut listening = tv.spawn_with(asked_for, line.split(' '));
+        let open = listening.event("open");
+        let code = open["code"].as_str().unwrap();
+        let invitation = open["invitation"].as_str().unwrap();
+        let secret = invitation.split("&s=").nth(1).unwrap();
+        let secret = secret.split('&').next().unwrap();
+        let address = open["addresses"][0].as_str().unwrap();
+        let typed = file(&phone, code);
+        let line = ["--log", "trace", "pair", address, "--code-file", &typed];
+        let paired = phone.spawn_with(asked_for, line).finish();
+        assert_eq!(paired.code, 0, "{paired:?}");
+        let logs = paired.stderr + &listening.finish().stderr;
+        assert!(
+            logs.contains("TRACE") && logs.contains("quinn"),
+            "it was logged"
+        );
+        codes_logged += usize::from(logs.contains(code));
+        assert!(!logs.contains(secret) && !paired.stdout.contains(secret));
+        for device in [&phone, &tv] {
+            let pem = std::fs::read_to_string(device.directory().join("key.pem")).unwrap();
+            assert!(!logs.contains(pem.lines().nth(1).unwrap()));
+        }
+        assert!(!keys.exists(), "keys of connections are logged");
+    }
+    assert!(codes_logged < 2, "codes are logged");
+}

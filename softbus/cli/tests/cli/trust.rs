@@ -93,13 +93,36 @@ fn a_name_of_two_devices_names_neither() {
 fn a_blocked_device_is_shown_as_such_and_has_to_be_removed_first() {
     let (us, other) = (Device::new(), Device::new());
     us.trust(&other, "x");
-    let file = us.directory().join("trust.toml");
-    let text = std::fs::read_to_string(&file).unwrap();
-    std::fs::write(&file, text.replace("blocked = false", "blocked = true")).unwrap();
+    let blocked = us.run(["trust", "block", "x", "--json"]).object();
+    assert_eq!(blocked["device"], other.id.as_str());
     assert_eq!(list(&us)[0]["blocked"], true);
     us.run(["trust", "add", &other.id])
         .assert_failed(1, &["is blocked", "trust remove"]);
     us.run(["services", "x"])
         .assert_failed(3, &["no trusted device"]);
     assert_eq!(us.run(["trust", "remove", "x"]).code, 0);
+}
+
+#[test]
+fn a_list_is_imported_as_a_whole_or_not_at_all() {
+    let (us, a, b) = (Device::new(), Device::new(), Device::new());
+    us.run(["trust", "block", &b.id]);
+    let file = us.directory().join("../list");
+    let path = file.display().to_string();
+    std::fs::write(
+        &file,
+        format!("# fleet\n{} kitchen\n{}\nnobody\n", a.id, b.id),
+    )
+    .unwrap();
+    us.run(["trust", "import", &path])
+        .assert_failed(2, &["line 4"]);
+    assert_eq!(list(&us).len(), 1, "the blocked one");
+    std::fs::write(&file, format!("# fleet\n{} kitchen\n{}\n", a.id, b.id)).unwrap();
+    let imported = us.run(["trust", "import", &path, "--json"]).object();
+    assert_eq!(
+        (&imported["added"], &imported["blocked"]),
+        (&1.into(), &1.into())
+    );
+    us.run(["trust", "import", "/nowhere"])
+        .assert_failed(1, &["/nowhere"]);
 }
