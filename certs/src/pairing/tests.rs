@@ -660,3 +660,14 @@ fn a_lost_end_is_mended_by_pairing_again() {
     }
     assert_eq!((at_phone.entries().len(), at_tv.entries().len()), (1, 1));
 }
+
+#[test]
+fn a_network_of_ipv6_counts_as_one_address() {
+    let mut tv = Tv::new(&PairingOptions::code());
+    let mut admit = |address: &str| tv.window.admit(address.parse().unwrap(), tv.now);
+    assert!(admit("2001:db8::1").is_ok());
+    assert_eq!(admit("2001:db8::2:0:0:1"), Err(PairingError::Busy));
+    assert!(admit("2001:db8:0:1::1").is_ok());
+    assert!(admit("192.168.1.5").is_ok());
+    assert_eq!(admit("::ffff:192.168.1.5"), Err(PairingError::Busy));
+}

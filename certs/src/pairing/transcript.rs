@@ -186,3 +186,70 @@ fn prefixed(part: &[u8]) -> Vec<u8> {
     let len = u32::try_from(part.len()).expect("messages are short");
     [&len.to_be_bytes()[..], part].concat()
 }
+
+#[cfg(test)]
+mod tests {
+    use data_encoding::HEXLOWER;
+
+    use super::*;
+    use crate::pairing::PairingMode;
+    use crate::pairing::message::{Hello, Message};
+
+    /// What another implementation has to come to.
+    const PROTOCOL: &str = include_str!("../../../docs/protocol.md");
+
+    #[track_caller]
+    fn is_in_the_docs(what: &str, value: &str) {
+        let line = format!("{what} {value}\n");
+        assert!(PROTOCOL.contains(&line), "docs/protocol.md lacks: {line}");
+    }
+
+    fn channel() -> PairingChannel {
+        let [initiator, responder] = [1, 2].map(|byte| DeviceId::from_bytes([byte; 32]));
+        PairingChannel::new(initiator, responder, [3; 32])
+    }
+
+    fn hellos(mode: PairingMode, theirs: [u8; 32]) -> [Vec<u8>; 2] {
+        let hello = |nonce, name: &str| Hello {
+            mode,
+            kex: 1,
+            nonce,
+            name: name.into(),
+        };
+        [
+            Message::InitiatorHello(hello([4; 32], "phone")).encode(),
+            Message::ResponderHello(hello(theirs, "tv")).encode(),
+        ]
+    }
+
+    #[test]
+    fn code_and_qr_come_to_these_values() {
+        let [first, second] = hellos(PairingMode::Code, [5; 32]);
+        is_in_the_docs("message 1", &HEXLOWER.encode(&first));
+        is_in_the_docs("message 2", &HEXLOWER.encode(&second));
+        let hellos = channel().hellos(&first, &second);
+        is_in_the_docs("TH0", &HEXLOWER.encode(&hellos.0));
+        let (third, fourth) = (
+            Message::InitiatorKex([6; 33]).encode(),
+            Message::ResponderKex([7; 33]).encode(),
+        );
+        let proofs = hellos.proofs(&third, &fourth, &[8; 32]);
+        is_in_the_docs("TH1", &HEXLOWER.encode(&proofs.transcript));
+        let fifth = Message::InitiatorProof(proofs.of_initiator()).encode();
+        is_in_the_docs("message 5", &HEXLOWER.encode(&fifth));
+        let sixth = Message::ResponderProof(proofs.of_responder(&fifth)).encode();
+        is_in_the_docs("message 6", &HEXLOWER.encode(&sixth));
+    }
+
+    #[test]
+    fn compare_comes_to_these_digits() {
+        let channel = channel();
+        let nonces = [[9; NONCE_LEN], [5; NONCE_LEN]];
+        let commitment = channel.commitment(&nonces[1]);
+        is_in_the_docs("commitment", &HEXLOWER.encode(&commitment));
+        let [first, second] = hellos(PairingMode::Compare, commitment);
+        let hellos = channel.hellos(&first, &second);
+        let digits = hellos.digits(&channel, &nonces[0], &nonces[1]);
+        is_in_the_docs("digits", &digits.to_string());
+    }
+}

@@ -1,7 +1,7 @@
 //! What a responder has opened: for how long, which ways, and how many may try.
 
 use std::collections::HashMap;
-use std::net::IpAddr;
+use std::net::{IpAddr, Ipv6Addr};
 use std::time::{Duration, Instant};
 
 use super::{PairingCode, PairingError, PairingMode, PairingSecret};
@@ -230,7 +230,7 @@ impl PairingWindow {
         self.waiting.clear();
     }
 
-    /// Somebody from `source` wants to pair.
+    /// Somebody from `source` wants to pair. All addresses of one IPv6 network of 64 bits count as one.
     ///
     /// # Errors
     ///
@@ -238,6 +238,7 @@ impl PairingWindow {
     /// [`MAX_WAITING`](Self::MAX_WAITING) others, or this address was here less than a second ago.
     pub fn admit(&mut self, source: IpAddr, now: Instant) -> Result<SessionNumber, PairingError> {
         self.check_open(now)?;
+        let source = subscriber(source);
         self.waiting
             .retain(|_, since| now.duration_since(*since) < Self::WAITING_TIME);
         self.sources
@@ -336,6 +337,16 @@ impl PairingWindow {
             Some(WindowEnd::Expired) => Err(PairingError::CodeExpired),
             Some(_) => Err(PairingError::Closed),
         }
+    }
+}
+
+/// What one subscriber has at least: an address, or of IPv6 a network of 64 bits.
+fn subscriber(source: IpAddr) -> IpAddr {
+    match source.to_canonical() {
+        IpAddr::V6(address) => {
+            Ipv6Addr::from_bits(address.to_bits() & !u128::from(u64::MAX)).into()
+        }
+        address => address,
     }
 }
 

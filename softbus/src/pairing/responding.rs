@@ -1,6 +1,6 @@
 //! Being dialled by a device that wants to pair.
 
-use std::{sync::Arc, time::Instant};
+use std::{net::SocketAddr, sync::Arc, time::Instant};
 
 use certs::{
     CloseCode,
@@ -31,35 +31,44 @@ pub(crate) fn is_pairing(connection: &quinn::Connection) -> bool {
 /// A stranger, or anybody, wants to pair.
 pub(crate) async fn respond(peers: Arc<Peers>, connection: quinn::Connection) {
     let from = connection.remote_address();
-    match admitted(&peers, &connection) {
-        Ok((device, open, session)) => {
-            let time = SESSION_TIME + CONSENT_TIME;
-            // Its stream is kept until the connection says why it closes: the end of a stream would come first.
-            let mut wire = None;
-            let pairing = pair(&peers, &open, session, &connection, device, &mut wire);
-            let result = tokio::time::timeout(time, pairing).await;
-            let result = result.unwrap_or(Err(PairError::TimedOut));
-            let mode = open.window().mode_of(session);
-            open.remember(mode, result.is_ok()).await;
-            match &result {
-                Ok(_) => {
-                    tracing::info!(target: "softbus::audit", ?device, %from, "paired");
-                    connection.close(CloseCode::Leaving.code().into(), b"paired");
-                }
-                Err(error) => {
-                    tracing::info!(target: "softbus::audit", ?device, %from, %error, "pairing failed");
-                    connection.close(error.close_code().code().into(), b"not paired");
-                }
-            }
-            tell(&open, device, mode, result);
-            // Last: when the window ends, everything has been told.
-            open.window().over(session);
-        }
+    let certificates = connection.peer_identity();
+    let certificates = certificates
+        .and_then(|identity| identity.downcast::<Vec<CertificateDer<'static>>>().ok())
+        .unwrap_or_default();
+    let Ok(device) = peer_device_id(&certificates) else {
+        // The verifier let it finish, so this does not happen.
+        connection.close(CloseCode::BadCertificate.code().into(), b"not paired");
+        return;
+    };
+    let (open, session) = match admitted(&peers, device, from) {
+        Ok(admitted) => admitted,
         Err(code) => {
-            tracing::info!(target: "softbus::audit", %from, %code, "pairing refused");
+            // Folded: anybody can make as many as he likes.
+            rpc::telemetry::turned_away(&peers.bus, device, from);
             connection.close(code.code().into(), b"not paired");
+            return;
+        }
+    };
+    // Its stream is kept until the connection says why it closes: the end of a stream would come first.
+    let mut wire = None;
+    let pairing = pair(&peers, &open, session, &connection, device, &mut wire);
+    let result = tokio::time::timeout(SESSION_TIME + CONSENT_TIME, pairing).await;
+    let result = result.unwrap_or(Err(PairError::TimedOut));
+    let mode = open.window().mode_of(session);
+    open.remember(mode, result.is_ok()).await;
+    match &result {
+        Ok(_) => {
+            tracing::info!(target: "softbus::audit", ?device, %from, "paired");
+            connection.close(CloseCode::Leaving.code().into(), b"paired");
+        }
+        Err(error) => {
+            tracing::info!(target: "softbus::audit", ?device, %from, %error, "pairing failed");
+            connection.close(error.close_code().code().into(), b"not paired");
         }
     }
+    tell(&open, device, mode, result);
+    // Last: when the window ends, everything has been told.
+    open.window().over(session);
 }
 
 /// An attempt is told of, and so is what came of it; who only knocked is not.
@@ -85,13 +94,9 @@ fn tell(
 
 fn admitted(
     peers: &Peers,
-    connection: &quinn::Connection,
-) -> Result<(DeviceId, Arc<OpenWindow>, SessionNumber), CloseCode> {
-    let certificates = connection.peer_identity();
-    let certificates = certificates
-        .and_then(|identity| identity.downcast::<Vec<CertificateDer<'static>>>().ok())
-        .unwrap_or_default();
-    let device = peer_device_id(&certificates).map_err(|_| CloseCode::BadCertificate)?;
+    device: DeviceId,
+    from: SocketAddr,
+) -> Result<(Arc<OpenWindow>, SessionNumber), CloseCode> {
     if device == peers.me() {
         return Err(CloseCode::Oneself);
     }
@@ -100,10 +105,9 @@ fn admitted(
     if known.is_some_and(|entry| entry.blocked) {
         return Err(CloseCode::Revoked);
     }
-    let source = connection.remote_address().ip();
-    let session = open.window().admit(source, Instant::now());
+    let session = open.window().admit(from.ip(), Instant::now());
     let session = session.map_err(|error| error.close_code())?;
-    Ok((device, open, session))
+    Ok((open, session))
 }
 
 async fn pair(
