@@ -3,6 +3,7 @@
 //! - [`Identity`]: the key and certificate of this device, kept in a directory nobody else may read.
 //! - [`TrustStore`]: which other devices this one has been told to trust, and who wants to know when that changes.
 //! - [`Policy`]: which devices may call which services and methods, and [`PolicyStore`], the one in force.
+//! - [`AuditEvent`]: what an owner may want to know of who came and what was refused.
 //! - [`tls`]: configurations for a connection on which both sides prove that they hold the key they name. The dialler
 //!   says whom it expects and sends nothing to anybody else.
 //! - [`pairing`]: how two strangers come to trust each other, with their users in front of both.
@@ -12,6 +13,7 @@
 //! handshake, so that a stranger with somebody's certificate learns nothing about whom we know.
 
 mod admit;
+mod audit;
 mod display;
 mod files;
 mod identity;
@@ -22,6 +24,7 @@ mod trust;
 mod verifier;
 
 pub use admit::{AdmitError, AuthenticatedPeer, CloseCode, admit};
+pub use audit::{AuditEvent, AuditFold};
 pub use display::escape_untrusted;
 pub use files::FileError;
 pub use identity::{GenerateIdentityError, Identity, OpenIdentityError};

@@ -128,7 +128,8 @@ impl Rule {
         self
     }
 
-    /// It is about every method, ping and the description of the interface included.
+    /// It is about every method. What every stub answers (ping, its descriptor, its description) is for whoever may call
+    /// some method.
     #[must_use]
     pub fn every_method(mut self) -> Self {
         self.methods = Selection::All;

@@ -128,6 +128,12 @@ impl PolicyStore {
     }
 }
 
+impl From<Policy> for PolicyStore {
+    fn from(policy: Policy) -> Self {
+        Self::fixed(policy)
+    }
+}
+
 fn read(path: &Path) -> Result<Policy, ReadPolicyError> {
     let failed = |source| ReadPolicyError::Io {
         path: path.to_owned(),
