@@ -79,6 +79,14 @@ pub enum AdmitError {
 }
 
 impl AdmitError {
+    /// Whom it is about, if the certificate said.
+    pub const fn device(&self) -> Option<&DeviceId> {
+        match self {
+            Self::Blocked { device } | Self::NotTrusted { device } => Some(device),
+            Self::Certificate(_) | Self::Oneself => None,
+        }
+    }
+
     /// What to close the connection with.
     pub const fn close_code(&self) -> CloseCode {
         match self {

@@ -96,6 +96,16 @@ impl Policy {
         document::parse(text)
     }
 
+    /// How many rules allow something.
+    pub fn rule_count(&self) -> usize {
+        self.allowed.len()
+    }
+
+    /// How many rules deny something.
+    pub fn denial_count(&self) -> usize {
+        self.denied.len()
+    }
+
     /// Which methods of a service somebody may call.
     pub fn access(&self, who: &Principal, service: ServiceId) -> Access {
         let denied = self.union(&self.denied, who, service);

@@ -48,6 +48,8 @@
 //! - [`RemoteObject`]: what is called, passed in a [`Parcel`], and watched ([`RemoteObject::link_to_death`]).
 //! - [`Parcelable`](macro@Parcelable): derived, makes a type of your own an argument or result.
 //! - [`RemoteStub`]: a service written by hand, without the macro.
+//! - [`Policy`]: what this device allows others, service by service and method by method, in a file or in code; [`audit`] tells
+//!   what it refused.
 //! - [`Caller`]: who calls; given to every handler, proven by the connection.
 //! - [`CallOption`]: two-way or one-way, and how long to wait.
 //! - [`SendRequestError`], [`GetServiceError`] and the rest of [`error`] and [`rpc::error`]: absent, refused, unreachable, timed out, dead,
@@ -71,6 +73,8 @@
 //! | a device is gone after | 5 s without a packet, sooner when its host says so |
 
 mod ability_manager;
+mod access;
+pub mod audit;
 mod device;
 pub mod error;
 mod link;
@@ -82,7 +86,7 @@ mod peers;
 pub mod presence;
 pub mod service_watch;
 
-pub use certs::{self, Identity, TrustStore};
+pub use certs::{self, Identity, Policy, TrustStore};
 pub use discovery::{self, Interfaces};
 pub use proto::{DeviceId, ServiceId};
 #[doc(hidden)]

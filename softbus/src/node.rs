@@ -2,20 +2,23 @@
 
 mod builder;
 mod discover;
+mod file_watch;
 mod own_thread;
+mod policy_file;
 mod trust_file;
 
 pub use builder::NodeBuilder;
 
 use std::{net::SocketAddr, sync::Arc, time::Duration};
 
-use certs::TrustStore;
+use certs::{Policy, PolicyStore, TrustStore};
 use proto::{BootId, DeviceId};
 use rpc::RemoteObject;
 use tokio::sync::watch;
 
 use crate::{
     ability_manager::SystemAbilityManager,
+    audit::AuditRecords,
     device::{Device, DeviceEvents},
     peers::Peers,
 };
@@ -42,6 +45,7 @@ struct Inner {
     discoveries: Arc<Discoveries>,
     address: SocketAddr,
     stop: watch::Sender<bool>,
+    policies: PolicyStore,
     _trust: certs::Subscription,
 }
 
@@ -79,6 +83,27 @@ impl Node {
 
     pub(crate) fn peers(&self) -> &Arc<Peers> {
         &self.inner.peers
+    }
+
+    /// The policy in force, if there is one: what this device allows others, beside what each service says itself.
+    pub fn policy(&self) -> Option<Arc<Policy>> {
+        self.inner.policies.current()
+    }
+
+    /// Puts another policy in force at once, until its file, if there is one, is changed. Proxies of services that their
+    /// holders may no longer call at all die with reason *access revoked*; calls that run already end as they would.
+    pub fn set_policy(&self, policy: Policy) {
+        let Inner {
+            policies, peers, ..
+        } = &*self.inner;
+        if policies.set(policy) {
+            policy_file::changed(&Arc::downgrade(&peers.bus), peers.audit());
+        }
+    }
+
+    /// What is told of who comes and what is refused, from now on: also in the log, with the target `softbus::audit`.
+    pub fn audit(&self) -> AuditRecords {
+        self.inner.peers.audit().records()
     }
 
     /// The devices this node knows of, by id.

@@ -15,7 +15,7 @@ use std::{
     time::Duration,
 };
 
-use certs::{CloseCode, Identity, TrustStore};
+use certs::{AuditEvent, CloseCode, Identity, TrustStore};
 use proto::{BootId, DeviceId, message::DeathReason};
 use rpc::{Bus, GetServiceError, Peer, link::LinkClosed, peer::SessionEnd};
 use tokio::{
@@ -24,6 +24,7 @@ use tokio::{
 };
 
 use crate::{
+    audit::AuditLog,
     device::Device,
     pairing,
     presence::{Machine, OfflineReason, Profile},
@@ -35,6 +36,7 @@ pub(crate) struct Peers {
     pub(crate) bus: Arc<Bus>,
     identity: Arc<Identity>,
     trust: TrustStore,
+    audit: Arc<AuditLog>,
     endpoint: quinn::Endpoint,
     profile: Profile,
     runtime: tokio::runtime::Handle,
@@ -138,6 +140,7 @@ impl Peers {
         bus: Arc<Bus>,
         identity: Arc<Identity>,
         trust: TrustStore,
+        audit: Arc<AuditLog>,
         endpoint: quinn::Endpoint,
         profile: Profile,
     ) -> Arc<Self> {
@@ -145,6 +148,7 @@ impl Peers {
             bus,
             identity,
             trust,
+            audit,
             endpoint,
             profile,
             runtime: tokio::runtime::Handle::current(),
@@ -192,6 +196,10 @@ impl Peers {
 
     pub(crate) fn trust(&self) -> &TrustStore {
         &self.trust
+    }
+
+    pub(crate) fn audit(&self) -> &AuditLog {
+        &self.audit
     }
 
     pub(crate) fn changed(&self) -> watch::Receiver<u64> {
@@ -296,6 +304,7 @@ impl Peers {
             self.dial_if_useful(device);
             return;
         }
+        self.audit.tell(AuditEvent::TrustWithdrawn { device });
         let session = self
             .lock()
             .entries
@@ -435,6 +444,7 @@ impl Peers {
                 .peer
                 .close(DeathReason::DeviceUnreachable, code, "replaced");
         }
+        self.audit.tell(AuditEvent::Admitted { device });
         tracing::info!(?device, boot = peer.boot().epoch, "device online");
         self.tell();
         self.runtime.spawn(async move {

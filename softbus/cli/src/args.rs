@@ -1,11 +1,13 @@
 //! What can be said on the command line.
 
 mod call;
+mod policy;
 #[cfg(test)]
 mod tests;
 mod value;
 
 pub(crate) use call::{Argument, CallArguments, ReplyType};
+pub(crate) use policy::Policy;
 pub(crate) use value::{ListenAddress, MethodName, StaticPeer};
 
 use std::{path::PathBuf, time::Duration};
@@ -142,6 +144,16 @@ JSON: one object for each event, with the field event:
              stranger before)
 Questions are asked on the standard error and answered on the standard input.")]
     Pair(Pair),
+
+    /// Check and explain the policy: what this device allows others
+    ///
+    /// It is the file policy.toml in the directory of the identity, if there is one; a running node in the same directory
+    /// notices a change within a second, and keeps what it had if the file is not right. docs/security.md describes it.
+    Policy {
+        /// What to do with it.
+        #[command(subcommand)]
+        action: Policy,
+    },
 
     /// Look around for devices
     #[command(after_help = "\

@@ -6,6 +6,7 @@ pub(crate) mod devices;
 pub(crate) mod identity;
 pub(crate) mod load;
 pub(crate) mod pair;
+pub(crate) mod policy;
 pub(crate) mod run;
 pub(crate) mod services;
 pub(crate) mod trust;

@@ -49,6 +49,7 @@ fn run(arguments: Arguments, output: &output::Output) -> Result<(), Failure> {
         Command::Identity {
             action: Identity::Show,
         } => command::identity::show(&context),
+        Command::Policy { action } => command::policy::run(&context, action),
         Command::Trust { action } => command::trust::run(&context, action),
         Command::Pair(options) => on_runtime(command::pair::run(&context, options)),
         Command::Devices(options) => on_runtime(command::devices::run(&context, options)),

@@ -3,13 +3,15 @@
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 
 use softbus::{
-    Identity, Interfaces, Node, NodeBuilder, TrustStore, certs::OpenIdentityError,
-    discovery::Interface, error::StartNodeError,
+    Identity, Interfaces, Node, NodeBuilder, TrustStore,
+    certs::{OpenIdentityError, PolicyStore},
+    discovery::Interface,
+    error::StartNodeError,
 };
 
 use crate::{
     args::Network,
-    command::Context,
+    command::{self, Context},
     failure::{Failure, Kind},
     signal::StopSignal,
 };
@@ -48,6 +50,12 @@ pub(crate) async fn with_node(
 async fn start(context: &Context<'_>) -> Result<Node, Failure> {
     let trust = context.trust()?;
     let builder = network(Node::builder(), &context.network, &trust)?.trust(trust);
+    let policies = PolicyStore::open_if_there(command::policy::file_in(&context.directory));
+    let policies = policies.map_err(|error| {
+        Failure::failed(error.to_string())
+            .hint("a node does not start with a policy that is not right")
+    })?;
+    let builder = builder.policy(policies);
     // Last, because it counts as a start.
     let identity = Identity::open(&context.directory);
     let builder = builder.identity(identity.map_err(|error| identity_failure(context, &error))?);
@@ -97,7 +105,7 @@ fn network(
     if !network.no_mdns {
         builder = builder.mdns(interfaces(&network.interfaces));
     }
-    let known = crate::command::trusted(trust);
+    let known = command::trusted(trust);
     for peer in &network.peers {
         let device = crate::device_name::resolve(&peer.device, &known)?;
         builder = builder.static_peer(device, peer.address);

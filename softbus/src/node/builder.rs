@@ -4,7 +4,7 @@ use std::{
     sync::Arc,
 };
 
-use certs::{Identity, TrustStore};
+use certs::{Identity, PolicyStore, TrustStore};
 use discovery::{
     Advertisement, Announcement, Discovery, Interfaces, ProtocolVersions, StaticPeers,
 };
@@ -18,8 +18,10 @@ use rpc::{
 };
 use tokio::sync::watch;
 
-use super::{Inner, Node, discover::Discoveries, own_thread, trust_file};
+use super::{Inner, Node, discover::Discoveries, own_thread, policy_file, trust_file};
 use crate::{
+    access::OwnersPolicy,
+    audit::AuditLog,
     error::StartNodeError,
     link::quic::{config, socket},
     peers::Peers,
@@ -60,6 +62,7 @@ pub struct NodeBuilder {
     identity: Option<Identity>,
     directory: Option<PathBuf>,
     trust: Option<TrustStore>,
+    policies: Option<PolicyStore>,
     listen: Option<SocketAddr>,
     port: u16,
     mdns: Option<Interfaces>,
@@ -81,7 +84,8 @@ impl NodeBuilder {
         self
     }
 
-    /// Identity and trust store from a directory that only this user may read. Both are made at the first start.
+    /// Identity and trust store from a directory that only this user may read. Both are made at the first start. A file
+    /// `policy.toml` there is the [`policy`](Self::policy).
     #[must_use]
     pub fn identity_dir(mut self, directory: impl AsRef<Path>) -> Self {
         self.directory = Some(directory.as_ref().to_owned());
@@ -93,6 +97,17 @@ impl NodeBuilder {
     #[must_use]
     pub fn trust(mut self, trust: TrustStore) -> Self {
         self.trust = Some(trust);
+        self
+    }
+
+    /// What this device allows others, beside what each service says itself: a [`Policy`](certs::Policy) made in code, or a
+    /// [`PolicyStore`] with a file, which is followed: what is right takes effect within about a second, and what is not
+    /// changes nothing. Without this it is the `policy.toml` of [`identity_dir`](Self::identity_dir), if there is one.
+    ///
+    /// Without a policy services decide alone.
+    #[must_use]
+    pub fn policy(mut self, policy: impl Into<PolicyStore>) -> Self {
+        self.policies = Some(policy.into());
         self
     }
 
@@ -211,6 +226,7 @@ impl NodeBuilder {
         if tokio::runtime::Handle::try_current().is_err() {
             return Err(StartNodeError::NoRuntime);
         }
+        let policies = self.policies()?;
         let (identity, trust) = self.open()?;
         let endpoint = self.bind(&identity)?;
         let address = endpoint
@@ -225,11 +241,15 @@ impl NodeBuilder {
         bus.limits = self.limits.unwrap_or(bus.limits);
         bus.slow = self.slow;
         let bus = Bus::new(bus);
+        let audit = Arc::new(AuditLog::new());
+        let owners = OwnersPolicy::new(policies.clone(), Arc::clone(&audit));
+        bus.set_access_policy(Arc::new(owners));
         self.services.register(&bus.samgr())?;
         let peers = Peers::new(
             bus,
             Arc::new(identity),
             trust.clone(),
+            Arc::clone(&audit),
             endpoint,
             self.profile,
         );
@@ -267,6 +287,12 @@ impl NodeBuilder {
         });
         // Behind the subscription, which has to hear what it finds.
         tokio::spawn(trust_file::follow(trust, stop.subscribe()));
+        tokio::spawn(policy_file::follow(
+            policies.clone(),
+            Arc::downgrade(&peers.bus),
+            audit,
+            stop.subscribe(),
+        ));
         tracing::info!(device = ?party.device, %address, "node started");
         Ok(Node {
             inner: Arc::new(Inner {
@@ -274,9 +300,19 @@ impl NodeBuilder {
                 discoveries,
                 address,
                 stop,
+                policies,
                 _trust: subscription,
             }),
         })
+    }
+
+    fn policies(&mut self) -> Result<PolicyStore, StartNodeError> {
+        let policies = match (self.policies.take(), &self.directory) {
+            (Some(policies), _) => Ok(policies),
+            (None, Some(directory)) => PolicyStore::open_if_there(directory.join("policy.toml")),
+            (None, None) => Ok(PolicyStore::new()),
+        };
+        policies.map_err(|error| StartNodeError::Policy(error.to_string()))
     }
 
     fn open(&mut self) -> Result<(Identity, TrustStore), StartNodeError> {

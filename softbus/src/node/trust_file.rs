@@ -1,76 +1,30 @@
-//! Notices that another process, such as the command line tool, has changed the trust store's file.
-
-use std::{
-    path::{Path, PathBuf},
-    time::{Duration, SystemTime},
-};
+//! Takes over what another process, such as the command line tool, has decided about devices.
 
 use certs::TrustStore;
-use tokio::{sync::watch, time::MissedTickBehavior};
+use tokio::sync::watch;
 
-/// How often the file is looked at: one system call.
-const INTERVAL: Duration = Duration::from_millis(500);
+use super::file_watch;
 
-/// What differs when the file has been replaced or written to; `None` where there is no file.
-type Stamp = Option<(Option<SystemTime>, u64, u64)>;
-
-/// Reloads the store whenever its file changes, until told to stop. The first look reloads too: the file may have
-/// changed since the store was opened.
-pub(super) async fn follow(trust: TrustStore, mut stop: watch::Receiver<bool>) {
+/// Reloads the store whenever its file changes, until told to stop.
+pub(super) async fn follow(trust: TrustStore, stop: watch::Receiver<bool>) {
     let Some(path) = trust.path() else { return };
-    let mut seen = None;
-    let mut ticks = tokio::time::interval(INTERVAL);
-    ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
-    loop {
-        tokio::select! {
-            _ = ticks.tick() => {}
-            () = stopped(&mut stop) => return,
+    let reload = {
+        let path = path.clone();
+        move || match trust.reload() {
+            Ok(()) => tracing::debug!(?path, "trust store read"),
+            Err(error) => {
+                tracing::error!(%error, "trust store not read, the devices stay as they were");
+            }
         }
-        // Before the file is read: a change meanwhile is then seen at the next look.
-        let stamp = stamp(&path);
-        if seen.replace(stamp) != Some(stamp) {
-            reload(&trust, &path).await;
-        }
-    }
-}
-
-async fn stopped(stop: &mut watch::Receiver<bool>) {
-    let _ = stop.wait_for(|stopped| *stopped).await;
-}
-
-/// Away from the runtime's thread: the file is read as a whole, and a change may wait for the disk under the same lock.
-async fn reload(trust: &TrustStore, path: &PathBuf) {
-    let store = trust.clone();
-    match tokio::task::spawn_blocking(move || store.reload()).await {
-        Ok(Ok(())) => tracing::debug!(?path, "trust store read"),
-        Ok(Err(error)) => {
-            tracing::error!(%error, "trust store not read, the devices stay as they were")
-        }
-        Err(error) => tracing::error!(%error, "trust store not read, a listener panicked"),
-    }
-}
-
-fn stamp(path: &Path) -> Stamp {
-    let data = std::fs::metadata(path).ok()?;
-    Some((data.modified().ok(), data.len(), identity(&data)))
-}
-
-/// A file that was replaced is another one, even within the clock's resolution.
-#[cfg(unix)]
-fn identity(data: &std::fs::Metadata) -> u64 {
-    std::os::unix::fs::MetadataExt::ino(data)
-}
-
-#[cfg(not(unix))]
-fn identity(_data: &std::fs::Metadata) -> u64 {
-    0
+    };
+    file_watch::follow(path, reload, stop).await;
 }
 
 #[cfg(test)]
 mod tests {
     use proto::DeviceId;
 
-    use super::*;
+    use super::{file_watch::INTERVAL, *};
 
     const DEVICE: DeviceId = DeviceId::from_bytes([7; 32]);
 

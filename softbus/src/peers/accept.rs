@@ -8,7 +8,7 @@ use std::{
     time::Duration,
 };
 
-use certs::{AdmitError, CloseCode, admit};
+use certs::{AdmitError, AuditEvent, CloseCode, admit};
 use proto::{BootId, DeviceId};
 use quinn::VarInt;
 use rpc::{
@@ -98,6 +98,10 @@ async fn receive_stranger(
         Ok(peer) => *peer.device_id(),
         Err(error) => {
             let from = connection.remote_address();
+            peers.audit.tell(AuditEvent::TurnedAway {
+                device: error.device().copied(),
+                why: error.close_code(),
+            });
             match error {
                 AdmitError::NotTrusted { device } | AdmitError::Blocked { device } => {
                     telemetry::turned_away(&peers.bus, device, from);
@@ -157,7 +161,7 @@ fn judge_boot(peers: &Peers, device: DeviceId, incoming: &Incoming) -> Option<Cl
         return Some(CloseCode::Replaced);
     }
     if theirs.epoch == known.epoch && theirs.random != known.random {
-        tracing::warn!(target: "softbus::audit", ?device, "identity in use twice");
+        peers.audit.tell(AuditEvent::IdentityInUse { device });
         return Some(CloseCode::IdentityInUse);
     }
     None

@@ -4,6 +4,7 @@
 
 mod admission;
 mod pairing;
+mod policy;
 mod services;
 mod sessions;
 

@@ -9,5 +9,6 @@ mod described;
 mod harness;
 mod identity;
 mod pairing;
+mod policy;
 mod presence;
 mod trust;

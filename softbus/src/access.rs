@@ -1,0 +1,64 @@
+//! The policy of the device's owner, as the bus asks for it.
+
+use std::sync::Arc;
+
+use certs::{Access, AuditEvent, PolicyStore, Principal};
+use proto::{DeviceId, ServiceId};
+use rpc::{AccessPolicy, Permission};
+
+use crate::audit::AuditLog;
+
+/// The policy in force, and the log of what it refuses.
+#[derive(Debug)]
+pub(crate) struct OwnersPolicy {
+    policies: PolicyStore,
+    audit: Arc<AuditLog>,
+}
+
+impl OwnersPolicy {
+    pub(crate) fn new(policies: PolicyStore, audit: Arc<AuditLog>) -> Self {
+        Self { policies, audit }
+    }
+
+    fn principal(&self, device: DeviceId) -> Principal {
+        Principal::device(device)
+    }
+}
+
+impl AccessPolicy for OwnersPolicy {
+    fn permission(&self, caller: DeviceId, service: ServiceId) -> Option<Permission> {
+        let policy = self.policies.current()?;
+        Some(match policy.access(&self.principal(caller), service) {
+            Access::Nothing => Permission::Nothing,
+            Access::Only(codes) => Permission::Only(codes),
+            Access::AllBut(codes) => Permission::AllBut(codes),
+        })
+    }
+
+    fn version(&self) -> u64 {
+        self.policies.version()
+    }
+
+    fn refused(&self, caller: DeviceId, service: ServiceId, code: Option<u32>) {
+        let device = caller;
+        let Some(method) = code else {
+            return self
+                .audit
+                .tell(AuditEvent::LookUpDenied { device, service });
+        };
+        let denied = |rules| AuditEvent::CallDenied {
+            device,
+            service,
+            method,
+            rules,
+        };
+        self.audit.tell_with(&denied(Vec::new()), || {
+            let policy = self.policies.current();
+            let explanation = policy
+                .map(|policy| policy.explain(&self.principal(caller), service, method))
+                // Else the service's own rule was in the way.
+                .filter(|explanation| !explanation.allowed());
+            denied(explanation.map_or_else(Vec::new, |explanation| explanation.rules().to_vec()))
+        });
+    }
+}
