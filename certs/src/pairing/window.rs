@@ -65,6 +65,11 @@ impl PairingOptions {
         self
     }
 
+    /// How long it is open.
+    pub const fn time(&self) -> Duration {
+        self.time
+    }
+
     /// Who proves to know the code is paired without asking our user again. Compare mode always asks.
     #[must_use]
     pub const fn without_asking(mut self) -> Self {

@@ -111,6 +111,8 @@ JSON: one object for each event, with the field event:
              other), detail (text or null), time_ms
   trusted, renamed, forgotten, blocked
              device, name, time_ms: the trust store has changed, for example by `softbus trust`
+  open, failed, paired
+             with --pair, as `softbus pair` has them
   stopped    nothing more: it has taken leave of the other devices")]
     Run(Run),
 
@@ -219,6 +221,9 @@ pub(crate) struct Run {
     /// with an i32 whose decimal digits are those of the argument backwards.
     #[arg(long, value_name = "SERVICE_ID", value_parser = value::service)]
     pub(crate) echo: Option<ServiceId>,
+    /// Let another device pair with this one, as `softbus pair` does, while the node runs; for two minutes
+    #[arg(long)]
+    pub(crate) pair: bool,
 }
 
 /// `softbus identity`

@@ -1,7 +1,7 @@
 //! `softbus pair`
 
 mod ask;
-mod listen;
+pub(super) mod listen;
 mod target;
 
 use serde_json::json;

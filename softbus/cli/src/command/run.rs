@@ -2,10 +2,12 @@
 
 mod echo;
 
-use softbus::{Allow, Node, RemoteObject, ServiceId, ServiceOptions};
+use std::{convert::Infallible, pin::pin};
+
+use softbus::{Allow, Node, RemoteObject, ServiceId, ServiceOptions, pairing::PairingOptions};
 use tokio::sync::mpsc;
 
-use super::Context;
+use super::{Context, pair::listen};
 use crate::{
     args::Run,
     events::Events,
@@ -28,14 +30,16 @@ pub(crate) async fn run(context: &Context<'_>, options: Run) -> Result<(), Failu
         events.started()?;
         if crate::command::trusted(node.trust()).is_empty() {
             context.output.note(&format!(
-                "no device is trusted yet. Here: {} trust add ID. On the other machine: softbus trust add {}",
+                "no device is trusted yet. Here: {0} run --pair, or {0} trust add ID. On the other machine: softbus trust add {1}",
                 context.softbus,
                 node.device_id(),
             ));
         }
         let mut devices = node.device_events();
+        let mut pairing = pin!(pair(context, node, options.pair));
         loop {
             tokio::select! {
+                never = &mut pairing => match never {},
                 event = devices.next() => events.device(&event)?,
                 Some(change) = trust.recv() => events.trust(&change)?,
             }
@@ -43,6 +47,16 @@ pub(crate) async fn run(context: &Context<'_>, options: Run) -> Result<(), Failu
     })
     .await?;
     Events::stopped(context.output)
+}
+
+/// Lets another device pair, if that is wanted. However it ends, the node goes on.
+async fn pair(context: &Context<'_>, node: &Node, wanted: bool) -> Infallible {
+    if wanted
+        && let Err(failure) = listen::open(context, node, PairingOptions::code_and_qr(), None).await
+    {
+        context.output.failure(&failure);
+    }
+    std::future::pending().await
 }
 
 /// Registers the service to try things with.

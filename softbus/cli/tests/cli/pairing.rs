@@ -155,3 +155,22 @@ fn a_log_at_trace_level_and_a_key_log_that_is_asked_for_hold_no_secret() {
     }
     assert!(codes_logged < 2, "codes are logged");
 }
+
+#[test]
+fn a_node_that_runs_lets_a_device_pair_and_goes_on() {
+    let (phone, tv) = (Device::new(), Device::new());
+    let mut node = tv.start(["run", "--pair", "--echo", "7"]);
+    let open = node.event("open");
+    let typed = file(&phone, open["code"].as_str().unwrap());
+    let address = node.address.clone();
+    // Nobody sits at this terminal, so nobody says yes.
+    phone
+        .run(["pair", &address, "--code-file", &typed])
+        .assert_failed(4, &["refused by the user"]);
+    assert_eq!(node.event("failed")["attempts_left"], 2);
+    assert!(!trusts(&tv, &phone));
+    assert_eq!(
+        node.terminate(rustix::process::Signal::TERM).code(),
+        Some(0)
+    );
+}

@@ -18,16 +18,26 @@ use crate::{
 };
 
 pub(super) async fn run(context: &Context<'_>, node: &Node, options: &Pair) -> Result<(), Failure> {
+    open(context, node, how(options), options.name.as_deref()).await
+}
+
+/// Opens a window and tells what happens there, until a device is paired or the window's time is over.
+pub(in crate::command) async fn open(
+    context: &Context<'_>,
+    node: &Node,
+    how: PairingOptions,
+    name: Option<&str>,
+) -> Result<(), Failure> {
     let mut window = node
-        .open_pairing(how(options))
+        .open_pairing(how.clone())
         .await
         .map_err(|error| not_opened(context, &error))?;
-    show(context, node, &window, options)?;
+    show(context, node, &window, &how)?;
     let mut last = None;
     while let Some(event) = window.next().await {
         match event {
             PairingEvent::Request(request) => {
-                let name = options.name.clone().unwrap_or_default();
+                let name = name.unwrap_or_default().to_owned();
                 std::thread::spawn(move || ask::about(request, &name));
             }
             PairingEvent::Failed {
@@ -45,10 +55,8 @@ pub(super) async fn run(context: &Context<'_>, node: &Node, options: &Pair) -> R
                 last = Some(error);
             }
             PairingEvent::Paired(paired) => {
-                // `--yes` asks nobody, so nobody has said what to call it.
-                if options.yes
-                    && let Some(name) = &options.name
-                {
+                // Where nobody was asked, nobody has said yet what to call it.
+                if let Some(name) = name {
                     let named = node.trust().trust(paired.device, name);
                     named.map_err(|error| Failure::failed(error.to_string()))?;
                 }
@@ -101,7 +109,7 @@ fn show(
     context: &Context<'_>,
     node: &Node,
     window: &PairingListener,
-    options: &Pair,
+    how: &PairingOptions,
 ) -> Result<(), Failure> {
     let addresses = addresses(node);
     let invitation = window
@@ -113,7 +121,7 @@ fn show(
             "event": "open", "device": node.device_id().to_string(),
             "addresses": addresses.iter().map(ToString::to_string).collect::<Vec<_>>(),
             "code": code.as_ref().map(|code| code.reveal()),
-            "invitation": invitation.as_deref(), "seconds": options.open_for.as_secs(),
+            "invitation": invitation.as_deref(), "seconds": how.time().as_secs(),
         }));
     }
     if let Some(text) = &invitation {
@@ -131,10 +139,14 @@ fn show(
     let whom = addresses
         .first()
         .map_or_else(|| node.device_id().to_string(), ToString::to_string);
-    let compare = if options.compare { " --compare" } else { "" };
+    let compare = if code.is_none() && invitation.is_none() {
+        " --compare"
+    } else {
+        ""
+    };
     context.output.note(&format!(
         "on the other machine run, within {} s: softbus pair {whom}{compare}",
-        options.open_for.as_secs()
+        how.time().as_secs()
     ));
     Ok(())
 }
