@@ -280,6 +280,10 @@ impl PeerShared {
         self.number
     }
 
+    pub(crate) fn own(&self) -> Party {
+        self.own
+    }
+
     pub(crate) fn remote(&self) -> Party {
         self.remote
     }

@@ -29,6 +29,11 @@ impl RemoteProxy {
         self.home().device
     }
 
+    /// Whether the stub is on this device, in another process.
+    pub fn is_on_this_device(&self) -> bool {
+        self.device() == self.0.peer.own().device
+    }
+
     /// Under which id the stub was registered, if it was found through a system ability manager.
     pub fn service(&self) -> Option<ServiceId> {
         match self.0.kind {

@@ -22,6 +22,8 @@ const ALLOWED_EDGES: &[(&str, &[&str])] = &[
         ],
     ),
     ("softbus-capi", &["softbus"]),
+    // What it needs of the C API is there when a program has both.
+    ("softbus-child-process", &[]),
     ("softbus-cli", &["softbus"]),
     ("softbus-examples", &["softbus"]),
     ("softbus-instructions", &["softbus-proto", "softbus-rpc"]),

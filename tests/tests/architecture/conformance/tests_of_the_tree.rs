@@ -22,6 +22,7 @@ pub(crate) fn tests_of(files: &[TextFile]) -> Vec<Test> {
         }
         instantiated |= file.path.contains("/tests/") && code.contains("scenarios!(");
         tests.extend(functions(&file.path, &code));
+        tests.extend(programs_in_c(file, files));
     }
     if instantiated {
         tests.append(&mut listed);
@@ -44,6 +45,32 @@ fn scenarios(code: &str) -> Vec<Test> {
         })
     });
     entries.collect()
+}
+
+/// Tests in C of the files that a test program names, `run_c("parcel.c", ..)`: `TEST(name)` at the beginning of a line.
+fn programs_in_c(program: &TextFile, files: &[TextFile]) -> Vec<Test> {
+    let Some((package, _)) = program.path.split_once("/tests/") else {
+        return Vec::new();
+    };
+    let directory = format!("{package}/tests/c/");
+    let run = files.iter().filter(|file| {
+        let name = file.path.strip_prefix(&directory);
+        let name = name.filter(|name| name.ends_with(".c"));
+        name.is_some_and(|name| program.text.contains(&format!("run_c(\"{name}\"")))
+    });
+    let tests = run.flat_map(|file| {
+        let names = file.text.lines().filter_map(|line| {
+            let (name, _) = line.strip_prefix("TEST(")?.split_once(')')?;
+            is_name(name).then(|| name.to_owned())
+        });
+        names.map(|name| Test {
+            path: modules(file.path.trim_end_matches(".c"))
+                .chain([name])
+                .collect(),
+            ignored: false,
+        })
+    });
+    tests.collect()
 }
 
 /// Functions with an attribute that makes them tests. Relies on rustfmt's layout: each attribute begins a line.
@@ -240,6 +267,21 @@ mod tests {
                 found("a::tests::calls::more::test")
             ]
         );
+    }
+
+    #[test]
+    fn tests_in_c_are_tests_when_their_file_is_run() {
+        let text = "TEST(one)\n{\n}\n/*\n TEST(two)\n*/\nTEST(three) { }\n";
+        let files = [
+            ("a/Cargo.toml", ""),
+            ("a/tests/programs/main.rs", "fn f() { run_c(\"x.c\", &[]) }"),
+            ("a/tests/programs/stray.rs", "fn f() { run_c(\"y.c\", &[]) }"),
+            ("a/tests/c/x.c", text),
+            ("a/tests/c/y.c", text),
+            ("a/src/c/x.c", text),
+        ];
+        let one_and_three = ["one", "three"].map(|name| found(&format!("a::tests::c::x::{name}")));
+        assert_eq!(names(&files), one_and_three);
     }
 
     #[test]

@@ -1,0 +1,122 @@
+/* What OpenHarmony leaves to other kits: this process on a bus of devices. Part of soft-bus, MIT OR Apache-2.0.
+ *
+ *     SoftBus_NodeOptions options = {.size = sizeof(options), .identityDirectory = "me", .mdns = 1};
+ *     SoftBusNode *node = NULL;
+ *     if (SoftBus_Node_Start(&options, &node) == SOFTBUS_OK) { ... }
+ *
+ * A device id is the text that SoftBus_Node_GetDeviceId() and `softbus id` print. Functions return SOFTBUS_OK or an error;
+ * SoftBus_LastError() has words for it. Handles are checked as those of the IPC Kit are. */
+#ifndef SOFTBUS_DEVICE_H
+#define SOFTBUS_DEVICE_H
+
+#include <stdint.h>
+
+#include "../IPCKit/ipc_cparcel.h"
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+/** What the functions of this header return. */
+typedef enum {
+    /** It worked. */
+    SOFTBUS_OK = 0,
+    /** An argument is NULL, destroyed, or none of what it may be. */
+    SOFTBUS_ERR_ARGUMENT = 1,
+    /** Nothing is registered under this id there. */
+    SOFTBUS_ERR_ABSENT = 2,
+    /** It is registered, for its own device only. */
+    SOFTBUS_ERR_NOT_DISTRIBUTED = 3,
+    /** A rule there does not let this device have it, or there is nothing that a rule could be about. */
+    SOFTBUS_ERR_REFUSED = 4,
+    /** One of the two devices does not trust the other: SoftBus_Node_Trust() on both. */
+    SOFTBUS_ERR_NOT_TRUSTED = 5,
+    /** The device was not found, or does not answer. */
+    SOFTBUS_ERR_UNREACHABLE = 6,
+    /** It did not come in time. */
+    SOFTBUS_ERR_TIMED_OUT = 7,
+    /** A limit is reached; later there may be room. */
+    SOFTBUS_ERR_BUSY = 8,
+    /** The directory of the identity, or the list of devices, is not there, not ours alone, or not readable. */
+    SOFTBUS_ERR_IDENTITY = 9,
+    /** The address or port cannot be used. */
+    SOFTBUS_ERR_ADDRESS = 10,
+    /** It failed in another way. */
+    SOFTBUS_ERR_FAILED = 11,
+} SoftBus_Error;
+
+/** This process on the bus. */
+struct SoftBusNode;
+typedef struct SoftBusNode SoftBusNode;
+
+/** Bytes that a device id takes, its NUL included. */
+#define SOFTBUS_DEVICE_ID_SIZE 65
+
+/** How a node is started. All zeros but `size` and `identityDirectory` is a start. */
+typedef struct {
+    /** sizeof(SoftBus_NodeOptions), so that later versions can have more. */
+    uint32_t size;
+    /** UDP port on all addresses; 0 is any. */
+    uint16_t port;
+    /** 1: finds devices, and is found, by mDNS on all interfaces. */
+    uint8_t mdns;
+    uint8_t reserved;
+    /** Who this device is: a directory that only this user may read, made if it is not there. Required. */
+    const char *identityDirectory;
+    /** Listens there alone, for example "192.168.1.5:7000". NULL: on all addresses. */
+    const char *listen;
+    /** A file with devices that are trusted, one to a line: id, space, name. NULL: none beside those that are already. */
+    const char *trustFile;
+    /** Devices and where they may be, one to a line: id, space, address and port. NULL: none. */
+    const char *peers;
+    /** A name for people, announced to everybody. NULL: none. */
+    const char *name;
+} SoftBus_NodeOptions;
+
+/** Starts a node; it ends with SoftBus_Node_Stop(). SOFTBUS_ERR_ARGUMENT, _IDENTITY, _ADDRESS, _FAILED. */
+int SoftBus_Node_Start(const SoftBus_NodeOptions *options, SoftBusNode **node);
+/** Takes leave of other devices and ends. Up to 2 s. */
+void SoftBus_Node_Stop(SoftBusNode *node);
+/** The device id, in `text` of SOFTBUS_DEVICE_ID_SIZE bytes at least. */
+int SoftBus_Node_GetDeviceId(const SoftBusNode *node, char *text, uint32_t size);
+/** The UDP port on which it listens; 0 for an invalid node. */
+uint16_t SoftBus_Node_GetPort(const SoftBusNode *node);
+
+/** Trusts a device from now on. `name` is what the user calls it, or NULL. */
+int SoftBus_Node_Trust(SoftBusNode *node, const char *deviceId, const char *name);
+/** Trusts it no more. SOFTBUS_ERR_ABSENT if it was not trusted. */
+int SoftBus_Node_Forget(SoftBusNode *node, const char *deviceId);
+/** Trusts the devices of a list, a file as SoftBus_NodeOptions::trustFile. */
+int SoftBus_Node_LoadTrust(SoftBusNode *node, const char *path);
+
+/** Who may get and call a service. */
+typedef enum {
+    /** This device. */
+    SOFTBUS_LOCAL = 0,
+    /** Every device that this one trusts. */
+    SOFTBUS_DISTRIBUTED = 1,
+} SoftBus_Access;
+
+/** Registers a stub under an id, 1 to 0x00ffffff. What stood there before is removed. _ARGUMENT, _BUSY (1,000 services). */
+int SoftBus_Service_Add(SoftBusNode *node, uint32_t serviceId, const OHIPCRemoteStub *stub, SoftBus_Access access);
+/** Removes it: its proxies die. SOFTBUS_ERR_ABSENT. */
+int SoftBus_Service_Remove(SoftBusNode *node, uint32_t serviceId);
+/** Gets a proxy of a service of a device, or of this one if `deviceId` is NULL; to be destroyed. Looks for the device for
+ *  up to `waitMs`; 0 is 8 s. _ARGUMENT, _ABSENT, _NOT_DISTRIBUTED, _REFUSED, _NOT_TRUSTED, _UNREACHABLE, _TIMED_OUT,
+ *  _BUSY, _FAILED. */
+int SoftBus_Service_Get(SoftBusNode *node, uint32_t serviceId, const char *deviceId, uint32_t waitMs,
+    OHIPCRemoteProxy **proxy);
+/** As SoftBus_Service_Get(), and waits for a service that is not there yet. */
+int SoftBus_Service_WaitFor(SoftBusNode *node, uint32_t serviceId, const char *deviceId, uint32_t waitMs,
+    OHIPCRemoteProxy **proxy);
+
+/** Words for the last error on this thread, of this header or the IPC Kit's. Until the next error. */
+const char *SoftBus_LastError(void);
+/** How many handles this process has not destroyed, of all kinds: to find leaks, which no tool for memory sees. */
+uint32_t SoftBus_HandleCount(void);
+
+#ifdef __cplusplus
+}
+#endif
+
+#endif

@@ -1,0 +1,131 @@
+//! Where the bus lives: one thread of the library's own, made when it is first needed. The threads of the application come
+//! and wait; the callbacks of C's run on the pool beside it and never on it.
+
+use std::{
+    cell::Cell,
+    future::Future,
+    pin::pin,
+    sync::{Arc, OnceLock},
+    task::{Context, Poll, Wake, Waker},
+    thread::{self, Thread},
+};
+
+use tokio::runtime::{Builder, Handle};
+
+/// Why nothing can be waited for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum NoRuntime {
+    /// The system gave no thread.
+    NotStarted,
+    /// This is the thread of the bus, which would wait for itself.
+    WouldDeadlock,
+    /// This is a fork of the process that has the bus, and only that has its thread. Start a program of its own.
+    Forked,
+}
+
+impl std::fmt::Display for NoRuntime {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(match self {
+            Self::NotStarted => "no thread for the bus",
+            Self::WouldDeadlock => "the thread of the bus would wait for itself",
+            Self::Forked => "a fork of the process that has the bus",
+        })
+    }
+}
+
+impl std::error::Error for NoRuntime {}
+
+struct Runtime {
+    handle: Handle,
+    /// The process that has its thread.
+    process: u32,
+}
+
+static RUNTIME: OnceLock<Option<Runtime>> = OnceLock::new();
+
+thread_local! {
+    static HERE: Cell<bool> = const { Cell::new(false) };
+}
+
+/// The runtime of the library.
+pub(crate) fn handle() -> Result<&'static Handle, NoRuntime> {
+    let runtime = RUNTIME.get_or_init(start).as_ref();
+    let runtime = runtime.ok_or(NoRuntime::NotStarted)?;
+    if runtime.process == std::process::id() {
+        Ok(&runtime.handle)
+    } else {
+        Err(NoRuntime::Forked)
+    }
+}
+
+fn start() -> Option<Runtime> {
+    let runtime = Builder::new_current_thread().enable_all().build().ok()?;
+    let handle = runtime.handle().clone();
+    thread::Builder::new()
+        .name("softbus".to_owned())
+        .spawn(move || {
+            HERE.set(true);
+            runtime.block_on(std::future::pending::<()>());
+        })
+        .ok()?;
+    Some(Runtime {
+        handle,
+        process: std::process::id(),
+    })
+}
+
+/// Whether this is the thread of the bus, on which nobody may wait.
+pub(crate) fn is_here() -> bool {
+    HERE.get()
+}
+
+/// Runs what may block, on another thread, sometime.
+pub(crate) fn aside(run: impl FnOnce() + Send + 'static) {
+    if let Ok(runtime) = handle() {
+        runtime.spawn_blocking(run);
+    }
+}
+
+/// Waits, on the thread of the application that calls, for what happens on the bus.
+///
+/// A loop of our own: a thread of the pool on which a callback runs is inside of a runtime already, and may wait all the
+/// same.
+pub(crate) fn wait<T>(future: impl Future<Output = T>) -> Result<T, NoRuntime> {
+    let runtime = handle()?;
+    if is_here() {
+        return Err(NoRuntime::WouldDeadlock);
+    }
+    let _timers = runtime.enter();
+    let waker = Waker::from(Arc::new(Unpark(thread::current())));
+    let mut context = Context::from_waker(&waker);
+    let mut future = pin!(future);
+    loop {
+        if let Poll::Ready(done) = future.as_mut().poll(&mut context) {
+            return Ok(done);
+        }
+        thread::park();
+    }
+}
+
+/// As [`wait`], for what has to run on the bus's own thread, because it makes sockets or tasks there.
+pub(crate) fn wait_there<T, F>(begin: impl FnOnce() -> F + Send + 'static) -> Result<T, NoRuntime>
+where
+    T: Send + 'static,
+    F: Future<Output = T> + Send + 'static,
+{
+    let task = handle()?.spawn(async move { begin().await });
+    // It ends otherwise only if it panics, which is not its caller's to die of.
+    wait(task)?.map_err(|_| NoRuntime::NotStarted)
+}
+
+struct Unpark(Thread);
+
+impl Wake for Unpark {
+    fn wake(self: Arc<Self>) {
+        self.0.unpark();
+    }
+
+    fn wake_by_ref(self: &Arc<Self>) {
+        self.0.unpark();
+    }
+}

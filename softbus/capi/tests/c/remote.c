@@ -1,0 +1,659 @@
+/* Stubs, proxies and death recipients: rows 2 to 13, 16 and 22 to 24. The service is service.c, in a child process. */
+#include "service.h"
+#include "test.h"
+
+#include <AbilityKit/native_child_process.h>
+#include <unistd.h>
+
+static OHIPCRemoteProxy *g_started;
+static int g_startError;
+
+static void Started(int error, OHIPCRemoteProxy *proxy)
+{
+    g_startError = error;
+    g_started = proxy;
+}
+
+/** The service, in a new child. */
+static OHIPCRemoteProxy *Start(void)
+{
+    g_started = NULL;
+    CHECK_EQUAL(OH_Ability_CreateNativeChildProcess("libtest_child.so", Started), NCP_NO_ERROR);
+    CHECK_EQUAL(g_startError, NCP_NO_ERROR);
+    CHECK(g_started != NULL);
+    return g_started;
+}
+
+/** Sends one number; the first number of the reply goes to `answer`. */
+static int Ask(OHIPCRemoteProxy *proxy, uint32_t code, int32_t value, int32_t *answer)
+{
+    OHIPCParcel *data = OH_IPCParcel_Create();
+    OHIPCParcel *reply = OH_IPCParcel_Create();
+    CHECK_EQUAL(OH_IPCParcel_WriteInt32(data, value), OH_IPC_SUCCESS);
+    int result = OH_IPCRemoteProxy_SendRequest(proxy, code, data, reply, NULL);
+    if (result == OH_IPC_SUCCESS && answer != NULL) {
+        CHECK_EQUAL(OH_IPCParcel_ReadInt32(reply, answer), OH_IPC_SUCCESS);
+    }
+    if (result != OH_IPC_SUCCESS) {
+        CHECK_EQUAL(OH_IPCParcel_GetDataSize(reply), 0);
+    }
+    OH_IPCParcel_Destroy(data);
+    OH_IPCParcel_Destroy(reply);
+    return result;
+}
+
+/** Sends an object. */
+static int Send(OHIPCRemoteProxy *proxy, uint32_t code, OHIPCRemoteStub *stub, OHIPCParcel *reply)
+{
+    OHIPCParcel *data = OH_IPCParcel_Create();
+    if (stub != NULL) {
+        CHECK_EQUAL(OH_IPCParcel_WriteRemoteStub(data, stub), OH_IPC_SUCCESS);
+    }
+    CHECK_EQUAL(OH_IPCParcel_WriteInt32(data, 55), OH_IPC_SUCCESS);
+    int result = OH_IPCRemoteProxy_SendRequest(proxy, code, data, reply, NULL);
+    OH_IPCParcel_Destroy(data);
+    return result;
+}
+
+/** Sends a request that nobody waits for. */
+static int Tell(OHIPCRemoteProxy *proxy, uint32_t code, int32_t value)
+{
+    OHIPCParcel *data = OH_IPCParcel_Create();
+    CHECK_EQUAL(OH_IPCParcel_WriteInt32(data, value), OH_IPC_SUCCESS);
+    OH_IPC_MessageOption option = {OH_IPC_REQUEST_MODE_ASYNC, 0, NULL};
+    int result = OH_IPCRemoteProxy_SendRequest(proxy, code, data, NULL, &option);
+    OH_IPCParcel_Destroy(data);
+    return result;
+}
+
+static int64_t Milliseconds(void)
+{
+    struct timespec now;
+    clock_gettime(CLOCK_MONOTONIC, &now);
+    return (int64_t)now.tv_sec * 1000 + now.tv_nsec / 1000000;
+}
+
+static int Echo(uint32_t code, const OHIPCParcel *data, OHIPCParcel *reply, void *userData)
+{
+    (void)code, (void)userData;
+    int32_t value = 0;
+    if (OH_IPCParcel_ReadInt32(data, &value) != OH_IPC_SUCCESS) {
+        return OH_IPC_PARCEL_READ_ERROR;
+    }
+    return OH_IPCParcel_WriteInt32(reply, value + 1);
+}
+
+static void Destroyed(void *userData)
+{
+    Happen(userData);
+}
+
+TEST(a_stub_needs_a_descriptor_and_a_callback)
+{
+    char *text = malloc(204802);
+    memset(text, 'a', 204801);
+    text[204801] = '\0';
+    CHECK(OH_IPCRemoteStub_Create(NULL, Echo, NULL, NULL) == NULL);
+    CHECK(OH_IPCRemoteStub_Create("", Echo, NULL, NULL) == NULL);
+    CHECK(OH_IPCRemoteStub_Create("a", NULL, NULL, NULL) == NULL);
+    CHECK(OH_IPCRemoteStub_Create("\xff", Echo, NULL, NULL) == NULL);
+    CHECK(OH_IPCRemoteStub_Create(text, Echo, NULL, NULL) == NULL);
+    text[204800] = '\0';
+    OHIPCRemoteStub *stub = OH_IPCRemoteStub_Create(text, Echo, NULL, NULL);
+    CHECK(stub != NULL);
+    OH_IPCRemoteStub_Destroy(stub);
+    free(text);
+    OH_IPCRemoteStub_Destroy(NULL);
+    OH_IPCRemoteStub_Destroy(stub);
+}
+
+TEST(a_stub_is_destroyed_once_with_its_last_reference)
+{
+    struct Event destroyed = EVENT;
+    OHIPCRemoteStub *stub = OH_IPCRemoteStub_Create("a", Echo, Destroyed, &destroyed);
+    OH_IPCRemoteStub_Destroy(stub);
+    CHECK_EQUAL(CountOf(&destroyed), 1);
+    OH_IPCRemoteStub_Destroy(stub);
+    CHECK_EQUAL(CountOf(&destroyed), 1);
+
+    /* A parcel is a reference. */
+    stub = OH_IPCRemoteStub_Create("a", Echo, Destroyed, &destroyed);
+    OHIPCParcel *parcel = OH_IPCParcel_Create();
+    CHECK_EQUAL(OH_IPCParcel_WriteRemoteStub(parcel, stub), OH_IPC_SUCCESS);
+    OH_IPCRemoteStub_Destroy(stub);
+    CHECK_EQUAL(CountOf(&destroyed), 1);
+    CHECK_EQUAL(OH_IPCParcel_RewindWritePosition(parcel, 0), OH_IPC_SUCCESS);
+    CHECK_EQUAL(CountOf(&destroyed), 2);
+    OH_IPCParcel_Destroy(parcel);
+}
+
+TEST(a_stub_lives_while_a_proxy_lives_elsewhere)
+{
+    struct Event destroyed = EVENT;
+    OHIPCRemoteProxy *service = Start();
+    OHIPCRemoteStub *stub = OH_IPCRemoteStub_Create("a", Echo, Destroyed, &destroyed);
+    CHECK_EQUAL(Send(service, SERVICE_KEEP, stub, NULL), OH_IPC_CHECK_PARAM_ERROR);
+    OHIPCParcel *reply = OH_IPCParcel_Create();
+    CHECK_EQUAL(Send(service, SERVICE_KEEP, stub, reply), OH_IPC_SUCCESS);
+    OH_IPCRemoteStub_Destroy(stub);
+    CHECK_EQUAL(CountOf(&destroyed), 0);
+    CHECK_EQUAL(Send(service, SERVICE_KEEP, NULL, reply), OH_IPC_SUCCESS);
+    WaitFor(&destroyed, 1);
+
+    /* So it is when the process with the proxy ends. */
+    stub = OH_IPCRemoteStub_Create("a", Echo, Destroyed, &destroyed);
+    CHECK_EQUAL(Send(service, SERVICE_KEEP, stub, reply), OH_IPC_SUCCESS);
+    OH_IPCRemoteStub_Destroy(stub);
+    CHECK_EQUAL(CountOf(&destroyed), 1);
+    CHECK_EQUAL(Ask(service, SERVICE_CRASH, 0, NULL), OH_IPC_DEAD_REMOTE_OBJECT);
+    WaitFor(&destroyed, 2);
+    OH_IPCParcel_Destroy(reply);
+    OH_IPCRemoteProxy_Destroy(service);
+    CHECK_EQUAL(CountOf(&destroyed), 2);
+}
+
+TEST(a_request_needs_a_proxy_and_data)
+{
+    OHIPCRemoteProxy *service = Start();
+    OHIPCParcel *data = OH_IPCParcel_Create();
+    OHIPCParcel *reply = OH_IPCParcel_Create();
+    OHIPCParcel *gone = OH_IPCParcel_Create();
+    OH_IPCParcel_Destroy(gone);
+    CHECK_EQUAL(OH_IPCRemoteProxy_SendRequest(NULL, 0, data, reply, NULL), OH_IPC_CHECK_PARAM_ERROR);
+    CHECK_EQUAL(OH_IPCRemoteProxy_SendRequest(service, 0, NULL, reply, NULL), OH_IPC_CHECK_PARAM_ERROR);
+    CHECK_EQUAL(OH_IPCRemoteProxy_SendRequest(service, 1, gone, reply, NULL), OH_IPC_CHECK_PARAM_ERROR);
+    CHECK_EQUAL(OH_IPCRemoteProxy_SendRequest(service, 1, data, gone, NULL), OH_IPC_CHECK_PARAM_ERROR);
+    int32_t count = 77;
+    CHECK_EQUAL(Ask(service, SERVICE_COUNT, 0, &count), OH_IPC_SUCCESS);
+    CHECK_EQUAL(count, 0);
+    OH_IPCRemoteProxy_Destroy(service);
+    CHECK_EQUAL(OH_IPCRemoteProxy_SendRequest(service, 1, data, reply, NULL), OH_IPC_CHECK_PARAM_ERROR);
+    OH_IPCRemoteProxy_Destroy(service);
+    OH_IPCRemoteProxy_Destroy(NULL);
+    OH_IPCParcel_Destroy(data);
+    OH_IPCParcel_Destroy(reply);
+}
+
+TEST(the_reserved_field_of_an_option_is_null)
+{
+    CHECK_EQUAL(sizeof(OH_IPC_MessageOption), 8 + sizeof(void *));
+    OHIPCRemoteProxy *service = Start();
+    OHIPCParcel *data = OH_IPCParcel_Create();
+    OHIPCParcel *reply = OH_IPCParcel_Create();
+    OH_IPC_MessageOption option = {OH_IPC_REQUEST_MODE_SYNC, 0, data};
+    /* Looked at before the code is. */
+    CHECK_EQUAL(OH_IPCRemoteProxy_SendRequest(service, 0, data, reply, &option), OH_IPC_CHECK_PARAM_ERROR);
+    option.reserved = NULL;
+    CHECK_EQUAL(OH_IPCRemoteProxy_SendRequest(service, 0, data, reply, &option), OH_IPC_CODE_OUT_OF_RANGE);
+    CHECK_EQUAL(OH_IPCRemoteProxy_SendRequest(service, SERVICE_WHO, data, reply, &option), OH_IPC_SUCCESS);
+    OH_IPCParcel_Destroy(data);
+    OH_IPCParcel_Destroy(reply);
+    OH_IPCRemoteProxy_Destroy(service);
+}
+
+TEST(codes_are_1_to_0x00ffffff)
+{
+    OHIPCRemoteProxy *service = Start();
+    CHECK_EQUAL(Ask(service, 0, 0, NULL), OH_IPC_CODE_OUT_OF_RANGE);
+    CHECK_EQUAL(Ask(service, 1, 0, NULL), OH_IPC_SUCCESS);
+    CHECK_EQUAL(Ask(service, 0x00ffffff, 0, NULL), OH_IPC_SUCCESS);
+    CHECK_EQUAL(Ask(service, 0x01000000, 0, NULL), OH_IPC_CODE_OUT_OF_RANGE);
+    CHECK_EQUAL(Ask(service, UINT32_MAX, 0, NULL), OH_IPC_CODE_OUT_OF_RANGE);
+    /* Looked at before the reply is. */
+    OHIPCParcel *data = OH_IPCParcel_Create();
+    CHECK_EQUAL(OH_IPCRemoteProxy_SendRequest(service, 0, data, NULL, NULL), OH_IPC_CODE_OUT_OF_RANGE);
+    OH_IPCParcel_Destroy(data);
+    OH_IPCRemoteProxy_Destroy(service);
+}
+
+TEST(without_an_option_a_request_waits)
+{
+    OHIPCRemoteProxy *service = Start();
+    int64_t begun = Milliseconds();
+    CHECK_EQUAL(Ask(service, SERVICE_SLEEP, 300, NULL), OH_IPC_SUCCESS);
+    CHECK(Milliseconds() - begun >= 300);
+    int32_t answer = 0;
+    CHECK_EQUAL(Ask(service, SERVICE_ECHO, 42, &answer), OH_IPC_SUCCESS);
+    CHECK_EQUAL(answer, 42);
+    OH_IPCRemoteProxy_Destroy(service);
+}
+
+TEST(a_request_that_waits_needs_a_reply)
+{
+    OHIPCRemoteProxy *service = Start();
+    OHIPCParcel *data = OH_IPCParcel_Create();
+    CHECK_EQUAL(OH_IPCParcel_WriteInt32(data, 1), OH_IPC_SUCCESS);
+    OH_IPC_MessageOption option = {OH_IPC_REQUEST_MODE_SYNC, 0, NULL};
+    CHECK_EQUAL(OH_IPCRemoteProxy_SendRequest(service, SERVICE_ECHO, data, NULL, &option), OH_IPC_CHECK_PARAM_ERROR);
+    CHECK_EQUAL(OH_IPCRemoteProxy_SendRequest(service, SERVICE_ECHO, data, NULL, NULL), OH_IPC_CHECK_PARAM_ERROR);
+    int32_t count = 77;
+    CHECK_EQUAL(Ask(service, SERVICE_COUNT, 0, &count), OH_IPC_SUCCESS);
+    CHECK_EQUAL(count, 0);
+    OH_IPCParcel_Destroy(data);
+    OH_IPCRemoteProxy_Destroy(service);
+}
+
+TEST(a_request_that_nobody_waits_for_returns_before_its_handler)
+{
+    OHIPCRemoteProxy *service = Start();
+    int64_t begun = Milliseconds();
+    CHECK_EQUAL(Tell(service, SERVICE_SLEEP, 60000), OH_IPC_SUCCESS);
+    CHECK(Milliseconds() - begun < 30000);
+    OH_IPCRemoteProxy_Destroy(service);
+}
+
+TEST(requests_that_nobody_waits_for_run_in_their_order)
+{
+    OHIPCRemoteProxy *service = Start();
+    OHIPCParcel *reply = OH_IPCParcel_Create();
+    OHIPCParcel *data = OH_IPCParcel_Create();
+    OH_IPC_MessageOption option = {OH_IPC_REQUEST_MODE_ASYNC, 0, NULL};
+    for (int32_t i = 0; i < 100; i++) {
+        CHECK_EQUAL(Tell(service, SERVICE_ECHO, i), OH_IPC_SUCCESS);
+    }
+    CHECK_EQUAL(OH_IPCParcel_WriteInt32(reply, 5), OH_IPC_SUCCESS);
+    CHECK_EQUAL(OH_IPCRemoteProxy_SendRequest(service, SERVICE_FAIL, data, reply, &option), OH_IPC_SUCCESS);
+    /* With a reply too, nothing comes back. */
+    CHECK_EQUAL(OH_IPCParcel_GetDataSize(reply), 4);
+    int32_t count = 0;
+    while (count < 100) {
+        CHECK_EQUAL(Ask(service, SERVICE_COUNT, 0, &count), OH_IPC_SUCCESS);
+    }
+    CHECK_EQUAL(count, 100);
+    OH_IPCParcel_Destroy(data);
+    OH_IPCParcel_Destroy(reply);
+    OH_IPCRemoteProxy_Destroy(service);
+}
+
+TEST(what_a_callback_returns_arrives)
+{
+    OHIPCRemoteProxy *service = Start();
+    const int32_t legal[] = {OH_IPC_CHECK_PARAM_ERROR, OH_IPC_PARCEL_WRITE_ERROR, OH_IPC_PARCEL_READ_ERROR,
+        OH_IPC_MEM_ALLOCATOR_ERROR, OH_IPC_CODE_OUT_OF_RANGE, OH_IPC_DEAD_REMOTE_OBJECT,
+        OH_IPC_INVALID_USER_ERROR_CODE, OH_IPC_INNER_ERROR, OH_IPC_USER_ERROR_CODE_MIN, 1909001,
+        OH_IPC_USER_ERROR_CODE_MAX};
+    for (size_t i = 0; i < sizeof(legal) / sizeof(legal[0]); i++) {
+        CHECK_EQUAL(Ask(service, SERVICE_FAIL, legal[i], NULL), legal[i]);
+    }
+    const int32_t others[] = {1, -1, 201, 1900999, 1901008, OH_IPC_ERROR_CODE_MAX, 1908999, 1910000, INT32_MIN};
+    for (size_t i = 0; i < sizeof(others) / sizeof(others[0]); i++) {
+        CHECK_EQUAL(Ask(service, SERVICE_FAIL, others[i], NULL), OH_IPC_INVALID_USER_ERROR_CODE);
+    }
+    CHECK_EQUAL(OH_IPCRemoteProxy_IsRemoteDead(service), 0);
+    OH_IPCRemoteProxy_Destroy(service);
+}
+
+TEST(error_numbers_are_openharmonys)
+{
+    CHECK_EQUAL(OH_IPC_SUCCESS, 0);
+    CHECK_EQUAL(OH_IPC_ERROR_CODE_BASE, 1901000);
+    CHECK_EQUAL(OH_IPC_CHECK_PARAM_ERROR, 1901000);
+    CHECK_EQUAL(OH_IPC_PARCEL_WRITE_ERROR, 1901001);
+    CHECK_EQUAL(OH_IPC_PARCEL_READ_ERROR, 1901002);
+    CHECK_EQUAL(OH_IPC_MEM_ALLOCATOR_ERROR, 1901003);
+    CHECK_EQUAL(OH_IPC_CODE_OUT_OF_RANGE, 1901004);
+    CHECK_EQUAL(OH_IPC_DEAD_REMOTE_OBJECT, 1901005);
+    CHECK_EQUAL(OH_IPC_INVALID_USER_ERROR_CODE, 1901006);
+    CHECK_EQUAL(OH_IPC_INNER_ERROR, 1901007);
+    CHECK_EQUAL(OH_IPC_ERROR_CODE_MAX, 1902000);
+    CHECK_EQUAL(OH_IPC_USER_ERROR_CODE_MIN, 1909000);
+    CHECK_EQUAL(OH_IPC_USER_ERROR_CODE_MAX, 1909999);
+}
+
+TEST(every_request_of_a_dead_object_says_so)
+{
+    OHIPCRemoteProxy *service = Start();
+    CHECK_EQUAL(OH_IPCRemoteProxy_IsRemoteDead(service), 0);
+    CHECK_EQUAL(Ask(service, SERVICE_CRASH, 0, NULL), OH_IPC_DEAD_REMOTE_OBJECT);
+    for (int i = 0; i < 3; i++) {
+        CHECK_EQUAL(Ask(service, SERVICE_ECHO, 1, NULL), OH_IPC_DEAD_REMOTE_OBJECT);
+        CHECK_EQUAL(Tell(service, SERVICE_ECHO, 1), OH_IPC_DEAD_REMOTE_OBJECT);
+    }
+    CHECK_EQUAL(OH_IPCRemoteProxy_IsRemoteDead(service), 1);
+    char *text = NULL;
+    int32_t len = 0;
+    CHECK_EQUAL(OH_IPCRemoteProxy_GetInterfaceDescriptor(service, &text, &len, Allocate), OH_IPC_DEAD_REMOTE_OBJECT);
+    CHECK(text == NULL);
+    OH_IPCRemoteProxy_Destroy(service);
+    CHECK_EQUAL(OH_IPCRemoteProxy_IsRemoteDead(service), 1);
+    CHECK_EQUAL(OH_IPCRemoteProxy_IsRemoteDead(NULL), 1);
+}
+
+TEST(a_handler_sees_a_wrong_token)
+{
+    OHIPCRemoteProxy *service = Start();
+    OHIPCParcel *data = OH_IPCParcel_Create();
+    OHIPCParcel *reply = OH_IPCParcel_Create();
+    CHECK_EQUAL(OH_IPCParcel_WriteInterfaceToken(data, SERVICE_TOKEN), OH_IPC_SUCCESS);
+    CHECK_EQUAL(OH_IPCRemoteProxy_SendRequest(service, SERVICE_CHECK_TOKEN, data, reply, NULL), OH_IPC_SUCCESS);
+    /* The same parcel can be sent again. */
+    CHECK_EQUAL(OH_IPCRemoteProxy_SendRequest(service, SERVICE_CHECK_TOKEN, data, reply, NULL), OH_IPC_SUCCESS);
+    CHECK_EQUAL(OH_IPCParcel_RewindWritePosition(data, 0), OH_IPC_SUCCESS);
+    CHECK_EQUAL(OH_IPCParcel_WriteInterfaceToken(data, "another token"), OH_IPC_SUCCESS);
+    CHECK_EQUAL(OH_IPCRemoteProxy_SendRequest(service, SERVICE_CHECK_TOKEN, data, reply, NULL), SERVICE_ERROR_TOKEN);
+    CHECK_EQUAL(OH_IPCParcel_RewindWritePosition(data, 0), OH_IPC_SUCCESS);
+    CHECK_EQUAL(OH_IPCRemoteProxy_SendRequest(service, SERVICE_CHECK_TOKEN, data, reply, NULL),
+        OH_IPC_PARCEL_READ_ERROR);
+    OH_IPCParcel_Destroy(data);
+    OH_IPCParcel_Destroy(reply);
+    OH_IPCRemoteProxy_Destroy(service);
+}
+
+TEST(a_reply_is_read_and_not_written)
+{
+    OHIPCRemoteProxy *service = Start();
+    OHIPCParcel *parcel = OH_IPCParcel_Create();
+    CHECK_EQUAL(OH_IPCParcel_WriteInt32(parcel, 7), OH_IPC_SUCCESS);
+    /* One parcel for both, as its second use shows. */
+    CHECK_EQUAL(OH_IPCRemoteProxy_SendRequest(service, SERVICE_ECHO, parcel, parcel, NULL), OH_IPC_SUCCESS);
+    CHECK_EQUAL(OH_IPCParcel_WriteInt32(parcel, 8), OH_IPC_PARCEL_WRITE_ERROR);
+    CHECK_EQUAL(OH_IPCRemoteProxy_SendRequest(service, SERVICE_ECHO, parcel, parcel, NULL), OH_IPC_SUCCESS);
+    int32_t value = 0;
+    CHECK_EQUAL(OH_IPCParcel_ReadInt32(parcel, &value), OH_IPC_SUCCESS);
+    CHECK_EQUAL(value, 7);
+    OH_IPCParcel_Destroy(parcel);
+    OH_IPCRemoteProxy_Destroy(service);
+}
+
+TEST(a_descriptor_has_its_nul)
+{
+    OHIPCRemoteProxy *service = Start();
+    char *text = NULL;
+    int32_t len = 0;
+    CHECK_EQUAL(OH_IPCRemoteProxy_GetInterfaceDescriptor(service, &text, &len, Allocate), OH_IPC_SUCCESS);
+    CHECK(strcmp(text, SERVICE_DESCRIPTOR) == 0);
+    CHECK_EQUAL(len, sizeof(SERVICE_DESCRIPTOR));
+    free(text);
+    CHECK_EQUAL(OH_IPCRemoteProxy_GetInterfaceDescriptor(service, &text, &len, AllocateNothing),
+        OH_IPC_MEM_ALLOCATOR_ERROR);
+    CHECK_EQUAL(OH_IPCRemoteProxy_GetInterfaceDescriptor(NULL, &text, &len, Allocate), OH_IPC_CHECK_PARAM_ERROR);
+    CHECK_EQUAL(OH_IPCRemoteProxy_GetInterfaceDescriptor(service, NULL, &len, Allocate), OH_IPC_CHECK_PARAM_ERROR);
+    CHECK_EQUAL(OH_IPCRemoteProxy_GetInterfaceDescriptor(service, &text, NULL, Allocate), OH_IPC_CHECK_PARAM_ERROR);
+    CHECK_EQUAL(OH_IPCRemoteProxy_GetInterfaceDescriptor(service, &text, &len, NULL), OH_IPC_CHECK_PARAM_ERROR);
+    OH_IPCRemoteProxy_Destroy(service);
+}
+
+static void Died(void *userData)
+{
+    Happen(userData);
+}
+
+TEST(a_death_recipient_is_told_once)
+{
+    struct Event died = EVENT;
+    struct Event destroyed = EVENT;
+    struct Event both = EVENT;
+    CHECK(OH_IPCDeathRecipient_Create(NULL, Destroyed, &destroyed) == NULL);
+    OHIPCRemoteProxy *service = Start();
+    OHIPCDeathRecipient *recipient = OH_IPCDeathRecipient_Create(Died, NULL, &died);
+    OHIPCDeathRecipient *twice = OH_IPCDeathRecipient_Create(Died, Destroyed, &both);
+    CHECK_EQUAL(OH_IPCRemoteProxy_AddDeathRecipient(service, recipient), OH_IPC_SUCCESS);
+    CHECK_EQUAL(OH_IPCRemoteProxy_AddDeathRecipient(service, twice), OH_IPC_SUCCESS);
+    CHECK_EQUAL(OH_IPCRemoteProxy_AddDeathRecipient(service, twice), OH_IPC_SUCCESS);
+    /* A registration outlives the handle it was made with. */
+    OH_IPCDeathRecipient_Destroy(twice);
+    CHECK_EQUAL(OH_IPCRemoteProxy_AddDeathRecipient(service, twice), OH_IPC_CHECK_PARAM_ERROR);
+    CHECK_EQUAL(OH_IPCRemoteProxy_RemoveDeathRecipient(service, twice), OH_IPC_CHECK_PARAM_ERROR);
+    CHECK_EQUAL(Ask(service, SERVICE_CRASH, 0, NULL), OH_IPC_DEAD_REMOTE_OBJECT);
+    WaitFor(&died, 1);
+    /* Both registrations, and then the recipient is gone. */
+    WaitFor(&both, 3);
+    CHECK_EQUAL(OH_IPCRemoteProxy_AddDeathRecipient(service, recipient), OH_IPC_INNER_ERROR);
+    CHECK_EQUAL(OH_IPCRemoteProxy_RemoveDeathRecipient(service, recipient), OH_IPC_INNER_ERROR);
+    OH_IPCRemoteProxy_Destroy(service);
+    OH_IPCDeathRecipient_Destroy(recipient);
+    CHECK_EQUAL(CountOf(&died), 1);
+    CHECK_EQUAL(CountOf(&both), 3);
+}
+
+TEST(a_death_recipient_that_was_removed_is_not_told)
+{
+    struct Event died = EVENT;
+    struct Event other = EVENT;
+    OHIPCRemoteProxy *service = Start();
+    OHIPCDeathRecipient *recipient = OH_IPCDeathRecipient_Create(Died, Destroyed, &died);
+    OHIPCDeathRecipient *stays = OH_IPCDeathRecipient_Create(Died, NULL, &other);
+    CHECK_EQUAL(OH_IPCRemoteProxy_RemoveDeathRecipient(service, recipient), OH_IPC_INNER_ERROR);
+    CHECK_EQUAL(OH_IPCRemoteProxy_AddDeathRecipient(service, recipient), OH_IPC_SUCCESS);
+    CHECK_EQUAL(OH_IPCRemoteProxy_AddDeathRecipient(service, stays), OH_IPC_SUCCESS);
+    CHECK_EQUAL(OH_IPCRemoteProxy_RemoveDeathRecipient(service, recipient), OH_IPC_SUCCESS);
+    CHECK_EQUAL(OH_IPCRemoteProxy_RemoveDeathRecipient(service, recipient), OH_IPC_INNER_ERROR);
+    CHECK_EQUAL(OH_IPCRemoteProxy_AddDeathRecipient(NULL, recipient), OH_IPC_CHECK_PARAM_ERROR);
+    CHECK_EQUAL(OH_IPCRemoteProxy_AddDeathRecipient(service, NULL), OH_IPC_CHECK_PARAM_ERROR);
+    CHECK_EQUAL(OH_IPCRemoteProxy_RemoveDeathRecipient(NULL, recipient), OH_IPC_CHECK_PARAM_ERROR);
+    CHECK_EQUAL(OH_IPCRemoteProxy_RemoveDeathRecipient(service, NULL), OH_IPC_CHECK_PARAM_ERROR);
+    OH_IPCDeathRecipient_Destroy(recipient);
+    CHECK_EQUAL(CountOf(&died), 1);
+    OH_IPCDeathRecipient_Destroy(recipient);
+    OH_IPCDeathRecipient_Destroy(NULL);
+    CHECK_EQUAL(Ask(service, SERVICE_CRASH, 0, NULL), OH_IPC_DEAD_REMOTE_OBJECT);
+    WaitFor(&other, 1);
+    CHECK_EQUAL(CountOf(&died), 1);
+    OH_IPCRemoteProxy_Destroy(service);
+    OH_IPCDeathRecipient_Destroy(stays);
+}
+
+TEST(a_proxy_that_is_destroyed_tells_nobody)
+{
+    struct Event died = EVENT;
+    OHIPCRemoteProxy *service = Start();
+    OHIPCRemoteProxy *killer = Start();
+    OHIPCDeathRecipient *recipient = OH_IPCDeathRecipient_Create(Died, NULL, &died);
+    CHECK_EQUAL(OH_IPCRemoteProxy_AddDeathRecipient(killer, recipient), OH_IPC_SUCCESS);
+    CHECK_EQUAL(OH_IPCRemoteProxy_AddDeathRecipient(service, recipient), OH_IPC_SUCCESS);
+    CHECK_EQUAL(Tell(service, SERVICE_CRASH, 0), OH_IPC_SUCCESS);
+    OH_IPCRemoteProxy_Destroy(service);
+    int told = CountOf(&died);
+    CHECK_EQUAL(Ask(killer, SERVICE_CRASH, 0, NULL), OH_IPC_DEAD_REMOTE_OBJECT);
+    WaitFor(&died, told + 1);
+    OH_IPCRemoteProxy_Destroy(killer);
+    OH_IPCDeathRecipient_Destroy(recipient);
+    CHECK_EQUAL(CountOf(&died), told + 1);
+}
+
+static OHIPCRemoteProxy *g_dying;
+static OHIPCDeathRecipient *g_recipient;
+
+static void DiedAndDestroys(void *userData)
+{
+    OH_IPCRemoteProxy_RemoveDeathRecipient(g_dying, g_recipient);
+    OH_IPCRemoteProxy_Destroy(g_dying);
+    OH_IPCDeathRecipient_Destroy(g_recipient);
+    Happen(userData);
+}
+
+TEST(a_death_recipient_may_destroy_itself_and_its_proxy)
+{
+    struct Event died = EVENT;
+    g_dying = Start();
+    g_recipient = OH_IPCDeathRecipient_Create(DiedAndDestroys, NULL, &died);
+    CHECK_EQUAL(OH_IPCRemoteProxy_AddDeathRecipient(g_dying, g_recipient), OH_IPC_SUCCESS);
+    CHECK_EQUAL(Ask(g_dying, SERVICE_CRASH, 0, NULL), OH_IPC_DEAD_REMOTE_OBJECT);
+    WaitFor(&died, 1);
+}
+
+struct Slow {
+    struct Event begun;
+    struct Event goOn;
+    int ended;
+};
+
+static void DiesSlowly(void *userData)
+{
+    struct Slow *slow = userData;
+    Happen(&slow->begun);
+    WaitFor(&slow->goOn, 1);
+    usleep(20000);
+    slow->ended = 1;
+}
+
+TEST(a_recipient_that_is_destroyed_has_ended)
+{
+    struct Slow slow = {EVENT, EVENT, 0};
+    OHIPCRemoteProxy *service = Start();
+    OHIPCDeathRecipient *recipient = OH_IPCDeathRecipient_Create(DiesSlowly, NULL, &slow);
+    CHECK_EQUAL(OH_IPCRemoteProxy_AddDeathRecipient(service, recipient), OH_IPC_SUCCESS);
+    CHECK_EQUAL(Ask(service, SERVICE_CRASH, 0, NULL), OH_IPC_DEAD_REMOTE_OBJECT);
+    WaitFor(&slow.begun, 1);
+    Happen(&slow.goOn);
+    OH_IPCRemoteProxy_Destroy(service);
+    CHECK_EQUAL(slow.ended, 1);
+    OH_IPCDeathRecipient_Destroy(recipient);
+}
+
+TEST(a_stub_of_this_process_is_not_watched)
+{
+    struct Event died = EVENT;
+    OHIPCParcel *parcel = OH_IPCParcel_Create();
+    OHIPCRemoteStub *stub = OH_IPCRemoteStub_Create("a", Echo, NULL, NULL);
+    CHECK_EQUAL(OH_IPCParcel_WriteRemoteStub(parcel, stub), OH_IPC_SUCCESS);
+    OHIPCRemoteProxy *proxy = OH_IPCParcel_ReadRemoteProxy(parcel);
+    OHIPCDeathRecipient *recipient = OH_IPCDeathRecipient_Create(Died, NULL, &died);
+    CHECK_EQUAL(OH_IPCRemoteProxy_AddDeathRecipient(proxy, recipient), OH_IPC_INNER_ERROR);
+    CHECK_EQUAL(OH_IPCRemoteProxy_IsRemoteDead(proxy), 0);
+    int32_t answer = 0;
+    CHECK_EQUAL(Ask(proxy, 1, 5, &answer), OH_IPC_SUCCESS);
+    CHECK_EQUAL(answer, 6);
+    OH_IPCDeathRecipient_Destroy(recipient);
+    OH_IPCRemoteProxy_Destroy(proxy);
+    OH_IPCRemoteStub_Destroy(stub);
+    OH_IPCParcel_Destroy(parcel);
+}
+
+TEST(a_handler_calls_back_while_its_caller_waits)
+{
+    OHIPCRemoteProxy *service = Start();
+    OHIPCRemoteStub *stub = OH_IPCRemoteStub_Create("a", Echo, NULL, NULL);
+    OHIPCParcel *reply = OH_IPCParcel_Create();
+    for (int i = 0; i < 100; i++) {
+        CHECK_EQUAL(Send(service, SERVICE_CALL_BACK, stub, reply), OH_IPC_SUCCESS);
+        int32_t answer = 0;
+        CHECK_EQUAL(OH_IPCParcel_ReadInt32(reply, &answer), OH_IPC_SUCCESS);
+        CHECK_EQUAL(answer, 56);
+    }
+    /* Our own stub comes home as itself. */
+    CHECK_EQUAL(Send(service, SERVICE_GIVE_BACK, stub, reply), OH_IPC_SUCCESS);
+    OHIPCRemoteStub *back = OH_IPCParcel_ReadRemoteStub(reply);
+    CHECK(back != NULL);
+    OH_IPCRemoteStub_Destroy(back);
+    OH_IPCParcel_Destroy(reply);
+    OH_IPCRemoteStub_Destroy(stub);
+    OH_IPCRemoteProxy_Destroy(service);
+}
+
+TEST(a_stub_may_destroy_itself)
+{
+    OHIPCRemoteProxy *service = Start();
+    OHIPCParcel *reply = OH_IPCParcel_Create();
+    CHECK_EQUAL(Send(service, SERVICE_ANOTHER, NULL, reply), OH_IPC_SUCCESS);
+    OHIPCRemoteProxy *another = OH_IPCParcel_ReadRemoteProxy(reply);
+    CHECK(another != NULL);
+    CHECK_EQUAL(Ask(another, SERVICE_DESTROY_SELF, 0, NULL), OH_IPC_SUCCESS);
+    /* It lives while we have it. */
+    int32_t answer = 0;
+    CHECK_EQUAL(Ask(another, SERVICE_ECHO, 9, &answer), OH_IPC_SUCCESS);
+    CHECK_EQUAL(answer, 9);
+    OH_IPCRemoteProxy_Destroy(another);
+    OH_IPCParcel_Destroy(reply);
+    OH_IPCRemoteProxy_Destroy(service);
+}
+
+TEST(file_descriptors_reach_another_process)
+{
+    int pipes[2];
+    CHECK(pipe(pipes) == 0);
+    OHIPCRemoteProxy *service = Start();
+    OHIPCParcel *data = OH_IPCParcel_Create();
+    OHIPCParcel *reply = OH_IPCParcel_Create();
+    CHECK_EQUAL(OH_IPCParcel_WriteFileDescriptor(data, pipes[1]), OH_IPC_SUCCESS);
+    close(pipes[1]);
+    CHECK_EQUAL(OH_IPCRemoteProxy_SendRequest(service, SERVICE_WRITE, data, reply, NULL), OH_IPC_SUCCESS);
+    OH_IPCParcel_Destroy(data);
+    char text[5] = "";
+    CHECK_EQUAL(read(pipes[0], text, 4), 4);
+    CHECK(strcmp(text, "here") == 0);
+    close(pipes[0]);
+    OH_IPCParcel_Destroy(reply);
+    OH_IPCRemoteProxy_Destroy(service);
+}
+
+TEST(a_handler_knows_its_caller)
+{
+    OHIPCRemoteProxy *service = Start();
+    OHIPCParcel *data = OH_IPCParcel_Create();
+    OHIPCParcel *reply = OH_IPCParcel_Create();
+    CHECK_EQUAL(OH_IPCRemoteProxy_SendRequest(service, SERVICE_WHO, data, reply, NULL), OH_IPC_SUCCESS);
+    uint64_t pid, uid, token;
+    int32_t local, handling;
+    CHECK_EQUAL(OH_IPCParcel_ReadUint64(reply, &pid), OH_IPC_SUCCESS);
+    CHECK_EQUAL(OH_IPCParcel_ReadUint64(reply, &uid), OH_IPC_SUCCESS);
+    CHECK_EQUAL(OH_IPCParcel_ReadUint64(reply, &token), OH_IPC_SUCCESS);
+    CHECK_EQUAL(OH_IPCParcel_ReadInt32(reply, &local), OH_IPC_SUCCESS);
+    CHECK_EQUAL(OH_IPCParcel_ReadInt32(reply, &handling), OH_IPC_SUCCESS);
+    CHECK_EQUAL(pid, getpid());
+    CHECK_EQUAL(uid, getuid());
+    CHECK_EQUAL(token, getuid());
+    CHECK_EQUAL(local, 1);
+    CHECK_EQUAL(handling, 1);
+    int32_t line = -1;
+    CHECK_EQUAL(Ask(service, SERVICE_IDENTITY, 0, &line), OH_IPC_SUCCESS);
+    CHECK_EQUAL(line, 0);
+    OH_IPCParcel_Destroy(data);
+    OH_IPCParcel_Destroy(reply);
+    OH_IPCRemoteProxy_Destroy(service);
+}
+
+TEST(a_child_that_cannot_be_started_is_reported)
+{
+    CHECK_EQUAL(OH_Ability_CreateNativeChildProcess(NULL, Started), NCP_ERR_INVALID_PARAM);
+    CHECK_EQUAL(OH_Ability_CreateNativeChildProcess("", Started), NCP_ERR_INVALID_PARAM);
+    CHECK_EQUAL(OH_Ability_CreateNativeChildProcess("libtest_child.so", NULL), NCP_ERR_INVALID_PARAM);
+    const struct {
+        const char *library;
+        int error;
+    } cases[] = {
+        {"libthere_is_none.so", NCP_ERR_LIB_LOADING_FAILED},
+        {"libchild_process.so", NCP_ERR_LIB_LOADING_FAILED},
+        {"libtest_no_stub.so", NCP_ERR_CONNECTION_FAILED},
+        {"libtest_crash.so", NCP_ERR_SERVICE_ERROR},
+    };
+    for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+        g_startError = 0;
+        CHECK_EQUAL(OH_Ability_CreateNativeChildProcess(cases[i].library, Started), NCP_NO_ERROR);
+        CHECK_EQUAL(g_startError, cases[i].error);
+        CHECK(g_started == NULL);
+    }
+    OHIPCRemoteProxy *service = Start();
+    int32_t error = 0;
+    CHECK_EQUAL(Ask(service, SERVICE_START_CHILD, 0, &error), OH_IPC_SUCCESS);
+    CHECK_EQUAL(error, NCP_ERR_ALREADY_IN_CHILD);
+    OH_IPCRemoteProxy_Destroy(service);
+}
+
+static void *AskMuch(void *proxy)
+{
+    for (int32_t i = 0; i < 200; i++) {
+        int32_t answer = -1;
+        CHECK_EQUAL(Ask(proxy, SERVICE_ECHO, i, &answer), OH_IPC_SUCCESS);
+        CHECK_EQUAL(answer, i);
+    }
+    return NULL;
+}
+
+TEST(any_thread_may_call)
+{
+    OHIPCRemoteProxy *service = Start();
+    pthread_t threads[8];
+    for (int i = 0; i < 8; i++) {
+        CHECK(pthread_create(&threads[i], NULL, AskMuch, service) == 0);
+    }
+    for (int i = 0; i < 8; i++) {
+        CHECK(pthread_join(threads[i], NULL) == 0);
+    }
+    OH_IPCRemoteProxy_Destroy(service);
+}
+
+int main(int argc, char **argv)
+{
+    return RunTests(argc, argv);
+}

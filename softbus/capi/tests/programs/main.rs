@@ -1,0 +1,69 @@
+//! Programs in C and C++ against the libraries, as their users build them: with `gcc` and `g++`, the headers of `include`
+//! and the shared libraries. The tests in C are functions of their own, `TEST(name)` in `tests/c`; `docs/conformance.md`
+//! names them.
+#![cfg(target_os = "linux")]
+#![expect(clippy::unwrap_used, reason = "a helper of a test fails the test")]
+
+mod build;
+mod headers;
+mod sample;
+
+use build::{Language, Libraries, Program};
+
+/// Runs all tests of a file in C.
+fn run_c(file: &str, libraries: &[(&str, &str)]) {
+    let program = Program::new();
+    for (library, source) in libraries {
+        program.library(library, &build::c_file(source), Language::C);
+    }
+    let path = program.program("tests", &build::c_file(file), Language::C);
+    let mut command = program.command(&path);
+    let output = command.output().unwrap();
+    let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
+    assert!(
+        output.status.success(),
+        "{}\n{}{}",
+        output.status,
+        text(&output.stdout),
+        text(&output.stderr)
+    );
+}
+
+#[test]
+fn parcels() {
+    run_c("parcel.c", &[]);
+}
+
+#[test]
+fn stubs_proxies_and_death_recipients() {
+    let children = [
+        ("libtest_child.so", "service.c"),
+        ("libtest_no_stub.so", "no_stub.c"),
+        ("libtest_crash.so", "crash.c"),
+    ];
+    run_c("remote.c", &children);
+}
+
+#[test]
+fn threads_and_callers() {
+    run_c("skeleton.c", &[]);
+}
+
+#[test]
+fn the_logger() {
+    run_c("log.c", &[]);
+}
+
+#[test]
+fn libraries_are_called_by_their_names() {
+    for name in ["libipc_capi.so", "libchild_process.so"] {
+        let output = std::process::Command::new("readelf")
+            .arg("-d")
+            .arg(Libraries::get().directory.join(name))
+            .output()
+            .unwrap();
+        let text = String::from_utf8_lossy(&output.stdout).into_owned();
+        let soname = format!("soname: [{name}]");
+        assert!(text.contains(&soname), "{text}");
+    }
+}
