@@ -137,6 +137,22 @@ impl OutText {
     }
 }
 
+/// Copies a string, with its NUL, to a buffer of the caller's; `None` for NULL and one that is too small.
+///
+/// # Safety
+/// `buffer` is NULL, or has `size` bytes that may be written to.
+pub(crate) unsafe fn write_text(buffer: *mut c_char, size: usize, text: &str) -> Option<()> {
+    if buffer.is_null() || size <= text.len() {
+        return None;
+    }
+    // SAFETY: there is room for the text and one more byte, and it is not the text, which is ours.
+    unsafe {
+        ptr::copy_nonoverlapping(text.as_ptr(), buffer.cast(), text.len());
+        buffer.add(text.len()).write(0);
+    }
+    Some(())
+}
+
 thread_local! {
     static LAST_ERROR: RefCell<CString> = RefCell::default();
 }

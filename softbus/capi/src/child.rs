@@ -22,7 +22,8 @@ use std::{
 
 use softbus::{
     Allow, CallOption, Caller, DeviceId, HandlerError, Parcel, RemoteObject, RemoteStub, ServiceId,
-    ServiceOptions, async_trait, local,
+    ServiceOptions, async_trait,
+    local::{self, LocalError},
     rpc::{Bus, Peer, limits::HANDSHAKE_TIME, opening::Credentials},
 };
 use tokio::sync::oneshot;
@@ -109,7 +110,11 @@ async fn accept(socket: UnixStream, pid: u32, wait: Duration) -> Report {
     let number = NUMBERS.fetch_add(1, Ordering::Relaxed);
     let accepted = async {
         let peer = local::welcome(&BUS, socket, number, credentials(pid)).await;
-        let peer = peer.map_err(|refused| error::inner(&refused))?;
+        let peer = peer.map_err(|refused| match refused {
+            LocalError::TimedOut => error::inner(&refused),
+            // It has ended, or is none of ours.
+            _ => DEAD_REMOTE_OBJECT,
+        })?;
         // Lives until either process ends it, whatever becomes of who waits here.
         let session = peer.clone();
         tokio::spawn(async move { session.ended().await });
@@ -235,7 +240,8 @@ extern "C" fn SoftBus_Child_Leave() {
         LEAVING.store(true, Ordering::Release);
         if let Some((_, peer)) = TO_PARENT.get() {
             let peer = peer.clone();
-            let _ = runtime::wait_there(move || async move { peer.leave(0, "the child ends").await });
+            let _ =
+                runtime::wait_there(move || async move { peer.leave(0, "the child ends").await });
         }
     });
 }

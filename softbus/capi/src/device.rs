@@ -192,7 +192,7 @@ fn get(
 ) -> Result<*mut OHIPCRemoteProxy, c_int> {
     let node = node_of(node)?;
     let service = service_of(service)?;
-    let device = device.map_or(Ok(node.device_id()), device_of)?;
+    let device = device.map_or_else(|| Ok(node.device_id()), device_of)?;
     let wait = match wait_ms {
         0 => softbus::rpc::limits::DEFAULT_WAIT,
         ms => Duration::from_millis(ms.into()),
@@ -256,24 +256,18 @@ unsafe extern "C" fn SoftBus_Node_GetDeviceId(
     guard(FAILED, || {
         number(node_of(node).and_then(|node| {
             let id = node.device_id().to_string();
-            if text.is_null() || size as usize <= id.len() {
-                return Err(wrong("no room for the device id"));
-            }
-            for (at, byte) in id.bytes().chain([0]).enumerate() {
-                // SAFETY: `text` has `size` bytes, and so many are not written.
-                let byte_of_text = unsafe { Out::new(text.add(at)) };
-                if let Some(place) = byte_of_text {
-                    place.set(byte as c_char);
-                }
-            }
-            Ok(())
+            // SAFETY: the caller says how long its buffer is, or NULL.
+            let written = unsafe { boundary::write_text(text, size as usize, &id) };
+            written.ok_or_else(|| wrong("no room for the device id"))
         }))
     })
 }
 
 #[unsafe(no_mangle)]
 extern "C" fn SoftBus_Node_GetPort(node: *const SoftBusNode) -> u16 {
-    guard(0, || node_of(node).map_or(0, |node| node.local_addr().port()))
+    guard(0, || {
+        node_of(node).map_or(0, |node| node.local_addr().port())
+    })
 }
 
 #[unsafe(no_mangle)]
@@ -287,7 +281,9 @@ unsafe extern "C" fn SoftBus_Node_Trust(
     guard(FAILED, || {
         number(node_of(node).and_then(|node| {
             let device = device_of(device.ok_or_else(|| wrong("no device"))?)?;
-            let trusted = node.trust().trust(device, text_of(name.unwrap_or_default())?);
+            let trusted = node
+                .trust()
+                .trust(device, text_of(name.unwrap_or_default())?);
             trusted.map_err(|refused| failed(REFUSED, &refused))
         }))
     })

@@ -34,10 +34,12 @@ const PLACES: usize = FIRST * ((1 << BLOCKS) - 1);
 /// All handles of one kind: they stand for values of type `T`, and to C they are `*mut C`.
 pub(crate) struct Handles<C, T> {
     kind: usize,
-    blocks: [OnceLock<Box<[Mutex<Place<T>>]>>; BLOCKS],
+    blocks: [OnceLock<Block<T>>; BLOCKS],
     free: Mutex<Free>,
     to_c: PhantomData<fn() -> *mut C>,
 }
+
+type Block<T> = Box<[Mutex<Place<T>>]>;
 
 struct Place<T> {
     /// 0 for one that was never used.
@@ -148,16 +150,14 @@ fn position(place: usize) -> (usize, usize) {
     (block, place - FIRST * ((1 << block) - 1))
 }
 
-fn new_block<T>(block: usize) -> Box<[Mutex<Place<T>>]> {
+fn new_block<T>(block: usize) -> Block<T> {
     let place = || {
         Mutex::new(Place {
             uses: 0,
             value: None,
         })
     };
-    std::iter::repeat_with(place)
-        .take(FIRST << block)
-        .collect()
+    std::iter::repeat_with(place).take(FIRST << block).collect()
 }
 
 #[inline]
@@ -225,7 +225,10 @@ mod tests {
         for (value, handle) in all.iter().enumerate() {
             assert_eq!(handles.with(*handle, |found| *found), Some(value));
         }
-        assert_eq!(position(PLACES - 1), (BLOCKS - 1, (FIRST << (BLOCKS - 1)) - 1));
+        assert_eq!(
+            position(PLACES - 1),
+            (BLOCKS - 1, (FIRST << (BLOCKS - 1)) - 1)
+        );
         assert_eq!(handles.count(), 10_000);
     }
 

@@ -36,6 +36,9 @@ const MAX_CHILD_PROCESSES_REACHED: c_int = 16_010_006;
 const LIB_LOADING_FAILED: c_int = 16_010_007;
 const CONNECTION_FAILED: c_int = 16_010_008;
 
+/// `OH_IPC_DEAD_REMOTE_OBJECT`, which `SoftBus_Child_Accept` returns for a child that has ended.
+const DEAD_REMOTE_OBJECT: c_int = 1_901_005;
+
 /// Children of a process at a time, as in OpenHarmony.
 const MAX_CHILDREN: usize = 50;
 /// How long a child may take until it has its stub.
@@ -90,7 +93,7 @@ fn begin(library: &OsStr) -> Result<(c_int, *mut c_void), c_int> {
     }
     let files = Files::find().ok_or(NOT_SUPPORTED)?;
     let place = Place::take().ok_or(MAX_CHILD_PROCESSES_REACHED)?;
-    let beside = own.parent().unwrap_or(Path::new(""));
+    let beside = own.parent().unwrap_or_else(|| Path::new(""));
     Ok(match spawn(&files, library, beside) {
         Ok((child, socket)) => await_start(child, socket, place),
         Err(_) => (SERVICE_ERROR, ptr::null_mut()),
@@ -125,7 +128,10 @@ impl Files {
     fn find() -> Option<Self> {
         let maps = fs::read("/proc/self/maps").ok()?;
         let capi = file_of(&maps, SoftBus_Child_Accept as *const () as usize)?;
-        let own = file_of(&maps, OH_Ability_CreateNativeChildProcess as *const () as usize)?;
+        let own = file_of(
+            &maps,
+            OH_Ability_CreateNativeChildProcess as *const () as usize,
+        )?;
         let beside = || own.with_file_name(LAUNCHER);
         let launcher = env::var_os(LAUNCHER_VARIABLE).map_or_else(beside, PathBuf::from);
         launcher.is_file().then_some(Self {
@@ -160,7 +166,10 @@ fn spawn(files: &Files, library: &OsStr, beside: &Path) -> io::Result<(Child, Un
     let inherit = move || {
         // SAFETY: `theirs` is open until the child has been started.
         let theirs = unsafe { std::os::fd::BorrowedFd::borrow_raw(number) };
-        Ok(rustix::io::fcntl_setfd(theirs.as_fd(), rustix::io::FdFlags::empty())?)
+        Ok(rustix::io::fcntl_setfd(
+            theirs.as_fd(),
+            rustix::io::FdFlags::empty(),
+        )?)
     };
     // SAFETY: between fork and exec there is one system call, which allocates nothing and takes no lock.
     unsafe { command.pre_exec(inherit) };
@@ -179,8 +188,8 @@ fn await_start(mut child: Child, socket: UnixStream, place: Place) -> (c_int, *m
     let mut proxy = ptr::null_mut();
     let pid = i32::try_from(child.id()).unwrap_or(-1);
     // SAFETY: the socket is given away, and the result has its place.
-    let error = unsafe { SoftBus_Child_Accept(socket.into_raw_fd(), pid, START_MS, &raw mut proxy) };
-    let ended = matches!(child.try_wait(), Ok(Some(_)));
+    let error =
+        unsafe { SoftBus_Child_Accept(socket.into_raw_fd(), pid, START_MS, &raw mut proxy) };
     if error != NO_ERROR {
         let _ = child.kill();
     }
@@ -195,11 +204,7 @@ fn await_start(mut child: Child, socket: UnixStream, place: Place) -> (c_int, *m
     match error {
         NO_ERROR => (NO_ERROR, proxy),
         LIB_LOADING_FAILED | CONNECTION_FAILED => (error, ptr::null_mut()),
-        _ if ended => (SERVICE_ERROR, ptr::null_mut()),
-        DEAD => (SERVICE_ERROR, ptr::null_mut()),
+        DEAD_REMOTE_OBJECT => (SERVICE_ERROR, ptr::null_mut()),
         _ => (TIMEOUT, ptr::null_mut()),
     }
 }
-
-/// `OH_IPC_DEAD_REMOTE_OBJECT`.
-const DEAD: c_int = 1_901_005;

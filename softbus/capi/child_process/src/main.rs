@@ -87,10 +87,17 @@ fn run(arguments: &Arguments) -> Result<(), libloading::Error> {
     };
     // SAFETY: of the type that `native_child_process.h` asks of the library, as the next one.
     let stub = unsafe { connect() };
-    let error = if stub.is_null() { CONNECTION_FAILED } else { NO_ERROR };
+    let error = if stub.is_null() {
+        CONNECTION_FAILED
+    } else {
+        NO_ERROR
+    };
     if report(error, stub) != NO_ERROR || error != NO_ERROR {
         if error == NO_ERROR {
-            eprintln!("softbus-child: not connected: {}", arguments.library.display());
+            eprintln!(
+                "softbus-child: not connected: {}",
+                arguments.library.display()
+            );
         }
         return Ok(());
     }

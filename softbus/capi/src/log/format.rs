@@ -62,7 +62,8 @@ impl Marks {
         }
         // Half of a mark, where the text was cut off.
         let cut = rest.iter().position(|byte| *byte == self.begin[0]);
-        let cut = cut.filter(|at| text.len() + 1 >= LONGEST && self.begin.starts_with(&rest[*at..]));
+        let cut =
+            cut.filter(|at| text.len() + 1 >= LONGEST && self.begin.starts_with(&rest[*at..]));
         shown.extend_from_slice(&rest[..cut.unwrap_or(rest.len())]);
         shown
     }
@@ -71,7 +72,10 @@ impl Marks {
 /// How long flags, width, precision, length and the letter of a conversion are.
 fn conversion_len(format: &[u8]) -> usize {
     let letter = |byte: &u8| byte.is_ascii_alphabetic() && !b"hljztqL".contains(byte);
-    format.iter().position(letter).map_or(format.len(), |at| at + 1)
+    format
+        .iter()
+        .position(letter)
+        .map_or(format.len(), |at| at + 1)
 }
 
 fn find(text: &[u8], wanted: &[u8]) -> Option<usize> {

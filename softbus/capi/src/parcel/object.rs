@@ -95,10 +95,7 @@ unsafe extern "C" fn OH_IPCParcel_ReadFileDescriptor(
 }
 
 #[unsafe(no_mangle)]
-extern "C" fn OH_IPCParcel_Append(
-    parcel: *mut OHIPCParcel,
-    data: *const OHIPCParcel,
-) -> c_int {
+extern "C" fn OH_IPCParcel_Append(parcel: *mut OHIPCParcel, data: *const OHIPCParcel) -> c_int {
     guard(PARCEL_WRITE, || match copy_of(data) {
         // A copy, because both may be the same parcel.
         Some(data) => write(parcel, data.data_size(), |parcel| parcel.append(&data)),

@@ -188,7 +188,7 @@ mod tests {
             &good[..41],
             &format!("{good} "),
             &format!("{good}x"),
-            &good.replace("77", "78").replacen("78", "77", 1),
+            &good.replacen("77", "78", 1),
             &remote[1..],
             &remote[..84],
             &remote.replace("a7", "g7"),

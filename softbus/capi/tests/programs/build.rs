@@ -1,7 +1,7 @@
 //! Building programs against the libraries of this build.
 
 use std::{
-    env,
+    env, fs,
     path::{Path, PathBuf},
     process::Command,
     sync::OnceLock,
@@ -15,25 +15,43 @@ pub(crate) struct Libraries {
 }
 
 impl Libraries {
-    /// Those of this build. Cargo builds `libipc_capi.so` with this test, and no other package's: the rest is built here.
+    /// Those of this build, in a directory of their own, as if they were installed. Cargo has built `libipc_capi.so` with
+    /// this test, and no other package's: the rest is built here.
     pub(crate) fn get() -> &'static Self {
         static LIBRARIES: OnceLock<Libraries> = OnceLock::new();
         LIBRARIES.get_or_init(|| {
             let test = env::current_exe().unwrap();
-            let directory = test.parent().and_then(Path::parent).unwrap();
+            let dependencies = test.parent().unwrap();
+            let profile = dependencies.parent().unwrap();
             let cargo = env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
             let mut command = Command::new(cargo);
             command
-                .args(["build", "--quiet", "--offline"])
-                .args(["-p", "softbus-capi", "-p", "softbus-child-process"])
+                .args([
+                    "build",
+                    "--quiet",
+                    "--offline",
+                    "-p",
+                    "softbus-child-process",
+                ])
                 .current_dir(env!("CARGO_MANIFEST_DIR"));
-            if directory.file_name().is_some_and(|name| name == "release") {
+            if profile.file_name().is_some_and(|name| name == "release") {
                 command.arg("--release");
             }
             run(&mut command);
-            Self {
-                directory: directory.to_owned(),
+            let directory = profile.join("capi-tests");
+            fs::create_dir_all(&directory).unwrap();
+            for file in [
+                dependencies.join("libipc_capi.so"),
+                profile.join("libchild_process.so"),
+                profile.join("softbus-child"),
+            ] {
+                // Another name first: programs of other tests may have the file there in use.
+                let name = file.file_name().unwrap();
+                let new = directory.join(format!("{}.{}", name.display(), std::process::id()));
+                fs::copy(&file, &new).unwrap();
+                fs::rename(&new, directory.join(name)).unwrap();
             }
+            Self { directory }
         })
     }
 }
@@ -81,7 +99,7 @@ impl Program {
     /// Writes a file of this program.
     pub(crate) fn file(&self, name: &str, text: &str) -> PathBuf {
         let path = self.path(name);
-        std::fs::write(&path, text).unwrap();
+        fs::write(&path, text).unwrap();
         path
     }
 
@@ -109,10 +127,11 @@ fn compiler(language: Language) -> Command {
 }
 
 fn with_libraries(command: &mut Command) -> &mut Command {
-    command
-        .arg("-L")
-        .arg(&Libraries::get().directory)
-        .args(["-lipc_capi", "-lchild_process", "-lpthread"])
+    command.arg("-L").arg(&Libraries::get().directory).args([
+        "-lipc_capi",
+        "-lchild_process",
+        "-lpthread",
+    ])
 }
 
 /// The headers.

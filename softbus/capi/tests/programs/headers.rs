@@ -64,7 +64,14 @@ fn declared_in(headers: &[&str]) -> BTreeSet<String> {
 fn all_64_functions_are_there() {
     let wanted: BTreeSet<_> = EXPORTS.lines().map(str::to_owned).collect();
     assert_eq!(wanted.len(), 64);
-    assert_eq!(declared_in(&["IPCKit/ipc_cparcel.h", "IPCKit/ipc_cremote_object.h", "IPCKit/ipc_cskeleton.h"]), wanted);
+    assert_eq!(
+        declared_in(&[
+            "IPCKit/ipc_cparcel.h",
+            "IPCKit/ipc_cremote_object.h",
+            "IPCKit/ipc_cskeleton.h"
+        ]),
+        wanted
+    );
     let exported = exported("libipc_capi.so");
     let missing: Vec<_> = wanted.difference(&exported).collect();
     assert!(missing.is_empty(), "{missing:?}");
@@ -83,7 +90,8 @@ fn what_is_declared_is_exported_and_nothing_else() {
 fn every_header_stands_alone() {
     let program = Program::new();
     for header in HEADERS {
-        let text = format!("#include <{header}>\n#include <{header}>\nint main(void) {{ return 0; }}\n");
+        let text =
+            format!("#include <{header}>\n#include <{header}>\nint main(void) {{ return 0; }}\n");
         for (language, name) in [(Language::C, "alone.c"), (Language::Cpp, "alone.cpp")] {
             let source = program.file(name, &text);
             program.program("alone", &source, language);

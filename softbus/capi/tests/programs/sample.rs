@@ -9,14 +9,11 @@ use crate::build::{self, Language, Libraries, Program};
 
 /// Builds the sample beside the libraries that are tested. The program, and what it prints when it is run.
 fn sample(program: &Program, run: &str) -> (PathBuf, String) {
-    let libraries = &Libraries::get().directory;
     let out = program.path("sample-out");
     let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("sample/run");
     let mut command = Command::new(script);
     command
-        .env("CARGO_NET_OFFLINE", "true")
-        .env("CARGO_TARGET_DIR", libraries.parent().unwrap())
-        .env("SOFTBUS_SAMPLE_PROFILE", libraries.file_name().unwrap())
+        .env("SOFTBUS_LIBRARIES", &Libraries::get().directory)
         .env("SOFTBUS_SAMPLE_OUT", &out)
         .env("SOFTBUS_SAMPLE_RUN", run);
     let output = command.output().unwrap();

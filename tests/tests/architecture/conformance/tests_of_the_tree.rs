@@ -275,7 +275,10 @@ mod tests {
         let files = [
             ("a/Cargo.toml", ""),
             ("a/tests/programs/main.rs", "fn f() { run_c(\"x.c\", &[]) }"),
-            ("a/tests/programs/stray.rs", "fn f() { run_c(\"y.c\", &[]) }"),
+            (
+                "a/tests/programs/stray.rs",
+                "fn f() { run_c(\"y.c\", &[]) }",
+            ),
             ("a/tests/c/x.c", text),
             ("a/tests/c/y.c", text),
             ("a/src/c/x.c", text),
