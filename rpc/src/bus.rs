@@ -2,7 +2,7 @@
 
 use std::{
     collections::HashMap,
-    sync::{Arc, Mutex, MutexGuard, PoisonError, Weak},
+    sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, Weak},
 };
 
 use proto::{
@@ -16,6 +16,7 @@ use crate::{
     limits,
     peer::{Peer, PeerShared},
     registry::ServiceRegistry,
+    relay::RelayRules,
     remote::{LocalObject, Registration, RemoteObject, StubCell},
     samgr::{LocalAbilityManager, SamgrStub, Watches},
     session::{Usage, passing_rules::Party},
@@ -65,6 +66,7 @@ pub struct Bus {
     /// What the log is told of look-ups.
     look_ups: Fold,
     pub(crate) introductions: Introductions,
+    pub(crate) relay: OnceLock<Arc<dyn RelayRules>>,
 }
 
 impl Bus {
@@ -82,6 +84,7 @@ impl Bus {
                 runtime: tokio::runtime::Handle::try_current().ok(),
                 look_ups: Fold::default(),
                 introductions: Introductions::default(),
+                relay: OnceLock::new(),
             }
         })
     }
@@ -152,10 +155,13 @@ impl Bus {
     /// Declares a stub of this process dead: its registrations are removed, whoever holds a proxy of it is told, and
     /// no call reaches it any more. Whether it was alive.
     pub fn revoke(&self, object: &RemoteObject) -> bool {
-        let Some(local) = object.local() else {
-            return false;
-        };
-        if !local.stub.revoke() {
+        let local = object.local();
+        local.is_some_and(|local| self.end(local, DeathReason::Revoked))
+    }
+
+    /// A stub is dead, whoever says so. Whether it was alive.
+    pub(crate) fn end(&self, local: &LocalObject, reason: DeathReason) -> bool {
+        if !local.stub.die(reason) {
             return false;
         }
         let number = local.stub.number();
@@ -170,10 +176,8 @@ impl Bus {
             self.watches.changed(change);
         }
         drop(removed);
-        self.kill(DeathReason::Revoked, |object| {
-            object.stub.number() == number
-        });
-        local.stub.gate.drain(None, DeathReason::Revoked);
+        self.kill(reason, |object| object.stub.number() == number);
+        local.stub.gate.drain(None, reason);
         true
     }
 

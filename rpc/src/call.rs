@@ -218,6 +218,16 @@ impl Caller {
         }
     }
 
+    /// A caller on another device, whose calls the host passes on.
+    pub(crate) fn beyond_host(device: DeviceId) -> Self {
+        Self::remote(&Remote::device(Party::host_of(device)))
+    }
+
+    /// Whether somebody else has it too.
+    pub(crate) fn is_held(&self) -> bool {
+        Arc::strong_count(&self.inner) > 1
+    }
+
     /// This process calling itself.
     pub(crate) fn local(party: Party) -> Self {
         let pid = Some(std::process::id());

@@ -183,7 +183,7 @@ pub(crate) fn answer(
         tracing::debug!(device = ?asker, service = ?target.registration(), "not described");
         return Err(HandlerError::Refused);
     }
-    let stub = &target.stub.stub;
+    let stub = target.stub.stub().ok_or(HandlerError::UnknownMethod)?;
     let described = catch_unwind(AssertUnwindSafe(|| stub.describe()));
     let description = described
         .map_err(|_| {

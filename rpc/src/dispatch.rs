@@ -17,6 +17,7 @@ pub(crate) use turn::serve_in_turn;
 use std::{
     future::poll_fn,
     panic::{AssertUnwindSafe, catch_unwind},
+    pin::pin,
     sync::Arc,
     task::Poll,
     time::Duration,
@@ -27,9 +28,10 @@ use crate::{
     call::{CallOption, Caller},
     context, describe,
     error::{HandlerError, SendRequestError},
-    interface::Interface,
+    interface::{Interface, Spoken},
     parcel::WriteParcelError,
-    peer::now,
+    peer::{PeerShared, now},
+    relay::Passage,
     remote::{Execution, LocalObject, StubCell},
     session::Context,
 };
@@ -50,6 +52,15 @@ struct Job {
     context: Context,
     nested: bool,
     span: Span,
+    /// What is needed to pass it on, when that is what is to be done.
+    passage: Option<Box<Onward>>,
+}
+
+/// What of a request only who passes it on has to know.
+struct Onward {
+    from: Arc<PeerShared>,
+    spoken: Option<Spoken>,
+    one_way: bool,
 }
 
 impl Job {
@@ -62,9 +73,11 @@ impl Job {
             ..
         } = *self;
         let span = std::mem::replace(&mut self.span, Span::none());
+        let Some(stub_itself) = stub.stub() else {
+            return Box::pin(self.pass_on(stub).instrument(span)).await;
+        };
         let mut request =
-            stub.stub
-                .on_remote_request(&self.caller, code, &mut self.data, &mut self.reply);
+            stub_itself.on_remote_request(&self.caller, code, &mut self.data, &mut self.reply);
         if !span.is_none() {
             request = Box::pin(request.instrument(span));
         }
@@ -84,6 +97,30 @@ impl Job {
                 Err(Status::Panicked.into())
             }
         }
+    }
+}
+
+impl Job {
+    /// Has the stub, which is a relay, pass the request on.
+    async fn pass_on(&mut self, stub: &StubCell) -> Result<(), Failure> {
+        let (Some(relay), Some(onward)) = (stub.as_relay(), &self.passage) else {
+            // This process holds what the relay forwards to, and never the relay.
+            return Err(Status::Refused.into());
+        };
+        let passage = Passage {
+            from: &onward.from,
+            caller: &self.caller,
+            code: self.code,
+            spoken: &onward.spoken,
+            one_way: onward.one_way,
+            context: self.context,
+            data: &mut self.data,
+        };
+        let (context, nested) = (self.context, self.nested);
+        let mut passed_on = pin!(relay.pass_on(passage));
+        let polled = poll_fn(|cx| context::within(context, nested, || passed_on.as_mut().poll(cx)));
+        self.reply = polled.await?;
+        Ok(())
     }
 }
 
@@ -159,7 +196,7 @@ impl From<Refusal> for Failure {
 }
 
 /// In whole milliseconds, and never earlier than was said.
-fn with_retry_after(extensions: Extensions, after: Option<Duration>) -> Extensions {
+pub(crate) fn with_retry_after(extensions: Extensions, after: Option<Duration>) -> Extensions {
     let Some(after) = after else {
         return extensions;
     };
@@ -167,7 +204,7 @@ fn with_retry_after(extensions: Extensions, after: Option<Duration>) -> Extensio
     extensions.with(ExtensionKind::RetryAfter, &ms.to_le_bytes())
 }
 
-fn limit_reached(limit: u64, value: u64) -> Extensions {
+pub(crate) fn limit_reached(limit: u64, value: u64) -> Extensions {
     let mut bytes = [0; 16];
     bytes[..8].copy_from_slice(&limit.to_le_bytes());
     bytes[8..].copy_from_slice(&value.to_le_bytes());
@@ -230,6 +267,7 @@ pub(crate) async fn call_local(
         nested: visit.nested,
         // What runs in the caller's task is in its span.
         span: Span::none(),
+        passage: None,
     };
     let blocks = stub.options().execution == Execution::Blocking;
     let handler = async move {

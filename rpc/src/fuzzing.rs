@@ -56,7 +56,8 @@ pub fn ask_samgr(
         scope: Scope::OtherDevice,
         credentials: None,
     });
-    let stub = Arc::clone(&bus.root().stub.stub);
+    let root = bus.root();
+    let stub = root.stub.stub().cloned()?;
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_time()
         .build()

@@ -1,6 +1,8 @@
 //! What an interface is called and what its methods look like, so that two ends that differ find out.
 
-use std::borrow::Cow;
+use std::{borrow::Cow, sync::Arc};
+
+use bytes::Bytes;
 
 pub use proto::frame::MethodHash;
 
@@ -38,6 +40,48 @@ impl Interface {
                 .is_some_and(|(ours, theirs)| ours != theirs)
         };
         !methods.is_empty() && (self.descriptor != descriptor || differing())
+    }
+}
+
+/// An interface that a relayed call speaks, as its caller wrote it down.
+#[derive(Debug, PartialEq, Eq)]
+pub struct BoundInterface {
+    pub(crate) descriptor: Bytes,
+    pub(crate) methods: Vec<MethodHash>,
+}
+
+/// The interface that a call speaks.
+#[derive(Clone, Debug)]
+pub enum Spoken {
+    /// One of this process.
+    Own(&'static Interface),
+    /// That of the caller for whom we relay.
+    Relayed(Arc<BoundInterface>),
+}
+
+impl Spoken {
+    pub(crate) fn descriptor(&self) -> Bytes {
+        match self {
+            Self::Own(interface) => Bytes::from_static(interface.descriptor.as_bytes()),
+            Self::Relayed(interface) => interface.descriptor.clone(),
+        }
+    }
+
+    pub(crate) fn methods(&self) -> &[MethodHash] {
+        match self {
+            Self::Own(interface) => &interface.methods,
+            Self::Relayed(interface) => &interface.methods,
+        }
+    }
+}
+
+impl PartialEq for Spoken {
+    fn eq(&self, other: &Self) -> bool {
+        match (self, other) {
+            (Self::Own(one), Self::Own(other)) => std::ptr::eq(*one, *other),
+            (Self::Relayed(one), Self::Relayed(other)) => one == other,
+            _ => false,
+        }
     }
 }
 

@@ -25,6 +25,7 @@ pub mod opening;
 pub mod parcel;
 pub mod peer;
 mod registry;
+mod relay;
 mod remote;
 mod samgr;
 pub mod session;
@@ -47,6 +48,7 @@ pub use link::{Link, MemoryLink};
 pub use parcel::{Parcel, Parcelable};
 pub use peer::Peer;
 pub use registry::{Allow, ServiceOptions};
+pub use relay::RelayRules;
 pub use remote::{
     Execution, Holder, HolderWatch, LocalObject, RateLimit, Refused, RemoteObject, RemoteProxy,
     RemoteStub, StubOptions, StubStats,

@@ -103,6 +103,9 @@ pub const WRONG_TOKENS_PENALTY: Duration = Duration::from_secs(10);
 /// [`WRONG_TOKENS_PENALTY`]: the liar pays more than who believed it.
 pub const WRONG_INTRODUCTIONS_PENALTY: Duration = Duration::from_secs(60);
 
+/// Devices that call a process through its host and are told apart by its limits.
+pub const MAX_RELAYED_CALLERS: usize = 1024;
+
 /// What we hold for a peer unless told otherwise.
 pub const DEFAULT_PEER_LIMITS: PeerLimits = PeerLimits {
     calls_in_flight: 1024,

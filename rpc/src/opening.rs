@@ -274,7 +274,11 @@ impl std::fmt::Debug for Incoming {
 fn features(bus: &Bus, link: &dyn Link, remote: &Remote) -> u64 {
     let descriptors = remote.scope == Scope::SameDevice && link.carries_descriptors();
     let descriptors = if descriptors { feature::DESCRIPTORS } else { 0 };
-    bus.introductions.features() | descriptors
+    let relay = match remote.scope {
+        Scope::SameDevice => feature::RELAY,
+        Scope::OtherDevice => 0,
+    };
+    bus.introductions.features() | descriptors | relay
 }
 
 struct Opened {
@@ -293,6 +297,7 @@ fn begin(bus: &Arc<Bus>, link: Arc<dyn Link>, remote: Remote, opened: Opened) ->
         boot: bus.config().boot,
         peer_boot: opened.boot,
         features: opened.welcome.features,
+        peer_is_host: remote.party.process == Party::HOST,
     };
     let (session, root) = Session::new(config, bus.root());
     let info = PeerInfo {

@@ -6,7 +6,7 @@ mod passing;
 mod state;
 mod work;
 
-pub(crate) use call::{Begun, Call, Making, failure, max_parcel};
+pub(crate) use call::{Begun, Call, Making, Relayed, failure, max_parcel};
 pub(crate) use passing::Passed;
 pub(crate) use state::State;
 
@@ -22,7 +22,7 @@ use std::{
 
 use bytes::BytesMut;
 use proto::{
-    BootId,
+    BootId, DeviceId,
     frame::ObjectKind,
     message::{DeathReason, feature},
 };
@@ -40,6 +40,7 @@ use crate::{
     introduction::{Redemptions, Strikes},
     link::{Link, LinkClosed},
     opening::Remote,
+    relay::{Callers, Shares},
     remote::{Holder, Registration, RemoteObject, RemoteProxy},
     session::{
         Answer, Attached, ImportKey, LinkId, PeerFault, Scope, Served, ServingId, Session, Usage,
@@ -113,6 +114,12 @@ pub(crate) struct PeerShared {
     introduces: bool,
     /// Whether file descriptors may pass.
     carries_descriptors: bool,
+    /// Calls that we pass on to the peer.
+    shares: Shares,
+    /// Who calls us through the peer.
+    callers: Callers,
+    /// How many calls it takes at a time, but for those of handlers.
+    call_limit: u32,
     /// The peer's system ability manager.
     root: OnceLock<Weak<crate::remote::ProxyInner>>,
     me: Weak<Self>,
@@ -142,6 +149,10 @@ impl Peer {
             config.peer_boot,
             usize::from(config.lanes) + 1,
         );
+        let calls = config.limits.calls_in_flight;
+        let call_limit = calls
+            .saturating_sub(crate::limits::NESTED_CALLS_RESERVE)
+            .max(1);
         let introduces = config.features & feature::INTRODUCTIONS != 0;
         let carries_descriptors = config.features & feature::DESCRIPTORS != 0;
         let object = proto::ObjectId {
@@ -157,7 +168,7 @@ impl Peer {
             name: info.name,
             number: NUMBERS.fetch_add(1, Ordering::Relaxed),
             caller: Caller::remote(&info.remote),
-            pass_check: PeerShared::make_pass_check(me.clone()),
+            pass_check: PeerShared::make_pass_check(me.clone(), None),
             access: Arc::clone(&bus.access),
             link,
             runtime: tokio::runtime::Handle::current(),
@@ -188,12 +199,15 @@ impl Peer {
             slow: bus.config().slow,
             introduces,
             carries_descriptors,
+            shares: Shares::default(),
+            callers: Callers::default(),
+            call_limit,
             root: OnceLock::new(),
             me: me.clone(),
         });
         let root = shared
             .lock()
-            .import(&shared, root, ObjectKind::Anonymous, object);
+            .import(&shared, root, ObjectKind::Anonymous, object, None);
         let _ = shared.root.set(Arc::downgrade(&root.0));
         Self { root, shared }
     }
@@ -288,6 +302,11 @@ impl PeerShared {
         self.remote
     }
 
+    /// The peer's device, if that is not ours.
+    pub(crate) fn remote_device(&self) -> Option<DeviceId> {
+        (self.scope == Scope::OtherDevice).then_some(self.remote.device)
+    }
+
     pub(crate) fn telemetry(&self) -> &PeerTelemetry {
         &self.telemetry
     }
@@ -327,15 +346,33 @@ impl PeerShared {
         &self.access
     }
 
-    /// Whether the peer may call a method of a service: the service and the policy have to admit it. The policy is about
-    /// other devices.
-    pub(crate) fn may_call(&self, registration: &Registration, code: u32) -> bool {
-        let device = self.remote.device;
-        let ruled = (device != self.own.device)
-            .then(|| self.access.permission(device, registration.service))
-            .flatten();
+    /// Whether a device may call a method of a service: the service and the policy have to admit it.
+    pub(crate) fn may_call(
+        &self,
+        device: DeviceId,
+        registration: &Registration,
+        code: u32,
+    ) -> bool {
+        let ruled = self.access.permission(device, registration.service);
         registration.admits(device, ruled.as_ref())
             && ruled.is_none_or(|permission| permission.admits(code))
+    }
+
+    /// Who makes a call: the peer, or a device for which it is passed on.
+    pub(crate) fn caller_of(&self, behalf: Option<DeviceId>) -> Caller {
+        match behalf {
+            None => self.caller.clone(),
+            Some(device) => self.callers.of(device),
+        }
+    }
+
+    pub(crate) fn shares(&self) -> &Shares {
+        &self.shares
+    }
+
+    /// How many calls the peer takes at a time, but for those of handlers.
+    pub(crate) fn call_limit(&self) -> u32 {
+        self.call_limit
     }
 
     /// The peer, as one that holds a stub.

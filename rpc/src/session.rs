@@ -36,7 +36,7 @@ use bytes::BytesMut;
 use proto::{
     BootId, CallId, Handle, ObjectId,
     frame::{Frame, Release},
-    message::{Control, DeathReason, GoAway, Obituary, PeerLimits},
+    message::{Control, DeathReason, GoAway, Obituary, PeerLimits, feature},
 };
 
 use crate::{error::LinkToDeathError, remote::LocalObject};
@@ -77,6 +77,8 @@ pub struct Config {
     pub peer_boot: BootId,
     /// What both ends can do beyond version 1: [`feature`](proto::message::feature).
     pub features: u64,
+    /// The peer hosts this device's bus, and may relay for other devices.
+    pub peer_is_host: bool,
 }
 
 /// One peer's session.
@@ -375,7 +377,7 @@ impl Session {
         let events = &mut self.events;
         self.calls
             .close(|id| events.push_back(Event::CallEnded(id)));
-        for key in self.imports.close(reason) {
+        for (key, reason) in self.imports.close(reason) {
             let links = self.links.take(key);
             self.events.push_back(Event::Died { key, reason, links });
         }
@@ -450,6 +452,13 @@ impl Session {
 
     fn touch(&mut self, lane: u16) {
         self.dirty |= 1 << lane;
+    }
+
+    /// Whether the peer may pass on what comes from other devices.
+    fn takes_relayed(&self) -> bool {
+        self.config.scope == Scope::SameDevice
+            && self.config.peer_is_host
+            && self.config.features & feature::RELAY != 0
     }
 
     fn lane_of(&self, handle: Handle) -> u16 {

@@ -15,9 +15,9 @@ use proto::{
 };
 
 use super::{
-    Failure, Job, built_in,
+    Failure, Job, Onward, built_in,
     gate::{Entry, Gate, Visit},
-    guard::Serving,
+    guard::{Serving, Ways},
     one_way, pool, turn,
 };
 use crate::{
@@ -25,7 +25,7 @@ use crate::{
     parcel::Slot,
     peer::{PeerShared, now},
     remote::{Execution, LocalObject},
-    session::Incoming,
+    session::{Incoming, passing_rules::Party},
     telemetry::calls::Observed,
 };
 
@@ -73,14 +73,17 @@ impl Call {
             one_way,
             mut context,
             nested,
+            behalf,
+            spoken,
             parcel,
         } = incoming;
         let observed = Observed::begin(peer, &target, code, one_way, &mut context);
         let span = observed.span();
-        let mut serving = Serving::new(Arc::clone(peer), serving, observed);
-        let device = peer.remote().device;
-        if let Some(registration) = &target.registration
-            && !peer.may_call(registration, code)
+        let ways = Ways::new(peer, &target, behalf);
+        let mut serving = Serving::new(Arc::clone(peer), serving, ways, observed);
+        let device = behalf.or_else(|| peer.remote_device());
+        if let (Some(registration), Some(device)) = (&target.registration, device)
+            && !peer.may_call(device, registration, code)
         {
             target.stub.gate.refused_by_rule();
             peer.access()
@@ -88,11 +91,12 @@ impl Call {
             serving.refuse(Status::Refused.into());
             return None;
         }
-        if code == DESCRIBE_TRANSACTION {
-            serving.answer(describe::answer(&target, Some(device)).map_err(Into::into));
+        let is_relay = target.is_relay();
+        if code == DESCRIBE_TRANSACTION && !is_relay {
+            serving.answer(describe::answer(&target, device).map_err(Into::into));
             return None;
         }
-        if let Some(reply) = built_in(&target.stub, code) {
+        if !is_relay && let Some(reply) = built_in(&target.stub, code) {
             serving.answer(reply.map_err(Into::into));
             return None;
         }
@@ -107,7 +111,7 @@ impl Call {
             return None;
         }
         let visit = Visit {
-            caller: peer.remote(),
+            caller: behalf.map_or(peer.remote(), Party::host_of),
             chain: context.chain,
             depth: context.depth,
             registration: target.registration_number(),
@@ -129,16 +133,23 @@ impl Call {
         }
         let mut reply = Parcel::new();
         if !one_way {
-            reply.set_pass_check(peer.pass_check());
+            reply.set_pass_check(peer.pass_check(behalf));
         }
         let job = Job {
-            caller: peer.caller().clone(),
+            caller: peer.caller_of(behalf),
             code,
             data,
             reply,
             context,
             nested,
             span,
+            passage: is_relay.then(|| {
+                Box::new(Onward {
+                    from: Arc::clone(peer),
+                    spoken,
+                    one_way,
+                })
+            }),
         };
         Some(Box::new(Self {
             serving,

@@ -1,6 +1,6 @@
 use std::sync::Arc;
 
-use proto::frame::Status;
+use proto::{DeviceId, frame::Status};
 
 use super::{
     Failure, limit_reached,
@@ -9,7 +9,8 @@ use super::{
 use crate::{
     Parcel, introduction, limits,
     peer::{PeerShared, max_parcel, now},
-    session::ServingId,
+    remote::LocalObject,
+    session::{Scope, ServingId},
     telemetry::calls::Observed,
 };
 
@@ -19,13 +20,43 @@ pub(super) struct Serving {
     /// `None` once the end has been told.
     peer: Option<Arc<PeerShared>>,
     id: ServingId,
+    ways: Ways,
     observed: Observed,
 }
 
+/// Which rules a reply goes by.
+#[derive(Clone, Copy)]
+pub(super) struct Ways {
+    scope: Scope,
+    /// The device that gets it, when the peer only relays.
+    beyond: Option<DeviceId>,
+}
+
+impl Ways {
+    /// Those of another device where either end is on one.
+    pub(super) fn new(peer: &PeerShared, target: &LocalObject, beyond: Option<DeviceId>) -> Self {
+        let scope = match target.is_relay() {
+            true => Scope::OtherDevice,
+            false => peer.scope_of(beyond.as_ref()),
+        };
+        Self { scope, beyond }
+    }
+}
+
 impl Serving {
-    pub(super) fn new(peer: Arc<PeerShared>, id: ServingId, observed: Observed) -> Self {
+    pub(super) fn new(
+        peer: Arc<PeerShared>,
+        id: ServingId,
+        ways: Ways,
+        observed: Observed,
+    ) -> Self {
         let peer = Some(peer);
-        Self { peer, id, observed }
+        Self {
+            peer,
+            id,
+            ways,
+            observed,
+        }
     }
 
     pub(super) fn id(&self) -> ServingId {
@@ -36,11 +67,11 @@ impl Serving {
     pub(super) fn answer(&mut self, result: Result<Parcel, Failure>) {
         let Some(peer) = self.peer.take() else { return };
         let reply = match result {
-            Ok(parcel) => match Self::reply(&peer, parcel) {
+            Ok(parcel) => match Self::reply(&peer, self.ways, parcel) {
                 Ok(reply) => reply,
                 Err(parcel) => {
                     let observed = std::mem::take(&mut self.observed);
-                    return Self::introduce(peer, self.id, observed, parcel);
+                    return Self::introduce(peer, self.id, self.ways, observed, parcel);
                 }
             },
             Err(failure) => failure.into(),
@@ -54,9 +85,9 @@ impl Serving {
     }
 
     /// What goes out, or the parcel again when devices have to be asked first.
-    fn reply(peer: &PeerShared, parcel: Parcel) -> Result<Reply, Parcel> {
+    fn reply(peer: &PeerShared, ways: Ways, parcel: Parcel) -> Result<Reply, Parcel> {
         let parts = parcel.wire_parts();
-        let largest = max_parcel(peer.scope());
+        let largest = max_parcel(ways.scope);
         let size = parts.data.len() + parts.offsets.len();
         if size > largest {
             let extensions = limit_reached(largest as u64, size as u64);
@@ -67,7 +98,7 @@ impl Serving {
             let objects = None;
             return Ok(Reply::Parcel { parcel, objects });
         }
-        match peer.pass_all(parts.objects) {
+        match peer.pass_all(parts.objects, ways.beyond.as_ref()) {
             Ok(Some(outgoing)) => {
                 let offsets = parts.offsets;
                 let objects = Some(Box::new(Objects { offsets, outgoing }));
@@ -81,8 +112,14 @@ impl Serving {
 
     /// Sends a reply once the devices of the objects in it have been asked. The handler has ended, so this is a task that
     /// ends as a handler does when nobody waits any more.
-    fn introduce(peer: Arc<PeerShared>, id: ServingId, observed: Observed, parcel: Parcel) {
-        let mut serving = Self::new(Arc::clone(&peer), id, observed);
+    fn introduce(
+        peer: Arc<PeerShared>,
+        id: ServingId,
+        ways: Ways,
+        observed: Observed,
+        parcel: Parcel,
+    ) {
+        let mut serving = Self::new(Arc::clone(&peer), id, ways, observed);
         let awaited = {
             let session = &mut peer.lock().session;
             session.is_awaited(id).then(|| session.deadline_of(id))

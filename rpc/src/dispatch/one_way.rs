@@ -13,7 +13,7 @@ use proto::frame::Status;
 
 use super::{
     call::{Call, Request},
-    guard::Serving,
+    guard::{Serving, Ways},
     turn,
 };
 use crate::{
@@ -109,7 +109,8 @@ fn refuse(peer: &Arc<PeerShared>, request: Request, status: Status) {
     let mut incoming = request.incoming;
     let (code, context) = (incoming.code, &mut incoming.context);
     let observed = Observed::begin(peer, &incoming.target, code, true, context);
-    let mut serving = Serving::new(Arc::clone(peer), incoming.serving, observed);
+    let ways = Ways::new(peer, &incoming.target, incoming.behalf);
+    let mut serving = Serving::new(Arc::clone(peer), incoming.serving, ways, observed);
     serving.refuse(status.into());
 }
 

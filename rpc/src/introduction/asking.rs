@@ -36,7 +36,7 @@ pub(crate) async fn ask(
     for (index, object) in objects.iter().enumerate() {
         outgoing.push(Outgoing::Null);
         let Ok(object) = object else { continue };
-        match receiver.pass(object) {
+        match receiver.pass(object, None) {
             Ok(Passed::Now(now)) => outgoing[index] = now,
             Ok(Passed::Introduce(proxy)) => {
                 let home = homes.entry(proxy.0.peer.number()).or_default();

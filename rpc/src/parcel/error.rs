@@ -44,6 +44,42 @@ pub enum PassObjectError {
     Descriptor,
 }
 
+impl PassObjectError {
+    /// As a relay tells it to who made the call.
+    pub(crate) const fn to_wire(&self) -> u8 {
+        match self {
+            Self::BackToOrigin => 1,
+            Self::SecondLocalPass => 2,
+            Self::ThirdParty => 3,
+            Self::DeadObject => 4,
+            Self::OriginUnreachable => 5,
+            Self::OriginTimedOut => 6,
+            Self::OriginBusy => 7,
+            Self::OriginRefused => 8,
+            Self::ReceiverNotTrusted => 9,
+            Self::NotReExportable => 10,
+            Self::Descriptor => 11,
+        }
+    }
+
+    /// Rules of later versions are refusals.
+    pub(crate) const fn from_wire(rule: u8) -> Self {
+        match rule {
+            1 => Self::BackToOrigin,
+            2 => Self::SecondLocalPass,
+            3 => Self::ThirdParty,
+            4 => Self::DeadObject,
+            5 => Self::OriginUnreachable,
+            6 => Self::OriginTimedOut,
+            7 => Self::OriginBusy,
+            9 => Self::ReceiverNotTrusted,
+            10 => Self::NotReExportable,
+            11 => Self::Descriptor,
+            _ => Self::OriginRefused,
+        }
+    }
+}
+
 /// Why something was not written to a [`Parcel`](crate::Parcel). The parcel is as it was.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]

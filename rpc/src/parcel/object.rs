@@ -178,6 +178,22 @@ impl Parcel {
         Ok(())
     }
 
+    /// Replaces every object; one that cannot be is named with its place, and the parcel is of no use then.
+    pub(crate) fn carry(
+        &mut self,
+        mut carry: impl FnMut(Item) -> Result<Item, PassObjectError>,
+    ) -> Result<(), (usize, PassObjectError)> {
+        if self.carried.is_nothing() {
+            return Ok(());
+        }
+        for (index, slot) in self.carried.objects.iter_mut().enumerate() {
+            if let Ok(item) = std::mem::replace(slot, Err(BrokenObject::Null)) {
+                *slot = Ok(carry(item).map_err(|reason| (index, reason))?);
+            }
+        }
+        Ok(())
+    }
+
     /// Objects are asked about while they are written, because this is a reply and its receiver is known.
     pub(crate) fn set_pass_check(&mut self, check: PassCheck) {
         self.pass_check = Some(check);

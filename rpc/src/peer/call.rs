@@ -9,7 +9,7 @@ use std::{
 
 use bytes::Bytes;
 use proto::{
-    CallId,
+    CallId, DeviceId,
     frame::{ExtensionKind, Extensions, Status},
 };
 
@@ -19,9 +19,9 @@ use crate::{
     call::CallOption,
     context,
     error::SendRequestError,
-    interface::Interface,
+    interface::{Interface, Spoken},
     introduction, limits,
-    parcel::Slot,
+    parcel::{PassObjectError, Slot},
     session::{
         Arrived, Body, CallRequest, Context, ImportKey, Outcome, Outgoing, Scope, StartCallError,
     },
@@ -30,11 +30,25 @@ use crate::{
 
 /// A call about to be made.
 #[derive(Clone, Copy)]
-pub(crate) struct Making {
+pub(crate) struct Making<'a> {
     pub(crate) target: ImportKey,
+    /// The device of the target, when the peer relays for it.
+    pub(crate) beyond: Option<&'a DeviceId>,
     pub(crate) code: u32,
     pub(crate) interface: Option<&'static Interface>,
     pub(crate) option: CallOption,
+    /// It is somebody else's, and is passed on.
+    pub(crate) relayed: Option<&'a Relayed>,
+}
+
+/// What a call that is passed on brings along.
+pub(crate) struct Relayed {
+    /// That of the call: it is the same one.
+    pub(crate) context: Context,
+    /// The device that makes it, if it is not ours.
+    pub(crate) behalf: Option<DeviceId>,
+    /// What its caller speaks.
+    pub(crate) spoken: Option<Spoken>,
 }
 
 /// A call after the first look at it.
@@ -63,7 +77,7 @@ impl PeerShared {
     /// Makes a call, as far as nothing has to be waited for.
     pub(crate) fn begin(
         self: &Arc<Self>,
-        making: Making,
+        making: Making<'_>,
         data: &Parcel,
         trace: Option<TraceContext>,
         waker: &Waker,
@@ -73,15 +87,28 @@ impl PeerShared {
             parts: [parts.data, &parts.offsets],
             raw: parts.raw,
         };
-        self.check_size(body.len())?;
-        let passed = self.pass_all(parts.objects)?;
-        let option = making.option;
-        let wait = option.effective_wait(self.scope, body.raw.map_or(0, Bytes::len));
+        let Making {
+            beyond,
+            option,
+            relayed,
+            ..
+        } = making;
+        let scope = self.scope_of(beyond);
+        check_size(scope, body.len())?;
+        let passed = self.pass_all(parts.objects, beyond)?;
+        let wait = match relayed {
+            // Who makes it has bounded it.
+            Some(_) => option.wait_time(),
+            None => option.effective_wait(scope, body.raw.map_or(0, Bytes::len)),
+        };
         let now = now();
         let one_way = option.is_one_way();
         // By default only its sending is bounded: it might be dropped for those before it, and nobody would know.
         let to_run = if one_way { option.wait_time() } else { wait };
-        let context = context::child(to_run.map(|wait| now + wait), trace)?;
+        let context = match relayed {
+            Some(relayed) => relayed.context,
+            None => context::child(to_run.map(|wait| now + wait), trace)?,
+        };
         let until = wait.map(|wait| now + wait);
         let until = [until, context.deadline].into_iter().flatten().min();
         let waits = |passed, has_turn| Waits {
@@ -95,8 +122,10 @@ impl PeerShared {
             Some(objects) if !self.held_back.holds(making.target, one_way) => objects,
             passed => return Ok(Begun::Waits(waits(passed, false))),
         };
-        match self.send(now, &making.request(context, body, &objects), waker) {
-            Ok(Some(id)) => Ok(Begun::Sent(Call::new(self, id, wait))),
+        let own = making.interface.map(Spoken::Own);
+        let request = making.request(own.as_ref(), context, body, &objects);
+        match self.send(now, &request, waker) {
+            Ok(Some(id)) => Ok(Begun::Sent(Call::new(self, id, making, wait))),
             Ok(None) => Ok(Begun::OneWay),
             Err(StartCallError::NoCredit { .. }) if option.waits_for_credit() => {
                 Ok(Begun::Waits(waits(Some(objects), true)))
@@ -108,7 +137,7 @@ impl PeerShared {
     /// Sends a call once nothing has to be waited for. There is no call to wait for if it is one-way.
     pub(crate) async fn send_later(
         self: &Arc<Self>,
-        making: Making,
+        making: Making<'_>,
         data: &Parcel,
         waits: Waits,
     ) -> Result<Option<Call<'_>>, SendRequestError> {
@@ -133,7 +162,8 @@ impl PeerShared {
                 (Some(turn), objects)
             }
         };
-        let request = making.request(context, body, &objects);
+        let own = making.interface.map(Spoken::Own);
+        let request = making.request(own.as_ref(), context, body, &objects);
         if option.is_one_way() {
             self.send_one_way(&request, option, until, wait).await?;
             return Ok(None);
@@ -142,7 +172,25 @@ impl PeerShared {
         // Before the reply, which those behind it do not wait for.
         drop(turn);
         let id = sent.map_err(start_error)?;
-        Ok(id.map(|id| Call::new(self, id, wait)))
+        Ok(id.map(|id| Call::new(self, id, making, wait)))
+    }
+
+    /// Makes a call of somebody else's, from its arguments to its answer.
+    pub(crate) async fn pass_on(
+        self: &Arc<Self>,
+        making: Making<'_>,
+        data: &Parcel,
+    ) -> Result<Parcel, SendRequestError> {
+        let begun = poll_fn(|cx| Poll::Ready(self.begin(making, data, None, cx.waker())));
+        let sent = match begun.await? {
+            Begun::Sent(call) => Some(call),
+            Begun::OneWay => None,
+            Begun::Waits(waits) => self.send_later(making, data, waits).await?,
+        };
+        match sent {
+            Some(mut call) => poll_fn(|cx| call.poll(making.code, cx.waker())).await,
+            None => Ok(Parcel::new()),
+        }
     }
 
     /// Queues a request, and leaves the waker of who waits for its reply.
@@ -255,18 +303,16 @@ impl PeerShared {
         }
     }
 
-    fn check_size(&self, size: usize) -> Result<(), SendRequestError> {
-        let limit = max_parcel(self.scope);
-        if size > limit {
-            return Err(SendRequestError::RequestTooLarge { size, limit });
-        }
-        Ok(())
+    /// The rules of what is at the peer, or at a device that it relays for.
+    pub(crate) fn scope_of(&self, beyond: Option<&DeviceId>) -> Scope {
+        beyond.map_or(self.scope, |_| Scope::OtherDevice)
     }
 
     /// How the objects of a parcel travel; `None` when devices have to be asked first.
     pub(crate) fn pass_all(
         &self,
         objects: &[Slot],
+        beyond: Option<&DeviceId>,
     ) -> Result<Option<Vec<Outgoing>>, SendRequestError> {
         let mut outgoing = Vec::with_capacity(objects.len());
         let mut introduces = false;
@@ -275,7 +321,7 @@ impl PeerShared {
                 outgoing.push(Outgoing::Null);
                 continue;
             };
-            match self.pass(object) {
+            match self.pass(object, beyond) {
                 Ok(Passed::Now(now)) => outgoing.push(now),
                 Ok(Passed::Introduce(_)) => introduces = true,
                 Err(reason) => return Err(SendRequestError::Pass { index, reason }),
@@ -285,9 +331,11 @@ impl PeerShared {
     }
 }
 
-impl Making {
+impl Making<'_> {
+    /// `own` is the interface as the session has it.
     fn request<'a>(
-        &self,
+        &'a self,
+        own: Option<&'a Spoken>,
         context: Context,
         body: Body<'a>,
         objects: &'a [Outgoing],
@@ -295,10 +343,14 @@ impl Making {
         CallRequest {
             target: self.target,
             code: self.code,
-            interface: self.interface,
+            interface: match self.relayed {
+                Some(relayed) => relayed.spoken.as_ref(),
+                None => own,
+            },
             one_way: self.option.is_one_way(),
             idempotent: self.option.is_idempotent(),
             context,
+            behalf: self.relayed.and_then(|relayed| relayed.behalf),
             body,
             objects,
         }
@@ -319,6 +371,14 @@ impl State {
     }
 }
 
+fn check_size(scope: Scope, size: usize) -> Result<(), SendRequestError> {
+    let limit = max_parcel(scope);
+    if size > limit {
+        return Err(SendRequestError::RequestTooLarge { size, limit });
+    }
+    Ok(())
+}
+
 /// The largest parcel to a peer of this scope.
 pub(crate) fn max_parcel(scope: Scope) -> usize {
     match scope {
@@ -333,12 +393,23 @@ pub(crate) struct Call<'a> {
     /// `None` once it has ended.
     id: Option<CallId>,
     wait: Option<Duration>,
+    /// What comes back is only to be passed on.
+    relayed: bool,
 }
 
 impl<'a> Call<'a> {
-    fn new(peer: &'a Arc<PeerShared>, id: CallId, wait: Option<Duration>) -> Self {
-        let id = Some(id);
-        Self { peer, id, wait }
+    fn new(
+        peer: &'a Arc<PeerShared>,
+        id: CallId,
+        making: Making<'_>,
+        wait: Option<Duration>,
+    ) -> Self {
+        Self {
+            peer,
+            id: Some(id),
+            wait,
+            relayed: making.relayed.is_some(),
+        }
     }
 
     /// How it ended; `waker` is woken when it has. `code` is what it called.
@@ -359,7 +430,8 @@ impl<'a> Call<'a> {
             let slots = match &mut outcome {
                 Outcome::Replied(arrived) => {
                     let objects = std::mem::take(&mut arrived.objects);
-                    state.take_objects(self.peer, objects, arrived.introductions.take())
+                    let introductions = arrived.introductions.take();
+                    state.take_objects(self.peer, objects, introductions, self.relayed)
                 }
                 _ => Vec::new(),
             };
@@ -451,7 +523,13 @@ pub(crate) fn failure(code: u32, status: Status, extensions: &Extensions) -> Sen
             limit: limits::MAX_CALL_DEPTH,
         },
         Status::Indeterminate => SendRequestError::Indeterminate,
-        Status::PassRefused => SendRequestError::ReplyPassRefused,
+        Status::PassRefused => match extensions.get(ExtensionKind::PassRefused) {
+            Some(&[index, rule]) => SendRequestError::Pass {
+                index: index.into(),
+                reason: PassObjectError::from_wire(rule),
+            },
+            _ => SendRequestError::ReplyPassRefused,
+        },
         Status::ShuttingDown => SendRequestError::ShuttingDown,
         _ => SendRequestError::Internal(text()),
     }

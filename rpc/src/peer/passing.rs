@@ -2,13 +2,15 @@
 
 use std::sync::{Arc, Weak};
 
+use proto::DeviceId;
+
 use super::PeerShared;
 use crate::{
     parcel::{Item, PassCheck, PassObjectError},
     remote::RemoteProxy,
     session::{
-        Outgoing,
-        passing_rules::{self, Holding, Passing},
+        Outgoing, Scope,
+        passing_rules::{self, Holding, Party, Passing},
     },
 };
 
@@ -21,10 +23,16 @@ pub(crate) enum Passed<'a> {
 
 impl PeerShared {
     /// Puts a reference, or a file descriptor, into the form in which it travels to this peer, if a rule does not forbid it.
-    pub(crate) fn pass<'a>(&self, item: &'a Item) -> Result<Passed<'a>, PassObjectError> {
+    ///
+    /// `beyond` is the device that gets it when the peer only relays.
+    pub(crate) fn pass<'a>(
+        &self,
+        item: &'a Item,
+        beyond: Option<&DeviceId>,
+    ) -> Result<Passed<'a>, PassObjectError> {
         let object = match item {
             Item::Object(object) => object,
-            Item::Descriptor(descriptor) if self.carries_descriptors => {
+            Item::Descriptor(descriptor) if self.carries_descriptors && beyond.is_none() => {
                 return Ok(Passed::Now(Outgoing::Descriptor(descriptor.clone())));
             }
             Item::Descriptor(_) => return Err(PassObjectError::Descriptor),
@@ -42,9 +50,20 @@ impl PeerShared {
             home: proxy.home(),
             dead: proxy.death().is_some(),
         };
-        match passing_rules::decide(self.own, held, self.remote)? {
-            Passing::Home if std::ptr::eq(Arc::as_ptr(&proxy.0.peer), self) => {
+        let receiver = beyond.map_or(self.remote, |device| Party::host_of(*device));
+        let ours = std::ptr::eq(Arc::as_ptr(&proxy.0.peer), self);
+        match passing_rules::decide(self.own, held, receiver)? {
+            Passing::Home if ours => Ok(Passed::Now(Outgoing::Home(proxy.0.key))),
+            // The host introduces what it relays, and grants what is its own.
+            Passing::Introduce if ours && beyond.is_some() => {
                 Ok(Passed::Now(Outgoing::Home(proxy.0.key)))
+            }
+            // A stub of a process here, for another device: its own process hands it out, or nobody.
+            Passing::Introduce
+                if proxy.0.peer.scope == Scope::SameDevice
+                    && receiver.device != self.own.device =>
+            {
+                Err(PassObjectError::ThirdParty)
             }
             Passing::Introduce if self.introduces && proxy.0.peer.introduces => {
                 Ok(Passed::Introduce(proxy))
@@ -55,14 +74,17 @@ impl PeerShared {
     }
 
     /// The same question for reply parcels, which know their receiver while they are written.
-    pub(crate) fn pass_check(&self) -> PassCheck {
-        Arc::clone(&self.pass_check)
+    pub(crate) fn pass_check(&self, beyond: Option<DeviceId>) -> PassCheck {
+        match beyond {
+            None => Arc::clone(&self.pass_check),
+            Some(_) => Self::make_pass_check(self.me.clone(), beyond),
+        }
     }
 
-    pub(super) fn make_pass_check(me: Weak<Self>) -> PassCheck {
+    pub(super) fn make_pass_check(me: Weak<Self>, beyond: Option<DeviceId>) -> PassCheck {
         Arc::new(move |item: &Item| {
             let peer = me.upgrade().ok_or(PassObjectError::DeadObject)?;
-            peer.pass(item).map(drop)
+            peer.pass(item, beyond.as_ref()).map(drop)
         })
     }
 }

@@ -7,7 +7,7 @@ use std::{
     time::Instant,
 };
 
-use proto::frame::ObjectKind;
+use proto::{DeviceId, frame::ObjectKind};
 use tokio::task::AbortHandle;
 
 use super::PeerShared;
@@ -15,6 +15,7 @@ use crate::{
     death::Recipient,
     introduction::{Redemptions, Strikes},
     parcel::{BrokenObject, Item, Slot},
+    relay::RelayPlace,
     remote::{RemoteObject, RemoteProxy},
     session::{Delivered, ImportKey, LinkId, RedemptionId, Session},
 };
@@ -65,6 +66,7 @@ impl State {
         key: ImportKey,
         kind: ObjectKind,
         id: proto::ObjectId,
+        beyond: Option<DeviceId>,
     ) -> RemoteProxy {
         if let Some(known) = self.proxies.get(&key).and_then(Weak::upgrade) {
             // It has a hold of its own.
@@ -76,17 +78,20 @@ impl State {
             key,
             kind,
             id,
+            beyond,
+            relay: RelayPlace::default(),
         });
         self.proxies.insert(key, Arc::downgrade(&proxy));
         RemoteProxy(proxy)
     }
 
-    /// The objects of a parcel that has arrived.
+    /// The objects of a parcel that has arrived; `relayed` when it is only to be passed on.
     pub(crate) fn take_objects(
         &mut self,
         peer: &PeerShared,
         objects: Vec<Delivered>,
         introductions: Option<RedemptionId>,
+        relayed: bool,
     ) -> Vec<Slot> {
         if objects.is_empty() {
             return Vec::new();
@@ -105,10 +110,22 @@ impl State {
                 Delivered::Null => Err(BrokenObject::Null),
                 Delivered::Introduced => introduced.next().unwrap_or(Err(BrokenObject::Null)),
                 Delivered::Descriptor(descriptor) => Ok(Item::Descriptor(descriptor)),
-                Delivered::Home(own) => Ok(RemoteObject::from_local(own).into()),
+                Delivered::Home(own) => match own.stub.as_relay() {
+                    None => Ok(RemoteObject::from_local(own).into()),
+                    Some(relay) if relayed => Ok(relay.object().into()),
+                    // An object of another device, for this process: the second pass.
+                    Some(_) => Err(BrokenObject::Null),
+                },
                 Delivered::Import {
-                    key, kind, object, ..
-                } => Ok(RemoteObject::from(self.import(peer, key, kind, object)).into()),
+                    key,
+                    kind,
+                    object,
+                    home,
+                    ..
+                } => {
+                    let proxy = self.import(peer, key, kind, object, home);
+                    Ok(RemoteObject::from(proxy).into())
+                }
             })
             .collect()
     }

@@ -2,7 +2,7 @@
 
 use std::{
     panic::{AssertUnwindSafe, catch_unwind},
-    sync::Arc,
+    sync::{Arc, Weak},
     task::Waker,
 };
 
@@ -16,7 +16,8 @@ use crate::{
     driver,
     introduction::{Redemption, Unwanted},
     link::Descriptor,
-    remote::LocalObject,
+    relay,
+    remote::{LocalObject, RemoteProxy},
     session::{Event, Incoming, LinkId, OutgoingBulk, Reference, Slow},
     telemetry::{metrics, refusals, slow},
 };
@@ -34,6 +35,8 @@ pub(super) struct Work {
 struct Rare {
     cancelled: Vec<AbortHandle>,
     deaths: Vec<(DeathReason, Vec<LinkId>)>,
+    /// What forwards to these is dead too.
+    relayed: Vec<(RemoteProxy, DeathReason)>,
     released: Vec<LocalObject>,
     held: Vec<Reference>,
     bulk: Vec<OutgoingBulk>,
@@ -105,7 +108,13 @@ impl State {
                     work.wakers.push(waker);
                 }
             }
-            Event::Died { reason, links, .. } => work.rare().deaths.push((reason, links)),
+            Event::Died { key, reason, links } => {
+                let proxy = self.proxies.get(&key).and_then(Weak::upgrade);
+                let proxy = proxy.map(|proxy| (RemoteProxy(proxy), reason));
+                let rare = work.rare();
+                rare.relayed.extend(proxy);
+                rare.deaths.push((reason, links));
+            }
             Event::Held(reference) => {
                 if reference.0.gained(peer.number, || peer.holder()) {
                     work.rare().held.push(reference);
@@ -150,7 +159,9 @@ impl State {
     fn request(&mut self, peer: &PeerShared, mut incoming: Incoming) -> Request {
         let parcel = &mut incoming.parcel;
         let objects = std::mem::take(&mut parcel.objects);
-        let objects = self.take_objects(peer, objects, parcel.introductions.take());
+        let introductions = parcel.introductions.take();
+        let relayed = incoming.target.is_relay();
+        let objects = self.take_objects(peer, objects, introductions, relayed);
         Request { incoming, objects }
     }
 }
@@ -199,6 +210,9 @@ impl Rare {
         }
         for reference in self.held {
             reference.0.publish();
+        }
+        for (proxy, reason) in self.relayed {
+            relay::died(&proxy, reason);
         }
         drop((self.released, self.closed, self.unredeemed));
         if let Some(peer) = me {

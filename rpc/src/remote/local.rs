@@ -13,12 +13,13 @@ use crate::{
     dispatch::Gate,
     interface::MethodHash,
     registry::{Allow, Describe},
+    relay::{Origin, Relay},
     session::{Reference, passing_rules::Party},
 };
 
 /// A stub with what the bus has to know of it. One per stub: it is the stub's identity.
 pub(crate) struct StubCell {
-    pub(crate) stub: Arc<dyn RemoteStub>,
+    runs: Runs,
     /// Never used again in this process, so that no export is taken for another.
     number: u64,
     // Asked once: a session must not run the stub's code.
@@ -32,10 +33,36 @@ pub(crate) struct StubCell {
     home: OnceLock<Party>,
 }
 
+/// What answers requests.
+enum Runs {
+    Stub(Arc<dyn RemoteStub>),
+    Relay(Relay),
+}
+
 impl StubCell {
     pub(super) fn new(stub: Arc<dyn RemoteStub>) -> Self {
+        Self::numbered(stub, Self::next_number())
+    }
+
+    /// An object that forwards.
+    pub(crate) fn relay(relay: Relay) -> Self {
+        let options = Relay::options();
+        Self {
+            number: Self::next_number(),
+            descriptor: String::new(),
+            methods: Vec::new(),
+            gate: Gate::new(&options),
+            options,
+            dead: OnceLock::new(),
+            holders: SharedHolders::default(),
+            home: OnceLock::new(),
+            runs: Runs::Relay(relay),
+        }
+    }
+
+    fn next_number() -> u64 {
         static NUMBERS: AtomicU64 = AtomicU64::new(LocalObject::ROOT + 1);
-        Self::numbered(stub, NUMBERS.fetch_add(1, Ordering::Relaxed))
+        NUMBERS.fetch_add(1, Ordering::Relaxed)
     }
 
     /// A bus's system ability manager.
@@ -54,7 +81,23 @@ impl StubCell {
             dead: OnceLock::new(),
             holders: SharedHolders::default(),
             home: OnceLock::new(),
-            stub,
+            runs: Runs::Stub(stub),
+        }
+    }
+
+    /// The stub itself; a relay has none.
+    pub(crate) fn stub(&self) -> Option<&Arc<dyn RemoteStub>> {
+        match &self.runs {
+            Runs::Stub(stub) => Some(stub),
+            Runs::Relay(_) => None,
+        }
+    }
+
+    /// What it forwards to, if that is all it does.
+    pub(crate) fn as_relay(&self) -> Option<&Relay> {
+        match &self.runs {
+            Runs::Stub(_) => None,
+            Runs::Relay(relay) => Some(relay),
         }
     }
 
@@ -100,8 +143,8 @@ impl StubCell {
     }
 
     /// Whether it was alive until now.
-    pub(crate) fn revoke(&self) -> bool {
-        self.dead.set(DeathReason::Revoked).is_ok()
+    pub(crate) fn die(&self, reason: DeathReason) -> bool {
+        self.dead.set(reason).is_ok()
     }
 }
 
@@ -190,6 +233,16 @@ impl LocalObject {
             stub: self.stub.number,
             registration: self.registration_number(),
         }
+    }
+
+    /// Whether all it does is to forward.
+    pub(crate) fn is_relay(&self) -> bool {
+        self.stub.as_relay().is_some()
+    }
+
+    /// What it is on the device that it relays.
+    pub(crate) fn origin(&self) -> Option<&Origin> {
+        self.stub.as_relay()?.origin()
     }
 
     pub(crate) fn id(&self, boot: BootId) -> ObjectId {

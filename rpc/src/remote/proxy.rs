@@ -8,6 +8,7 @@ use crate::{
     death::{DeathLink, DeathReason, Recipient},
     error::LinkToDeathError,
     peer::PeerShared,
+    relay::RelayPlace,
     session::{ImportKey, LinkId, passing_rules::Party},
 };
 
@@ -21,6 +22,10 @@ pub(crate) struct ProxyInner {
     pub(crate) key: ImportKey,
     pub(crate) kind: ObjectKind,
     pub(crate) id: ObjectId,
+    /// The device of the stub, when the peer relays for it.
+    pub(crate) beyond: Option<DeviceId>,
+    /// What forwards to it, while somebody holds that.
+    pub(crate) relay: RelayPlace,
 }
 
 impl RemoteProxy {
@@ -43,7 +48,10 @@ impl RemoteProxy {
     }
 
     pub(crate) fn home(&self) -> Party {
-        self.0.peer.remote()
+        match self.0.beyond {
+            Some(device) => Party::host_of(device),
+            None => self.0.peer.remote(),
+        }
     }
 
     pub(crate) fn death(&self) -> Option<DeathReason> {

@@ -95,9 +95,11 @@ impl<'a> Transact<'a> {
         let peer = &proxy.0.peer;
         let making = Making {
             target: proxy.0.key,
+            beyond: proxy.0.beyond.as_ref(),
             code,
             interface,
             option,
+            relayed: None,
         };
         match peer.begin(making, &self.data, begun.trace, cx.waker()) {
             Ok(Begun::Sent(call)) => self.progress = Progress::Sent(call),

@@ -32,7 +32,8 @@ impl DeathLinks {
         if import.dead.is_some() {
             return Err(LinkToDeathError::DeadObject);
         }
-        if (scope, import.kind) == (Scope::OtherDevice, ObjectKind::Anonymous) {
+        let remote = scope == Scope::OtherDevice || import.home.is_some();
+        if remote && import.kind == ObjectKind::Anonymous {
             return Err(LinkToDeathError::AnonymousStub);
         }
         if self.count >= limits::DEATH_LINKS_PER_PEER {

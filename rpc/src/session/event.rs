@@ -4,7 +4,7 @@ use std::{collections::VecDeque, time::Instant};
 
 use bytes::Bytes;
 use proto::{
-    CallId, Handle, ObjectId, ServiceId,
+    CallId, DeviceId, Handle, ObjectId, ServiceId,
     frame::{Extensions, MAX_INLINE_BODY, ObjectKind, Status},
     message::DeathReason,
 };
@@ -14,6 +14,7 @@ use super::{
     introductions::{Introduced, RedemptionId},
 };
 use crate::{
+    interface::Spoken,
     link::Descriptor,
     remote::{LocalObject, SharedHolders},
     telemetry::TraceContext,
@@ -69,6 +70,8 @@ pub enum Delivered {
         kind: ObjectKind,
         /// Its stable name.
         object: ObjectId,
+        /// The device it lives on, when the peer relays for it.
+        home: Option<DeviceId>,
         /// Set when an obituary overtook the grant.
         dead: Option<DeathReason>,
     },
@@ -163,6 +166,10 @@ pub struct Incoming {
     pub context: Context,
     /// It comes over the session on which a handler of its chain waits.
     pub nested: bool,
+    /// The device that makes the call, when the peer only relays it.
+    pub behalf: Option<DeviceId>,
+    /// What the caller speaks, where that is not checked here but passed on.
+    pub spoken: Option<Spoken>,
     /// The arguments.
     pub parcel: Arrived,
 }

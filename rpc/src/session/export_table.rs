@@ -1,6 +1,9 @@
 //! The stubs of ours that this peer may call.
 
-use std::collections::{HashMap, VecDeque};
+use std::{
+    collections::{HashMap, VecDeque},
+    sync::Arc,
+};
 
 use proto::{Handle, frame::Bind, message::DeathReason};
 
@@ -8,7 +11,10 @@ use super::{
     event::{Incoming, ServingId},
     fault::PeerFault,
 };
-use crate::remote::{LocalObject, LocalObjectKey};
+use crate::{
+    interface::{BoundInterface, Spoken},
+    remote::{LocalObject, LocalObjectKey},
+};
 
 /// How many wrong tags a peer may send before it is taken for one that guesses.
 const WRONG_TAGS: u32 = 3;
@@ -35,8 +41,8 @@ pub(super) struct Export {
 /// A frame of one object that waits for an earlier one.
 #[derive(Debug)]
 pub(super) enum Held {
-    /// A one-way call that is whole.
-    OneWay(Box<Incoming>),
+    /// A call that is whole: a one-way call, or one that is passed on behind such.
+    InTurn(Box<Incoming>),
     /// A call of which something is still to come: its body, or objects it introduces.
     Awaits(ServingId),
     /// Grants given back, after this many of it home.
@@ -50,6 +56,8 @@ struct Binding {
     descriptor_differs: bool,
     /// Methods whose hash differs from the stub's.
     differing: Vec<u32>,
+    /// All of it, where somebody else is to judge.
+    passed_on: Option<Spoken>,
 }
 
 /// What a handle names.
@@ -232,7 +240,7 @@ impl ExportTable {
 
 /// Whether a call may go on after its binding was looked at.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Spoken {
+pub(super) enum Check {
     /// Same interface and method, or nothing to check.
     Same,
     /// Another interface or another version of the method.
@@ -273,19 +281,32 @@ impl Export {
             })
             .map(|theirs| theirs.code)
             .collect();
+        let passed_on = self.object.is_relay().then(|| {
+            Spoken::Relayed(Arc::new(BoundInterface {
+                descriptor: bind.descriptor.clone(),
+                methods: bind.methods.clone(),
+            }))
+        });
         self.bindings.push(Binding {
             number: bind.binding,
             descriptor_differs,
             differing,
+            passed_on,
         });
         Ok(())
     }
 
+    /// What the caller said it speaks, for the one to whom its call is passed on.
+    pub(super) fn passed_on(&self, binding: u16) -> Option<Spoken> {
+        let bound = self.bindings.iter().find(|bound| bound.number == binding)?;
+        bound.passed_on.clone()
+    }
+
     /// Compares what the caller bound with what the stub is, for one method. A stub without a list of methods is
     /// written by hand and checks for itself.
-    pub(super) fn check(&self, binding: u16, code: u32) -> Result<Spoken, PeerFault> {
+    pub(super) fn check(&self, binding: u16, code: u32) -> Result<Check, PeerFault> {
         if binding == 0 {
-            return Ok(Spoken::Same);
+            return Ok(Check::Same);
         }
         let bound = self
             .bindings
@@ -294,13 +315,13 @@ impl Export {
             .ok_or(PeerFault::InvalidBinding)?;
         let methods = self.object.methods();
         Ok(if methods.is_empty() {
-            Spoken::Same
+            Check::Same
         } else if bound.descriptor_differs || bound.differing.contains(&code) {
-            Spoken::Differs
+            Check::Differs
         } else if crate::call::is_method(code) && methods.iter().all(|ours| ours.code != code) {
-            Spoken::Missing
+            Check::Missing
         } else {
-            Spoken::Same
+            Check::Same
         })
     }
 }

@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 
 use proto::{
-    Handle, ObjectId,
+    DeviceId, Handle, ObjectId,
     frame::{Bind, ObjectKind},
     message::{DeathReason, Obituary},
 };
@@ -12,13 +12,15 @@ use super::{
     event::{Delivered, ImportKey},
     fault::PeerFault,
 };
-use crate::interface::Interface;
+use crate::interface::Spoken;
 
 #[derive(Debug)]
 pub(super) struct Import {
     pub(super) handle: Handle,
     pub(super) kind: ObjectKind,
     object: ObjectId,
+    /// The device it lives on, when the peer relays for it.
+    pub(super) home: Option<DeviceId>,
     /// Grants received and not given back: what a release gives back.
     received: u32,
     /// How often we sent it home: its owner is to have all of them before it takes our release for the last word.
@@ -26,7 +28,7 @@ pub(super) struct Import {
     /// How many of ours use it.
     holds: u32,
     pub(super) dead: Option<DeathReason>,
-    bindings: Vec<(u16, &'static Interface)>,
+    bindings: Vec<(u16, Spoken)>,
 }
 
 /// What the last hold leaves behind.
@@ -63,10 +65,11 @@ impl ImportTable {
         handle: Handle,
         kind: ObjectKind,
         object: ObjectId,
+        home: Option<DeviceId>,
     ) -> Delivered {
         let index = match self.by_handle.get(&handle) {
             Some(&index) => index,
-            None => self.insert(handle, kind, object),
+            None => self.insert(handle, kind, object, home),
         };
         let import = self.slot_mut(index);
         import.received = import.received.saturating_add(1);
@@ -76,18 +79,25 @@ impl ImportTable {
             handle,
             kind: import.kind,
             object: import.object,
+            home: import.home,
             dead: import.dead,
         }
     }
 
     /// The peer's way in, held by us without a grant.
     pub(super) fn insert_root(&mut self, object: ObjectId) -> ImportKey {
-        let index = self.insert(Handle::SAMGR, ObjectKind::Anonymous, object);
+        let index = self.insert(Handle::SAMGR, ObjectKind::Anonymous, object, None);
         self.slot_mut(index).holds = 1;
         ImportKey(index)
     }
 
-    fn insert(&mut self, handle: Handle, kind: ObjectKind, object: ObjectId) -> u32 {
+    fn insert(
+        &mut self,
+        handle: Handle,
+        kind: ObjectKind,
+        object: ObjectId,
+        home: Option<DeviceId>,
+    ) -> u32 {
         let index = self.free.pop().unwrap_or_else(|| {
             self.slots.push(None);
             self.slots.len() as u32 - 1
@@ -97,6 +107,7 @@ impl ImportTable {
             handle,
             kind,
             object,
+            home,
             received: 0,
             homes: 0,
             holds: 0,
@@ -143,16 +154,9 @@ impl ImportTable {
 
     /// The number of `interface` on this object, and whether the peer has to be told of it first. When all numbers are
     /// taken they are given anew, the oldest first.
-    pub(super) fn bind(
-        &mut self,
-        key: ImportKey,
-        interface: &'static Interface,
-    ) -> Option<(u16, bool)> {
+    pub(super) fn bind(&mut self, key: ImportKey, interface: &Spoken) -> Option<(u16, bool)> {
         let import = self.slots.get_mut(key.0 as usize)?.as_mut()?;
-        let known = import
-            .bindings
-            .iter()
-            .find(|(_, bound)| std::ptr::eq(*bound, interface));
+        let known = import.bindings.iter().find(|(_, bound)| bound == interface);
         if let Some((number, _)) = known {
             return Some((*number, false));
         }
@@ -160,7 +164,7 @@ impl ImportTable {
             Bind::MAX_BINDINGS => import.bindings.remove(0).0,
             taken => taken + 1,
         };
-        import.bindings.push((number, interface));
+        import.bindings.push((number, interface.clone()));
         Some((number, true))
     }
 
@@ -190,14 +194,16 @@ impl ImportTable {
         self.obituaries.remove(&handle);
     }
 
-    /// The session is over: everything is dead. Returns what died just now.
-    pub(super) fn close(&mut self, reason: DeathReason) -> Vec<ImportKey> {
+    /// The session is over: everything is dead. Returns what died just now, and why: what the peer relayed may live on where
+    /// it is.
+    pub(super) fn close(&mut self, reason: DeathReason) -> Vec<(ImportKey, DeathReason)> {
         self.obituaries.clear();
         let mut died = Vec::new();
         for (index, import) in self.slots.iter_mut().enumerate() {
             if let Some(import) = import.as_mut().filter(|import| import.dead.is_none()) {
+                let reason = import.home.map_or(reason, |_| DeathReason::HostGone);
                 import.dead = Some(reason);
-                died.push(ImportKey(index as u32));
+                died.push((ImportKey(index as u32), reason));
             }
         }
         died

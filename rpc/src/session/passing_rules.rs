@@ -21,6 +21,19 @@ pub struct Party {
     pub process: u64,
 }
 
+impl Party {
+    /// The process that hosts its device's bus, or that is alone on it.
+    pub const HOST: u64 = 0;
+
+    /// A device, whatever its processes.
+    pub const fn host_of(device: DeviceId) -> Self {
+        Self {
+            device,
+            process: Self::HOST,
+        }
+    }
+}
+
 /// What we hold of an object.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Holding {
@@ -62,6 +75,9 @@ pub fn decide(we: Party, held: Holding, receiver: Party) -> Result<Passing, Pass
         // A stub of another process of this device.
         return if receiver == home {
             Ok(Passing::Home)
+        } else if receiver.device != we.device && home.process == Party::HOST {
+            // By way of the host, whose own it is.
+            Ok(Passing::Introduce)
         } else {
             Err(PassObjectError::ThirdParty)
         };
@@ -147,6 +163,16 @@ mod tests {
         );
         assert_eq!(
             decide(party(1, 1), proxy(party(1, 2)), party(1, 3)),
+            Err(PassObjectError::ThirdParty)
+        );
+        // Of the host: it decides itself when the stub comes by.
+        let (host, receiver) = (Party::host_of(party(1, 0).device), party(2, 7));
+        assert_eq!(
+            decide(party(1, 1), proxy(host), receiver),
+            Ok(Passing::Introduce)
+        );
+        assert_eq!(
+            decide(party(1, 1), proxy(party(1, 2)), receiver),
             Err(PassObjectError::ThirdParty)
         );
     }

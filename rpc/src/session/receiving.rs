@@ -4,8 +4,8 @@ use std::time::Instant;
 
 use bytes::Bytes;
 use proto::{
-    CallId, Handle,
-    frame::{Ack, Cancel, Extensions, Frame, Grant, Grants, Reply, Status},
+    CallId, DeviceId, Handle, ObjectId,
+    frame::{Ack, Cancel, Extensions, Frame, Grant, Grants, ObjectKind, Reply, Status},
     message::{Control, Obituary, feature},
 };
 
@@ -110,7 +110,7 @@ impl Session {
         if reply.bulk.is_some_and(|part| self.bulk.is_named(part.id)) {
             return Err(PeerFault::InvalidBulk);
         }
-        let objects = self.receive_grants(lane, &reply.grants)?;
+        let objects = self.receive_grants(lane, &reply.grants, &reply.extensions)?;
         if self.calls.lane_of(reply.id) != Some(lane) {
             self.undeliver(objects);
             if let Some(part) = reply.bulk {
@@ -274,13 +274,14 @@ impl Session {
         &mut self,
         lane: u16,
         grants: &Grants,
+        extensions: &Extensions,
     ) -> Result<Vec<Delivered>, PeerFault> {
         if grants.is_empty() {
             return Ok(Vec::new());
         }
         let mut objects = Vec::with_capacity(grants.len());
         for grant in grants.iter() {
-            match self.receive_grant(lane, grant) {
+            match self.receive_grant(lane, grant, extensions) {
                 Ok(object) => objects.push(object),
                 Err(fault) => {
                     // Nobody will be given those before it either.
@@ -292,14 +293,31 @@ impl Session {
         Ok(objects)
     }
 
-    fn receive_grant(&mut self, lane: u16, grant: Grant) -> Result<Delivered, PeerFault> {
+    fn receive_grant(
+        &mut self,
+        lane: u16,
+        grant: Grant,
+        extensions: &Extensions,
+    ) -> Result<Delivered, PeerFault> {
         Ok(match grant {
             Grant::Null => Delivered::Null,
             Grant::Introduced { .. } if self.config.features & feature::INTRODUCTIONS == 0 => {
                 return Err(PeerFault::UnexpectedIntroduction);
             }
             Grant::Introduced { .. } => Delivered::Introduced,
-            Grant::Relayed { .. } => return Err(PeerFault::UnexpectedRelay),
+            Grant::Relayed { .. } if !self.takes_relayed() => {
+                return Err(PeerFault::UnexpectedRelay);
+            }
+            Grant::Relayed {
+                entry,
+                handle,
+                kind,
+                object,
+            } => {
+                // The frame was checked when it was decoded.
+                let home = extensions.homes().nth(entry.into());
+                self.import(handle, kind, object, home)
+            }
             Grant::Descriptor if self.config.features & feature::DESCRIPTORS == 0 => {
                 return Err(PeerFault::UnexpectedDescriptor);
             }
@@ -313,21 +331,27 @@ impl Session {
                 handle,
                 kind,
                 object,
-            } => {
-                let delivered = self.imports.receive(handle, kind, object);
-                let foreign =
-                    self.config.scope == Scope::OtherDevice && object.boot != self.config.peer_boot;
-                let reserved = handle.index() == Handle::SAMGR.index();
-                let full = self.imports.len() > self.config.limits.objects as usize + 1;
-                if let (true, Delivered::Import { key, .. }) =
-                    (foreign || reserved || full, &delivered)
-                {
-                    self.drop_hold(*key);
-                    return Ok(Delivered::Null);
-                }
-                delivered
-            }
+            } => self.import(handle, kind, object, None),
         })
+    }
+
+    fn import(
+        &mut self,
+        handle: Handle,
+        kind: ObjectKind,
+        object: ObjectId,
+        home: Option<DeviceId>,
+    ) -> Delivered {
+        let delivered = self.imports.receive(handle, kind, object, home);
+        let foreign =
+            self.config.scope == Scope::OtherDevice && object.boot != self.config.peer_boot;
+        let reserved = handle.index() == Handle::SAMGR.index();
+        let full = self.imports.len() > self.config.limits.objects as usize + 1;
+        if let (true, Delivered::Import { key, .. }) = (foreign || reserved || full, &delivered) {
+            self.drop_hold(*key);
+            return Delivered::Null;
+        }
+        delivered
     }
 
     /// A stub of ours comes home. The release of it may have been quicker, on a lane of its own, and waits.

@@ -16,13 +16,13 @@ use super::{
     bulk::Pending,
     descriptors::weight,
     event::{Arrived, Context, Event, Incoming},
-    export_table::{Held, Lookup, Spoken},
+    export_table::{Check, Held, Lookup},
     fault::PeerFault,
     introductions::Whole,
     serving_table::Serving,
     slow::Slowness,
 };
-use crate::{limits, remote::LocalObject, telemetry::TraceContext};
+use crate::{interface::Spoken, limits, remote::LocalObject, telemetry::TraceContext};
 
 /// The object went away while its call was on its way.
 const GONE: Status = Status::Dead(DeathReason::Revoked);
@@ -42,7 +42,8 @@ impl Session {
         if call.bulk.is_some_and(|part| self.bulk.is_named(part.id)) {
             return Err(PeerFault::InvalidBulk);
         }
-        if call.extensions.behalf().is_some() {
+        let behalf = call.extensions.behalf();
+        if behalf.is_some() && !self.takes_relayed() {
             return Err(PeerFault::UnexpectedRelay);
         }
         let raw_len = call.bulk.map_or(0, |part| part.raw_len);
@@ -53,7 +54,7 @@ impl Session {
         }
         let admitted = self.admit_call(&call)?;
         // Whether the call is refused or not: its grants were counted by the sender when it was written.
-        let objects = self.receive_grants(lane, &call.grants)?;
+        let objects = self.receive_grants(lane, &call.grants, &call.extensions)?;
         let target = match admitted {
             Ok(target) => target,
             Err((status, extensions)) => {
@@ -65,6 +66,10 @@ impl Session {
                 self.refuse(lane, call.id, bytes, status, extensions);
                 return Ok(());
             }
+        };
+        let spoken = match target.is_relay() {
+            true => self.passed_on(&call),
+            false => None,
         };
         let deadline =
             (call.deadline_us > 0).then(|| now + Duration::from_micros(call.deadline_us.into()));
@@ -97,6 +102,8 @@ impl Session {
             },
             // Nobody waits for a one-way call.
             nested: call.id.is_some() && call.depth > 0 && self.calls.waits_for(call.chain),
+            behalf,
+            spoken,
             parcel: Arrived {
                 body: call.body,
                 raw: None,
@@ -149,9 +156,9 @@ impl Session {
             return plain(Status::UnknownMethod);
         }
         match export.check(call.binding, call.code)? {
-            Spoken::Same => {}
-            Spoken::Differs => return plain(Status::InterfaceMismatch),
-            Spoken::Missing => return plain(Status::UnknownMethod),
+            Check::Same => {}
+            Check::Differs => return plain(Status::InterfaceMismatch),
+            Check::Missing => return plain(Status::UnknownMethod),
         }
         let target = export.object.clone();
         if self.leaving {
@@ -175,19 +182,27 @@ impl Session {
         Ok(Ok(target))
     }
 
+    fn passed_on(&mut self, call: &Call) -> Option<Spoken> {
+        let export = self.exports.find_mut(call.handle)?;
+        export.passed_on(call.binding)
+    }
+
     /// A request is whole.
     fn arrived(&mut self, handle: Handle, incoming: Incoming) {
-        if !incoming.one_way {
+        // Where a call is only passed on, it may not arrive before the one-way calls that were sent before it.
+        let one_way = incoming.one_way;
+        if !one_way && !incoming.target.is_relay() {
             return self.dispatch(incoming);
         }
         let Some(export) = self.exports.find_mut(handle) else {
             return self.discard(incoming);
         };
         let running = export.one_way_running;
-        if export.held.is_empty() && export.dead.is_none() && self.may_run(handle, running) {
+        let first = export.held.is_empty() && export.dead.is_none();
+        if first && one_way && self.may_run(handle, running) {
             self.dispatch_one_way(handle, incoming);
         } else if let Some(export) = self.exports.find_mut(handle) {
-            export.held.push_back(Held::OneWay(Box::new(incoming)));
+            export.held.push_back(Held::InTurn(Box::new(incoming)));
             self.advance(handle);
         }
     }
@@ -245,7 +260,8 @@ impl Session {
         while let Some(export) = self.exports.find_mut(handle) {
             let running = export.one_way_running;
             let ready = match export.held.front() {
-                Some(Held::OneWay(_)) => self.may_run(handle, running),
+                Some(Held::InTurn(incoming)) if !incoming.one_way => running == 0,
+                Some(Held::InTurn(_)) => self.may_run(handle, running),
                 // The last call before it has begun: what it calls is its own.
                 Some(Held::Release { homes }) => export.homes >= *homes && running <= 1,
                 Some(Held::Awaits(_)) | None => false,
@@ -255,10 +271,13 @@ impl Session {
             };
             let dead = export.dead;
             match (export.held.pop_front(), dead) {
-                (Some(Held::OneWay(incoming)), Some(reason)) => {
+                (Some(Held::InTurn(incoming)), Some(reason)) => {
                     self.refuse_incoming(*incoming, Status::Dead(reason));
                 }
-                (Some(Held::OneWay(incoming)), None) => self.dispatch_one_way(handle, *incoming),
+                (Some(Held::InTurn(incoming)), None) if !incoming.one_way => {
+                    self.dispatch(*incoming);
+                }
+                (Some(Held::InTurn(incoming)), None) => self.dispatch_one_way(handle, *incoming),
                 (Some(Held::Release { homes }), _) => {
                     if let Some(export) = self.exports.find_mut(handle) {
                         export.homes -= homes;
@@ -340,7 +359,9 @@ impl Session {
             .iter()
             .position(|held| matches!(held, Held::Awaits(id) if *id == incoming.serving));
         match place {
-            Some(index) if incoming.one_way => export.held[index] = Held::OneWay(incoming),
+            Some(index) if incoming.one_way || incoming.target.is_relay() => {
+                export.held[index] = Held::InTurn(incoming);
+            }
             Some(index) => {
                 export.held.remove(index);
                 match export.dead {

@@ -4,16 +4,16 @@ use std::time::{Duration, Instant};
 
 use bytes::{Bytes, BytesMut};
 use proto::{
-    CallId, Handle,
+    CallId, DeviceId, Handle,
     frame::{
-        Bind, BulkPart, Call, Cancel, Extensions, Frame, Grant, Grants, Introduction, MAX_GRANTS,
+        Bind, BulkPart, Call, Cancel, Extensions, Frame, Grant, Grants, MAX_GRANTS,
         MAX_INLINE_BODY, ObjectKind, Release, Reply, Status,
     },
     message::{Control, DeathReason},
 };
 
 use super::{
-    Session,
+    Scope, Session,
     bulk::Of,
     descriptors::weight_of,
     event::{
@@ -25,7 +25,7 @@ use super::{
     slow::Slowness,
 };
 use crate::{
-    interface::Interface, limits, remote::LocalObject, session::Served, telemetry::TraceContext,
+    interface::Spoken, limits, remote::LocalObject, session::Served, telemetry::TraceContext,
 };
 
 /// A request about to leave. The passing rules and the size limits have been kept to by who makes it.
@@ -36,13 +36,15 @@ pub struct CallRequest<'a> {
     /// Which method.
     pub code: u32,
     /// What the caller speaks, if it wants that checked.
-    pub interface: Option<&'static Interface>,
+    pub interface: Option<&'a Spoken>,
     /// Nobody waits for the result.
     pub one_way: bool,
     /// The bus may repeat it.
     pub idempotent: bool,
     /// Deadline, chain and depth of this call itself.
     pub context: Context,
+    /// The device that makes the call, when we only relay it.
+    pub behalf: Option<DeviceId>,
     /// The arguments.
     pub body: Body<'a>,
     /// Their objects.
@@ -93,8 +95,12 @@ impl Session {
             .interface
             .map_or(0, |interface| self.bind(request.target, interface));
         let context = request.context;
-        let extensions = introductions(request.objects);
+        let extensions = self.extensions_of(request.objects);
         let extensions = TraceContext::add_to(extensions, context.trace);
+        let extensions = match request.behalf {
+            Some(device) => extensions.on_behalf_of(device),
+            None => extensions,
+        };
         let (bulk, parts) = self.split(&request.body, Of::Request);
         let id = (!request.one_way).then(|| {
             let chain = (context.depth > 0).then_some(context.chain);
@@ -178,12 +184,9 @@ impl Session {
 
     /// Which handle a request goes to, if everything lets it.
     fn check_target(&self, request: &CallRequest<'_>) -> Result<Handle, StartCallError> {
-        if let Some(reason) = self.closed {
-            return Err(StartCallError::Dead(reason));
-        }
         let import = self.imports.get(request.target);
         let import = import.ok_or(StartCallError::Dead(DeathReason::Revoked))?;
-        if let Some(reason) = import.dead {
+        if let Some(reason) = import.dead.or(self.closed) {
             return Err(StartCallError::Dead(reason));
         }
         if self.peer_leaving {
@@ -227,9 +230,9 @@ impl Session {
     }
 
     /// Numbers an interface on an object, telling the peer before the first call that names it.
-    fn bind(&mut self, target: ImportKey, interface: &'static Interface) -> u16 {
-        let fits = interface.descriptor.len() <= Bind::MAX_DESCRIPTOR
-            && interface.methods.len() <= Bind::MAX_METHODS;
+    fn bind(&mut self, target: ImportKey, interface: &Spoken) -> u16 {
+        let fits = interface.descriptor().len() <= Bind::MAX_DESCRIPTOR
+            && interface.methods().len() <= Bind::MAX_METHODS;
         let bound = if fits {
             self.imports.bind(target, interface)
         } else {
@@ -243,8 +246,8 @@ impl Session {
             let bind = Bind {
                 handle,
                 binding,
-                descriptor: Bytes::from_static(interface.descriptor.as_bytes()),
-                methods: interface.methods.clone(),
+                descriptor: interface.descriptor(),
+                methods: interface.methods().to_vec(),
             };
             self.queue(self.lane_of(handle), &Frame::Bind(bind));
         }
@@ -280,6 +283,8 @@ impl Session {
             ..
         } = self;
         let mut entries = Entries::default();
+        let mut homes = Entries::default();
+        let local = config.scope == Scope::SameDevice;
         objects
             .iter()
             .map(|object| match object {
@@ -293,6 +298,14 @@ impl Session {
                     let (handle, new) = exports.grant(own, || tags.pop().unwrap_or_default());
                     if new {
                         events.push_back(Event::Held(own.reference()));
+                    }
+                    if let (true, Some(origin)) = (local, own.origin()) {
+                        return Grant::Relayed {
+                            entry: homes.place(origin.home) as u8,
+                            handle,
+                            kind: origin.kind,
+                            object: origin.object,
+                        };
                     }
                     Grant::Granted {
                         handle,
@@ -308,6 +321,28 @@ impl Session {
                     .map_or(Grant::Null, |handle| Grant::Home { handle }),
             })
             .collect()
+    }
+
+    /// Where the introduced ones of these objects are to be had, and where the relayed ones live.
+    fn extensions_of(&self, objects: &[Outgoing]) -> Extensions {
+        let mut entries = Entries::default();
+        let mut homes = Entries::default();
+        for object in objects {
+            match object {
+                Outgoing::Introduced(introduced) => {
+                    entries.place(introduced.introduction);
+                }
+                Outgoing::Own(own) if self.config.scope == Scope::SameDevice => {
+                    if let Some(origin) = own.origin() {
+                        homes.place(origin.home);
+                    }
+                }
+                _ => {}
+            }
+        }
+        Extensions::default()
+            .introducing(&entries.0)
+            .relaying(&homes.0)
     }
 
     /// Who was granted an object that has died since the rules let it pass is told at once: the round of obituaries may
@@ -348,7 +383,7 @@ impl Session {
             Answer::Parcel { body, objects } => {
                 (reply.bulk, parts) = self.split(body, Of::Reply);
                 reply.grants = self.grant(objects);
-                reply.extensions = introductions(objects);
+                reply.extensions = self.extensions_of(objects);
             }
         }
         let out = &mut self.lanes[usize::from(lane)];
@@ -417,7 +452,7 @@ impl Session {
     /// What is left of an export whose last grant has come back.
     pub(super) fn drop_export(&mut self, export: Export) {
         for held in export.held {
-            if let Held::OneWay(incoming) = held {
+            if let Held::InTurn(incoming) = held {
                 self.discard(*incoming);
             }
         }
@@ -438,30 +473,24 @@ impl Session {
     }
 }
 
-/// The introductions of one header, each once.
-#[derive(Default)]
-struct Entries(Vec<Introduction>);
+/// What grants of one header name by its place: introductions, or homes. Each once.
+struct Entries<T>(Vec<T>);
 
-impl Entries {
-    /// Where an introduction stands; it is added if it is new.
-    fn place(&mut self, introduction: Introduction) -> usize {
-        let known = self.0.iter().position(|known| *known == introduction);
-        known.unwrap_or_else(|| {
-            self.0.push(introduction);
-            self.0.len() - 1
-        })
+impl<T> Default for Entries<T> {
+    fn default() -> Self {
+        Self(Vec::new())
     }
 }
 
-/// Where the introduced ones of these objects are to be had.
-fn introductions(objects: &[Outgoing]) -> Extensions {
-    let mut entries = Entries::default();
-    for object in objects {
-        if let Outgoing::Introduced(introduced) = object {
-            entries.place(introduced.introduction);
-        }
+impl<T: PartialEq> Entries<T> {
+    /// Where an entry stands; it is added if it is new.
+    fn place(&mut self, entry: T) -> usize {
+        let known = self.0.iter().position(|known| *known == entry);
+        known.unwrap_or_else(|| {
+            self.0.push(entry);
+            self.0.len() - 1
+        })
     }
-    Extensions::default().introducing(&entries.0)
 }
 
 /// What is left until `deadline`, for a header; a deadline that has passed is the shortest there is, since 0 is none.

@@ -17,7 +17,7 @@ use std::{
 
 use bytes::{Bytes, BytesMut};
 use proto::{
-    BootId, CallId, Handle,
+    BootId, CallId, DeviceId, Handle,
     frame::{Frame, FrameReader, Status},
     message::{DeathReason, PeerLimits, feature},
 };
@@ -27,7 +27,7 @@ use super::super::{
     Incoming, Outcome, Outgoing, PeerFault, Scope, ServingId, Session, StartCallError, Usage,
 };
 use crate::{
-    interface::Interface,
+    interface::{Interface, Spoken},
     remote::{LocalObject, StubCell},
 };
 
@@ -175,9 +175,13 @@ impl Pair {
                 boot,
                 peer_boot,
                 features: match scope {
-                    Scope::SameDevice => feature::INTRODUCTIONS | feature::DESCRIPTORS,
+                    Scope::SameDevice => {
+                        feature::INTRODUCTIONS | feature::RELAY | feature::DESCRIPTORS
+                    }
                     Scope::OtherDevice => feature::INTRODUCTIONS,
                 },
+                // B hosts the bus of A.
+                peer_is_host: end == A,
             };
             let root = StubCell::root(Arc::new(TestStub(Vec::new())));
             let (session, root) = Session::new(config, LocalObject::anonymous(Arc::new(root)));
@@ -425,15 +429,17 @@ impl Pair {
                 depth: call.depth,
                 trace: None,
             };
+            let interface = call.interface.map(Spoken::Own);
             session.start_call(
                 now,
                 &CallRequest {
                     target: call.target,
                     code: call.code,
-                    interface: call.interface,
+                    interface: interface.as_ref(),
                     one_way: call.one_way,
                     idempotent: false,
                     context,
+                    behalf: call.behalf,
                     body: Body {
                         parts: [call.body, &[]],
                         raw: call.raw.as_ref(),
@@ -562,6 +568,7 @@ pub(super) struct TestCall<'a> {
     pub(super) target: ImportKey,
     pub(super) code: u32,
     pub(super) interface: Option<&'static Interface>,
+    pub(super) behalf: Option<DeviceId>,
     pub(super) one_way: bool,
     pub(super) wait: Option<Duration>,
     pub(super) depth: u8,
@@ -576,6 +583,7 @@ impl TestCall<'_> {
             target,
             code: 1,
             interface: None,
+            behalf: None,
             one_way: false,
             wait: None,
             depth: 0,

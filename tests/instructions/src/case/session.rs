@@ -49,6 +49,7 @@ impl End {
             boot: boot(number),
             peer_boot: boot(1 - number),
             features: 0,
+            peer_is_host: false,
         };
         let (session, peer_root) = Session::new(config, root());
         Self {
@@ -116,6 +117,7 @@ impl Pair {
                 depth: 0,
                 trace: None,
             },
+            behalf: None,
             body: PAYLOAD,
             objects,
         };

@@ -83,7 +83,8 @@ impl Victim {
             limits: LIMITS,
             boot: boot(0),
             peer_boot: boot(1),
-            features: feature::INTRODUCTIONS,
+            features: feature::INTRODUCTIONS | feature::RELAY,
+            peer_is_host: true,
         };
         let (session, peer_root) = Session::new(config, root());
         let stub = || local(&a_stub()).map_or(Outgoing::Null, Outgoing::Own);

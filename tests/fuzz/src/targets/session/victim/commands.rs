@@ -72,6 +72,7 @@ impl Victim {
                 depth,
                 trace: None,
             },
+            behalf: None,
             body: Body {
                 parts: [bytes, &[]],
                 raw: raw.as_ref(),

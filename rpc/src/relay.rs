@@ -1,0 +1,216 @@
+//! Between the processes of a device and other devices: the process that hosts the bus calls on behalf of both.
+//!
+//! | where | what | file |
+//! |---|---|---|
+//! | host | an object of its own for each object that it relays, which forwards | `relay.rs` |
+//! | host | the objects of a parcel, in the form they have on the other session | `relay/carrying.rs` |
+//! | host | how much of a session one caller may take | `relay/shares.rs` |
+//! | process | who calls through the host | `relay/callers.rs` |
+//!
+//! A relay is transport and holds nothing: the passing rules look at the two ends. What the host's own code holds it may
+//! not hand to a process, nor the other way round.
+
+mod callers;
+mod carrying;
+mod failure;
+mod shares;
+
+pub(crate) use callers::Callers;
+pub(crate) use shares::Shares;
+
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
+
+use proto::{
+    DeviceId, ObjectId, ServiceId,
+    frame::{ObjectKind, Status},
+};
+
+use crate::{
+    Parcel,
+    bus::Bus,
+    call::{CallOption, Caller},
+    death::DeathReason,
+    dispatch::Failure,
+    error::GetServiceError,
+    interface::Spoken,
+    limits,
+    peer::{Making, PeerShared, Relayed},
+    remote::{Execution, LocalObject, RemoteObject, RemoteProxy, StubCell, StubOptions},
+    session::{Context, Scope},
+};
+
+/// What a bus that hosts others lets its processes do on other devices. Without it nothing is relayed.
+pub trait RelayRules: Send + Sync + 'static {
+    /// Whether a local process may call an object of another device: a service, or one that was handed to it. Asked at
+    /// every call.
+    fn may_leave(&self, caller: &Caller, device: DeviceId, service: Option<ServiceId>) -> bool;
+}
+
+/// What forwards to an object of somebody else.
+pub(crate) struct Relay {
+    proxy: RemoteProxy,
+    origin: Option<Origin>,
+}
+
+/// An object of another device, as that device knows it.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Origin {
+    pub(crate) home: DeviceId,
+    pub(crate) kind: ObjectKind,
+    pub(crate) object: ObjectId,
+}
+
+/// Where a proxy has what forwards to it: one at a time, so that it is one identity for who gets it.
+#[derive(Default)]
+pub(crate) struct RelayPlace(Mutex<Weak<StubCell>>);
+
+impl RelayPlace {
+    fn lock(&self) -> MutexGuard<'_, Weak<StubCell>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// A call that is to be passed on.
+pub(crate) struct Passage<'a> {
+    /// Where it came from.
+    pub(crate) from: &'a Arc<PeerShared>,
+    pub(crate) caller: &'a Caller,
+    pub(crate) code: u32,
+    pub(crate) spoken: &'a Option<Spoken>,
+    pub(crate) one_way: bool,
+    pub(crate) context: Context,
+    pub(crate) data: &'a mut Parcel,
+}
+
+impl Relay {
+    /// It takes what comes: how much that may be is bounded per session and caller.
+    pub(crate) fn options() -> StubOptions {
+        StubOptions::execution(Execution::Inline).queue(limits::MAX_QUEUE)
+    }
+
+    pub(crate) fn origin(&self) -> Option<&Origin> {
+        self.origin.as_ref()
+    }
+
+    /// What it forwards to.
+    pub(crate) fn object(&self) -> RemoteObject {
+        self.proxy.clone().into()
+    }
+
+    /// Passes a call on, and its reply back.
+    pub(crate) async fn pass_on(&self, passage: Passage<'_>) -> Result<Parcel, Failure> {
+        let Passage {
+            from,
+            caller,
+            code,
+            spoken,
+            one_way,
+            context,
+            data,
+        } = passage;
+        let to = &self.proxy.0.peer;
+        if from.scope() == Scope::SameDevice {
+            self.check_egress(to, caller)?;
+        }
+        // Who serves a call may always make another: the one it serves waits for it.
+        let _place = match (one_way, context.depth) {
+            (false, 0) => Some(to.shares().enter(caller.party(), to.call_limit())?),
+            _ => None,
+        };
+        data.carry(|item| carrying::carry(item, to))
+            .map_err(|(index, reason)| Failure::pass_refused(index, &reason))?;
+        let option = match one_way {
+            true => CallOption::one_way(),
+            false => CallOption::two_way(),
+        };
+        let relayed = Relayed {
+            context,
+            behalf: (!caller.is_local()).then(|| caller.device()),
+            spoken: spoken.clone(),
+        };
+        let making = Making {
+            target: self.proxy.0.key,
+            beyond: None,
+            code,
+            interface: None,
+            option,
+            relayed: Some(&relayed),
+        };
+        let mut reply = to.pass_on(making, data).await?;
+        reply
+            .carry(|item| carrying::carry(item, from))
+            .map_err(|_| Failure::from(Status::PassRefused))?;
+        Ok(reply)
+    }
+
+    fn check_egress(&self, to: &PeerShared, caller: &Caller) -> Result<(), Failure> {
+        let bus = to.bus().ok_or(Status::ShuttingDown)?;
+        match bus.may_leave(caller, &self.proxy) {
+            true => Ok(()),
+            false => Err(Status::Refused.into()),
+        }
+    }
+}
+
+/// What forwards to a proxy: the one there is, or a new one.
+pub(crate) fn of(proxy: &RemoteProxy) -> LocalObject {
+    let cell = {
+        let mut place = proxy.0.relay.lock();
+        place.upgrade().unwrap_or_else(|| {
+            let origin = Origin {
+                home: proxy.device(),
+                kind: proxy.0.kind,
+                object: proxy.0.id,
+            };
+            let relay = Relay {
+                proxy: proxy.clone(),
+                origin: (proxy.0.peer.scope() == Scope::OtherDevice).then_some(origin),
+            };
+            let cell = Arc::new(StubCell::relay(relay));
+            *place = Arc::downgrade(&cell);
+            cell
+        })
+    };
+    // Either this sees that the proxy is dead, or who tells its death sees this.
+    if let Some(reason) = proxy.death() {
+        cell.die(reason);
+    }
+    LocalObject::anonymous(cell)
+}
+
+/// A proxy is dead, and with it what forwards to it.
+pub(crate) fn died(proxy: &RemoteProxy, reason: DeathReason) {
+    let cell = proxy.0.relay.lock().upgrade();
+    if let (Some(cell), Some(bus)) = (cell, proxy.0.peer.bus()) {
+        bus.end(&LocalObject::anonymous(cell), reason);
+    }
+}
+
+impl Bus {
+    /// Lets processes of this device that have a session with this bus call objects of other devices, and be called by them,
+    /// as `rules` say. Once and before the first session; whether nobody had said it before.
+    pub fn set_relay(&self, rules: Arc<dyn RelayRules>) -> bool {
+        self.relay.set(rules).is_ok()
+    }
+
+    /// An object of another device for a local process: what the host's system ability manager answers it. A stub of a
+    /// process, registered with the host, is offered to other devices in the same form.
+    ///
+    /// # Errors
+    /// [`GetServiceError::Refused`]: the egress rule does not let this process call it.
+    pub fn relay_to(
+        &self,
+        caller: &Caller,
+        proxy: &RemoteProxy,
+    ) -> Result<RemoteObject, GetServiceError> {
+        match self.may_leave(caller, proxy) {
+            true => Ok(RemoteObject::from_local(of(proxy))),
+            false => Err(GetServiceError::Refused),
+        }
+    }
+
+    fn may_leave(&self, caller: &Caller, proxy: &RemoteProxy) -> bool {
+        let rules = self.relay.get();
+        rules.is_some_and(|rules| rules.may_leave(caller, proxy.device(), proxy.service()))
+    }
+}
