@@ -79,6 +79,7 @@ impl Call {
         } = incoming;
         let observed = Observed::begin(peer, &target, code, one_way, &mut context);
         let span = observed.span();
+        let behalf = behalf.map(|device| *device);
         let ways = Ways::new(peer, &target, behalf);
         let mut serving = Serving::new(Arc::clone(peer), serving, ways, observed);
         let device = behalf.or_else(|| peer.remote_device());
@@ -111,7 +112,7 @@ impl Call {
             return None;
         }
         let visit = Visit {
-            caller: behalf.map_or(peer.remote(), Party::host_of),
+            caller: behalf.map_or_else(|| peer.remote(), Party::host_of),
             chain: context.chain,
             depth: context.depth,
             registration: target.registration_number(),
@@ -146,7 +147,7 @@ impl Call {
             passage: is_relay.then(|| {
                 Box::new(Onward {
                     from: Arc::clone(peer),
-                    spoken,
+                    spoken: spoken.map(|spoken| *spoken),
                     one_way,
                 })
             }),

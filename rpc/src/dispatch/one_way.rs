@@ -109,7 +109,7 @@ fn refuse(peer: &Arc<PeerShared>, request: Request, status: Status) {
     let mut incoming = request.incoming;
     let (code, context) = (incoming.code, &mut incoming.context);
     let observed = Observed::begin(peer, &incoming.target, code, true, context);
-    let ways = Ways::new(peer, &incoming.target, incoming.behalf);
+    let ways = Ways::new(peer, &incoming.target, incoming.behalf.as_deref().copied());
     let mut serving = Serving::new(Arc::clone(peer), incoming.serving, ways, observed);
     serving.refuse(status.into());
 }

@@ -167,9 +167,9 @@ pub struct Incoming {
     /// It comes over the session on which a handler of its chain waits.
     pub nested: bool,
     /// The device that makes the call, when the peer only relays it.
-    pub behalf: Option<DeviceId>,
+    pub behalf: Option<Box<DeviceId>>,
     /// What the caller speaks, where that is not checked here but passed on.
-    pub spoken: Option<Spoken>,
+    pub spoken: Option<Box<Spoken>>,
     /// The arguments.
     pub parcel: Arrived,
 }

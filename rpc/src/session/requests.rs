@@ -102,8 +102,8 @@ impl Session {
             },
             // Nobody waits for a one-way call.
             nested: call.id.is_some() && call.depth > 0 && self.calls.waits_for(call.chain),
-            behalf,
-            spoken,
+            behalf: behalf.map(Box::new),
+            spoken: spoken.map(Box::new),
             parcel: Arrived {
                 body: call.body,
                 raw: None,
