@@ -233,11 +233,8 @@ async fn an_object_that_a_device_introduces_arrives_at_the_process() {
     world.third.offer(&third);
     let of_third = world.get_from(&world.process, 3).await.unwrap();
     // The other device holds the third one's service, and hands it to the process.
-    there
-        .kept
-        .lock()
-        .unwrap()
-        .push(world.third_at_other().await);
+    let held = world.third_at_other().await;
+    there.kept.lock().unwrap().push(held);
     let proxy = world.get().await;
     let got = given(&proxy).await.unwrap();
     assert_eq!(got[0].device(), Some(device(3)));
