@@ -40,7 +40,7 @@ use crate::{
     introduction::{Redemptions, Strikes},
     link::{Link, LinkClosed},
     opening::Remote,
-    relay::{Callers, Shares},
+    relay::Traffic,
     remote::{Holder, Registration, RemoteObject, RemoteProxy},
     session::{
         Answer, Attached, ImportKey, LinkId, PeerFault, Scope, Served, ServingId, Session, Usage,
@@ -114,12 +114,8 @@ pub(crate) struct PeerShared {
     introduces: bool,
     /// Whether file descriptors may pass.
     carries_descriptors: bool,
-    /// Calls that we pass on to the peer.
-    shares: Shares,
-    /// Who calls us through the peer.
-    callers: Callers,
-    /// How many calls it takes at a time, but for those of handlers.
-    call_limit: u32,
+    /// What passes through one of the two ends.
+    traffic: Traffic,
     /// The peer's system ability manager.
     root: OnceLock<Weak<crate::remote::ProxyInner>>,
     me: Weak<Self>,
@@ -149,10 +145,7 @@ impl Peer {
             config.peer_boot,
             usize::from(config.lanes) + 1,
         );
-        let calls = config.limits.calls_in_flight;
-        let call_limit = calls
-            .saturating_sub(crate::limits::NESTED_CALLS_RESERVE)
-            .max(1);
+        let traffic = Traffic::new(config.limits.calls_in_flight);
         let introduces = config.features & feature::INTRODUCTIONS != 0;
         let carries_descriptors = config.features & feature::DESCRIPTORS != 0;
         let object = proto::ObjectId {
@@ -199,9 +192,7 @@ impl Peer {
             slow: bus.config().slow,
             introduces,
             carries_descriptors,
-            shares: Shares::default(),
-            callers: Callers::default(),
-            call_limit,
+            traffic,
             root: OnceLock::new(),
             me: me.clone(),
         });
@@ -362,17 +353,12 @@ impl PeerShared {
     pub(crate) fn caller_of(&self, behalf: Option<DeviceId>) -> Caller {
         match behalf {
             None => self.caller.clone(),
-            Some(device) => self.callers.of(device),
+            Some(device) => self.traffic.callers.of(device),
         }
     }
 
-    pub(crate) fn shares(&self) -> &Shares {
-        &self.shares
-    }
-
-    /// How many calls the peer takes at a time, but for those of handlers.
-    pub(crate) fn call_limit(&self) -> u32 {
-        self.call_limit
+    pub(crate) fn traffic(&self) -> &Traffic {
+        &self.traffic
     }
 
     /// The peer, as one that holds a stub.

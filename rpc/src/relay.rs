@@ -15,9 +15,6 @@ mod carrying;
 mod failure;
 mod shares;
 
-pub(crate) use callers::Callers;
-pub(crate) use shares::Shares;
-
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 
 use proto::{
@@ -36,14 +33,42 @@ use crate::{
     limits,
     peer::{Making, PeerShared, Relayed},
     remote::{Execution, LocalObject, RemoteObject, RemoteProxy, StubCell, StubOptions},
-    session::{Context, Scope},
+    session::{Context, Scope, passing_rules::Party},
 };
+use callers::Callers;
+use shares::{Place, Shares};
 
 /// What a bus that hosts others lets its processes do on other devices. Without it nothing is relayed.
 pub trait RelayRules: Send + Sync + 'static {
     /// Whether a local process may call an object of another device: a service, or one that was handed to it. Asked at
     /// every call.
     fn may_leave(&self, caller: &Caller, device: DeviceId, service: Option<ServiceId>) -> bool;
+}
+
+/// What a session has to do with calls that are passed on.
+pub(crate) struct Traffic {
+    /// Calls that we pass on to the peer.
+    shares: Shares,
+    /// How many calls it takes at a time, but for those of handlers.
+    limit: u32,
+    /// Who calls us through the peer.
+    pub(crate) callers: Callers,
+}
+
+impl Traffic {
+    pub(crate) fn new(calls_in_flight: u32) -> Self {
+        let limit = calls_in_flight.saturating_sub(limits::NESTED_CALLS_RESERVE);
+        Self {
+            shares: Shares::default(),
+            limit: limit.max(1),
+            callers: Callers::default(),
+        }
+    }
+
+    /// A place for one more call of a caller.
+    fn enter(&self, caller: Party) -> Result<Place, Failure> {
+        self.shares.enter(caller, self.limit)
+    }
 }
 
 /// What forwards to an object of somebody else.
@@ -114,7 +139,7 @@ impl Relay {
         }
         // Who serves a call may always make another: the one it serves waits for it.
         let _place = match (one_way, context.depth) {
-            (false, 0) => Some(to.shares().enter(caller.party(), to.call_limit())?),
+            (false, 0) => Some(to.traffic().enter(caller.party())?),
             _ => None,
         };
         data.carry(|item| carrying::carry(item, to))

@@ -12,7 +12,7 @@ use crate::{dispatch::Failure, session::passing_rules::Party};
 /// One caller may have as many as are still free: alone it gets half of what there is, two get a third each, and however many
 /// there are, there is room for one more. Nobody has to say how many there will be.
 #[derive(Debug, Default)]
-pub(crate) struct Shares(Arc<Mutex<Taken>>);
+pub(super) struct Shares(Arc<Mutex<Taken>>);
 
 #[derive(Debug, Default)]
 struct Taken {
@@ -22,7 +22,7 @@ struct Taken {
 
 /// One of the calls; given back when dropped.
 #[derive(Debug)]
-pub(crate) struct Place {
+pub(super) struct Place {
     taken: Arc<Mutex<Taken>>,
     caller: Party,
 }
@@ -36,7 +36,7 @@ impl Shares {
     ///
     /// # Errors
     /// Busy: the caller has as many as are still free.
-    pub(crate) fn enter(&self, caller: Party, limit: u32) -> Result<Place, Failure> {
+    pub(super) fn enter(&self, caller: Party, limit: u32) -> Result<Place, Failure> {
         let mut taken = lock(&self.0);
         let has = taken.by_caller.get(&caller).copied().unwrap_or(0);
         let free = limit.saturating_sub(taken.total);
