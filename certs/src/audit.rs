@@ -55,6 +55,20 @@ pub enum AuditEvent {
         /// Whose.
         device: DeviceId,
     },
+    /// Our user lets others pair with this device.
+    PairingOpened,
+    /// A device was paired, and is trusted.
+    Paired {
+        /// Which.
+        device: DeviceId,
+    },
+    /// A device tried to pair, and was not paired.
+    PairingFailed {
+        /// Who it is; proven, and nothing else about it.
+        device: DeviceId,
+        /// What it was told, or would have been.
+        why: CloseCode,
+    },
     /// Two processes use one identity.
     IdentityInUse {
         /// Whose.
@@ -70,7 +84,7 @@ pub enum AuditEvent {
 }
 
 impl AuditEvent {
-    const KINDS: usize = 9;
+    const KINDS: usize = 12;
 
     /// What it is called in logs.
     pub const fn name(&self) -> &'static str {
@@ -84,6 +98,9 @@ impl AuditEvent {
             Self::TrustWithdrawn { .. } => "trust_withdrawn",
             Self::IdentityInUse { .. } => "identity_in_use",
             Self::LimitReached { .. } => "limit_reached",
+            Self::PairingOpened => "pairing_opened",
+            Self::Paired { .. } => "paired",
+            Self::PairingFailed { .. } => "pairing_failed",
         }
     }
 
@@ -98,6 +115,9 @@ impl AuditEvent {
             Self::TrustWithdrawn { .. } => 6,
             Self::IdentityInUse { .. } => 7,
             Self::LimitReached { .. } => 8,
+            Self::PairingOpened => 9,
+            Self::Paired { .. } => 10,
+            Self::PairingFailed { .. } => 11,
         }
     }
 
@@ -108,9 +128,14 @@ impl AuditEvent {
             | Self::LookUpDenied { device, .. }
             | Self::CallDenied { device, .. }
             | Self::TrustWithdrawn { device }
+            | Self::Paired { device }
+            | Self::PairingFailed { device, .. }
             | Self::IdentityInUse { device } => Some(device),
             Self::TurnedAway { device, .. } => device.as_ref(),
-            Self::PolicyChanged | Self::PolicyRefused { .. } | Self::LimitReached { .. } => None,
+            Self::PolicyChanged
+            | Self::PolicyRefused { .. }
+            | Self::PairingOpened
+            | Self::LimitReached { .. } => None,
         }
     }
 
@@ -118,7 +143,11 @@ impl AuditEvent {
     const fn always(&self) -> bool {
         matches!(
             self,
-            Self::PolicyChanged | Self::PolicyRefused { .. } | Self::TrustWithdrawn { .. }
+            Self::PolicyChanged
+                | Self::PolicyRefused { .. }
+                | Self::TrustWithdrawn { .. }
+                | Self::PairingOpened
+                | Self::Paired { .. }
         )
     }
 }
@@ -355,6 +384,12 @@ mod tests {
                 limit: "x",
                 value: 1,
             },
+            AuditEvent::PairingOpened,
+            AuditEvent::Paired { device },
+            AuditEvent::PairingFailed {
+                device,
+                why: CloseCode::WrongCode,
+            },
         ];
         assert_eq!(events.len(), AuditEvent::KINDS);
         let kinds: Vec<_> = events.iter().map(AuditEvent::kind).collect();
@@ -367,7 +402,9 @@ mod tests {
             .collect();
         assert_eq!(
             about,
-            [true, false, true, true, false, false, true, true, false]
+            [
+                true, false, true, true, false, false, true, true, false, false, true, true
+            ]
         );
     }
 }

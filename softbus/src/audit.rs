@@ -99,7 +99,7 @@ fn log(event: &AuditEvent, left_out: u64) {
     let name = event.name();
     let device = event.device();
     match event {
-        AuditEvent::TurnedAway { why, .. } => {
+        AuditEvent::TurnedAway { why, .. } | AuditEvent::PairingFailed { why, .. } => {
             tracing::info!(target: TARGET, name, ?device, %why, left_out, "audit");
         }
         AuditEvent::LookUpDenied { service, .. } => {

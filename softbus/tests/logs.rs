@@ -305,7 +305,7 @@ fn at_no_level_is_a_code_or_the_secret_of_a_qr_code_logged() {
             tv.shutdown().await;
         });
         let text = log.text();
-        assert!(text.contains("paired") && text.contains("pairing failed"));
+        assert!(text.contains("paired") && text.contains("pairing_failed"));
         codes_logged += usize::from(text.contains(&code));
         assert!(!text.contains(&secret));
         let bytes = BASE32_NOPAD.decode(secret.as_bytes()).unwrap();

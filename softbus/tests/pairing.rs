@@ -12,7 +12,7 @@ use std::{
 use quinn::crypto::rustls::{QuicClientConfig, QuicServerConfig};
 use softbus::{
     Identity, Node,
-    certs::{CloseCode, tls},
+    certs::{AuditEvent, CloseCode, tls},
     error::StartNodeError,
     pairing::{
         OpenPairingError, PairError, PairWith, PairingCode, PairingEvent, PairingListener,
@@ -93,6 +93,7 @@ async fn wrong_codes_close_the_window_and_the_wait_survives_a_restart() {
     let temp = tempfile::tempdir().unwrap();
     let home = temp.path().join("tv");
     let (phone, tv) = (stranger().await, kept_in(&home).await);
+    let mut audit = tv.audit();
     let mut window = tv.open_pairing(PairingOptions::code()).await.unwrap();
     let code = window.code().unwrap();
     for left in [2, 1, 0] {
@@ -118,6 +119,11 @@ async fn wrong_codes_close_the_window_and_the_wait_survives_a_restart() {
         PairError::NotOpen,
         "the right code comes too late"
     );
+    let opened = audit.next().await.unwrap().event;
+    assert_eq!(opened, AuditEvent::PairingOpened);
+    let (device, why) = (phone.device_id(), CloseCode::WrongCode);
+    let failed = audit.next().await.unwrap().event;
+    assert_eq!(failed, AuditEvent::PairingFailed { device, why });
 
     drop(window);
     let frozen = tv.open_pairing(PairingOptions::code()).await.unwrap_err();

@@ -3,7 +3,7 @@
 use std::{net::SocketAddr, sync::Arc, time::Duration};
 
 use certs::{
-    VerifyPeerError,
+    AuditEvent, VerifyPeerError,
     pairing::{CONSENT_TIME, Initiator, PairingError, PairingMode, SESSION_TIME, Step},
     peer_device_id, tls,
 };
@@ -55,7 +55,8 @@ async fn pair_with(peers: Arc<Peers>, with: PairWith) -> Result<PairedDevice, Pa
     let result = result.unwrap_or(Err(PairError::TimedOut));
     match &result {
         Ok(paired) => {
-            tracing::info!(target: "softbus::audit", device = ?paired.device, "paired");
+            let device = paired.device;
+            peers.audit().tell(AuditEvent::Paired { device });
             // The other side closes when it has heard that we are done.
             let _ = tokio::time::timeout(LINGER_TIME, connection.closed()).await;
             connection.close(certs::CloseCode::Leaving.code().into(), b"paired");

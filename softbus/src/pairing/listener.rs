@@ -2,7 +2,10 @@
 
 use std::{fmt, net::SocketAddr, sync::Arc, time::Instant};
 
-use certs::pairing::{PairingInvitation, PairingMode};
+use certs::{
+    AuditEvent,
+    pairing::{PairingInvitation, PairingMode},
+};
 use proto::DeviceId;
 use tokio::sync::mpsc;
 
@@ -53,7 +56,7 @@ impl Node {
     ) -> Result<PairingListener, OpenPairingError> {
         let peers = Arc::clone(self.peers());
         let (open, events) = peers.pairing.open(peers.trust(), options).await?;
-        tracing::info!(target: "softbus::audit", "pairing opened");
+        peers.audit().tell(AuditEvent::PairingOpened);
         Ok(PairingListener {
             peers,
             open,

@@ -3,7 +3,7 @@
 use std::{net::SocketAddr, sync::Arc, time::Instant};
 
 use certs::{
-    CloseCode,
+    AuditEvent, CloseCode,
     pairing::{
         CONSENT_TIME, MESSAGE_TIME, PairingError, PairingMode, Responder, SESSION_TIME,
         SessionNumber, Step,
@@ -43,8 +43,10 @@ pub(crate) async fn respond(peers: Arc<Peers>, connection: quinn::Connection) {
     let (open, session) = match admitted(&peers, device, from) {
         Ok(admitted) => admitted,
         Err(code) => {
-            // Folded: anybody can make as many as he likes.
-            rpc::telemetry::turned_away(&peers.bus, device, from);
+            let device = Some(device);
+            peers
+                .audit()
+                .tell(AuditEvent::TurnedAway { device, why: code });
             connection.close(code.code().into(), b"not paired");
             return;
         }
@@ -58,12 +60,16 @@ pub(crate) async fn respond(peers: Arc<Peers>, connection: quinn::Connection) {
     open.remember(mode, result.is_ok()).await;
     match &result {
         Ok(_) => {
-            tracing::info!(target: "softbus::audit", ?device, %from, "paired");
+            peers.audit().tell(AuditEvent::Paired { device });
             connection.close(CloseCode::Leaving.code().into(), b"paired");
         }
         Err(error) => {
-            tracing::info!(target: "softbus::audit", ?device, %from, %error, "pairing failed");
-            connection.close(error.close_code().code().into(), b"not paired");
+            let why = error.close_code();
+            peers
+                .audit()
+                .tell(AuditEvent::PairingFailed { device, why });
+            tracing::debug!(?device, %from, %error, "pairing failed");
+            connection.close(why.code().into(), b"not paired");
         }
     }
     tell(&open, device, mode, result);
