@@ -116,7 +116,10 @@ async fn dial_once(peers: &Arc<Peers>, device: DeviceId) -> Result<(), DialError
                 tried.push(addr);
                 let peers = Arc::clone(peers);
                 attempts.spawn(async move {
-                    tokio::time::sleep(STAGGER * index as u32).await;
+                    if index > 0 {
+                        // Not for the first: the timer of a runtime knows nothing shorter than a millisecond.
+                        tokio::time::sleep(STAGGER * index as u32).await;
+                    }
                     connect(&peers, device, addr).await
                 });
             }
