@@ -32,6 +32,10 @@ use crate::{
 
 /// How many times a lane reads before it lets others run.
 const READS_PER_POLL: usize = 32;
+/// How many pieces of a bulk body are taken at a time.
+const PIECES: usize = 32;
+/// How many times as much as has come of a body may be allocated for the rest of it.
+const GROWTH: usize = 16;
 /// An empty buffer larger than this is given back.
 const IDLE_BUFFER: usize = 4096;
 
@@ -333,7 +337,7 @@ async fn accept_bulk(peer: Arc<PeerShared>) {
                 bytes: 0,
             };
             let received = tokio::select! {
-                received = receive_bulk(stream, &mut reserved) => received,
+                received = receive_bulk(id, stream, &mut reserved) => received,
                 _ = peer.ended() => return,
             };
             match received {
@@ -362,28 +366,50 @@ impl Drop for Reserved<'_> {
     }
 }
 
-/// Reads a body; memory grows with what has come, not with what was claimed.
+/// Reads a body.
 async fn receive_bulk(
+    id: u64,
     mut stream: Box<dyn BulkReceive>,
     reserved: &mut Reserved<'_>,
 ) -> Result<Bytes, Status> {
     let limit = limits::MAX_REMOTE_PARCEL + MAX_RAW_DATA;
+    let peer = reserved.peer;
+    let mut pieces = [const { Bytes::new() }; PIECES];
+    let mut first = Bytes::new();
     let mut body = BytesMut::new();
     loop {
-        let piece = match stream.read().await {
-            Ok(Some(piece)) => piece,
-            Ok(None) => return Ok(body.freeze()),
-            Err(_) => return Err(Status::Cancelled),
-        };
-        if body.len() + piece.len() > limit || !reserved.peer.reserve_bulk(piece.len()) {
+        let read = poll_fn(|cx| stream.poll_read(cx, &mut pieces)).await;
+        let count = read.map_err(|_| Status::Cancelled)?;
+        let pieces = &mut pieces[..count];
+        if pieces.is_empty() {
+            // A body in one piece is where it came.
+            return Ok(if body.is_empty() {
+                first
+            } else {
+                body.freeze()
+            });
+        }
+        let bytes = pieces.iter().map(Bytes::len).sum();
+        if reserved.bytes + bytes > limit || !peer.reserve_bulk(bytes) {
             return Err(Status::Busy);
         }
-        reserved.bytes += piece.len();
-        reserved.peer.telemetry().received(piece.len());
-        if body.is_empty() && body.capacity() == 0 {
-            body.reserve(piece.len());
+        let before = reserved.bytes;
+        reserved.bytes += bytes;
+        peer.telemetry().received(bytes);
+        if before == 0 && count == 1 {
+            first = std::mem::take(&mut pieces[0]);
+            continue;
         }
-        body.extend_from_slice(&piece);
+        if body.capacity() < reserved.bytes {
+            let announced = peer.lock().session.announced(id).unwrap_or_default();
+            // Memory grows with what has come, not with what was claimed.
+            let capacity = announced.min(reserved.bytes * GROWTH).max(reserved.bytes);
+            body.reserve(capacity - body.len());
+        }
+        body.extend_from_slice(&std::mem::take(&mut first));
+        for piece in pieces {
+            body.extend_from_slice(&std::mem::take(piece));
+        }
     }
 }
 

@@ -124,13 +124,17 @@ pub trait BulkSend: Send + 'static {
 }
 
 /// A bulk stream from the peer. Dropped before its end, it is stopped.
-#[async_trait]
 pub trait BulkReceive: Send + 'static {
-    /// The next bytes; `None` at the end of a stream that was finished.
+    /// Takes what has come, in as many pieces as there is room for; ready with their number, 0 at the end of a stream
+    /// that was finished.
     ///
     /// # Errors
     /// The link is gone, or the peer gave the stream up.
-    async fn read(&mut self) -> Result<Option<Bytes>, LinkError>;
+    fn poll_read(
+        &mut self,
+        cx: &mut Context<'_>,
+        pieces: &mut [Bytes],
+    ) -> Poll<Result<usize, LinkError>>;
 }
 
 /// Why a link does not do what was asked.

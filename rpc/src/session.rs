@@ -276,6 +276,11 @@ impl Session {
             .is_none_or(|served| served.stopped)
     }
 
+    /// How many bytes the header of a bulk stream has announced, if it has come and the rest has not.
+    pub fn announced(&self, bulk: u64) -> Option<usize> {
+        self.bulk.announced(bulk)
+    }
+
     /// How many tags are wanted. Give them before the next command that may grant something.
     pub fn tags_wanted(&self) -> usize {
         Self::TAGS.saturating_sub(self.tags.len())

@@ -1,7 +1,7 @@
 use std::{
     collections::HashMap,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
-    task::{Context, Poll, Waker},
+    task::{Context, Poll, Waker, ready},
 };
 
 use async_trait::async_trait;
@@ -277,13 +277,19 @@ impl BulkSend for mpsc::Sender<Piece> {
     }
 }
 
-#[async_trait]
 impl BulkReceive for mpsc::Receiver<Piece> {
-    async fn read(&mut self) -> Result<Option<Bytes>, LinkError> {
-        match self.recv().await {
-            Some(Piece::Bytes(bytes)) => Ok(Some(bytes)),
-            Some(Piece::End) => Ok(None),
+    fn poll_read(
+        &mut self,
+        cx: &mut Context<'_>,
+        pieces: &mut [Bytes],
+    ) -> Poll<Result<usize, LinkError>> {
+        Poll::Ready(match ready!(self.poll_recv(cx)) {
+            Some(Piece::Bytes(bytes)) => {
+                pieces[0] = bytes;
+                Ok(1)
+            }
+            Some(Piece::End) => Ok(0),
             None => Err(LinkError::Reset),
-        }
+        })
     }
 }

@@ -169,6 +169,12 @@ impl Bulk {
         }
     }
 
+    /// How long the body of a header will be.
+    pub(super) fn announced(&self, id: u64) -> Option<usize> {
+        let part = self.pending.get(&id)?.part();
+        Some(part.body_len as usize + part.raw_len as usize)
+    }
+
     /// Whether a header has named this stream already.
     pub(super) fn is_named(&self, id: u64) -> bool {
         self.pending.contains_key(&id) || self.unwanted.contains(&id)

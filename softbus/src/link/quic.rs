@@ -11,7 +11,7 @@ pub(crate) mod socket;
 use std::{
     future::Future,
     pin::{Pin, pin},
-    task::{Context, Poll},
+    task::{Context, Poll, ready},
     time::Duration,
 };
 
@@ -154,12 +154,7 @@ impl Link for QuicLink {
         let read = tokio::time::timeout(PREAMBLE_TIME, stream.read_exact(&mut preamble)).await;
         match (read, preamble) {
             (Ok(Ok(())), [m0, m1, m2, m3, id @ ..]) if [m0, m1, m2, m3] == BULK_MAGIC => {
-                let reader = BulkReader {
-                    stream,
-                    chunks: [const { Bytes::new() }; CHUNKS],
-                    next: CHUNKS,
-                };
-                Ok((u64::from_le_bytes(id), Box::new(reader)))
+                Ok((u64::from_le_bytes(id), Box::new(BulkReader(stream))))
             }
             (Ok(Err(ReadExactError::ReadError(ReadError::ConnectionLost(_)))), _) => {
                 Err(LinkError::Closed)
@@ -296,27 +291,19 @@ impl Drop for BulkWriter {
     }
 }
 
-struct BulkReader {
-    stream: RecvStream,
-    /// What was taken from the connection under one lock; from `next` on it has not been read.
-    chunks: [Bytes; CHUNKS],
-    next: usize,
-}
+struct BulkReader(RecvStream);
 
-#[async_trait]
 impl BulkReceive for BulkReader {
-    async fn read(&mut self) -> Result<Option<Bytes>, LinkError> {
-        loop {
-            let chunk = self.chunks.get_mut(self.next).map(std::mem::take);
-            if let Some(chunk) = chunk.filter(|chunk| !chunk.is_empty()) {
-                self.next += 1;
-                return Ok(Some(chunk));
-            }
-            let read = self.stream.read_chunks(&mut self.chunks).await;
-            match read.map_err(|_| LinkError::Reset)? {
-                Some(_) => self.next = 0,
-                None => return Ok(None),
-            }
-        }
+    fn poll_read(
+        &mut self,
+        cx: &mut Context<'_>,
+        pieces: &mut [Bytes],
+    ) -> Poll<Result<usize, LinkError>> {
+        // As for a lane.
+        let read = ready!(pin!(self.0.read_chunks(pieces)).poll(cx));
+        Poll::Ready(
+            read.map(Option::unwrap_or_default)
+                .map_err(|_| LinkError::Reset),
+        )
     }
 }

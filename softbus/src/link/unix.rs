@@ -15,6 +15,7 @@ use std::{
     io,
     os::fd::OwnedFd,
     sync::{Mutex, PoisonError},
+    task::{Context, Poll},
 };
 
 use async_trait::async_trait;
@@ -161,13 +162,20 @@ struct BulkReader {
     ended: bool,
 }
 
-#[async_trait]
 impl BulkReceive for BulkReader {
-    async fn read(&mut self) -> Result<Option<Bytes>, LinkError> {
+    fn poll_read(
+        &mut self,
+        _: &mut Context<'_>,
+        pieces: &mut [Bytes],
+    ) -> Poll<Result<usize, LinkError>> {
         if std::mem::replace(&mut self.ended, true) {
-            return Ok(None);
+            return Poll::Ready(Ok(0));
         }
-        self.body.take().map(Some).ok_or(LinkError::Reset)
+        let body = self.body.take().ok_or(LinkError::Reset);
+        Poll::Ready(body.map(|body| {
+            pieces[0] = body;
+            1
+        }))
     }
 }
 
