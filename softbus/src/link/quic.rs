@@ -5,8 +5,11 @@
 //! | control and call lanes, bidirectional | the side that dialled | `SBL1`, `u16` number of the lane |
 //! | bulk, unidirectional | the sender | `SBK1`, `u64` id |
 
+mod closing;
 pub(crate) mod config;
 pub(crate) mod socket;
+
+pub(crate) use closing::close;
 
 use std::{
     future::Future,
@@ -164,8 +167,7 @@ impl Link for QuicLink {
     }
 
     fn close(&self, code: u32, text: &str) {
-        self.connection
-            .close(VarInt::from_u32(code), text.as_bytes());
+        close(&self.connection, VarInt::from_u32(code), text.as_bytes());
     }
 
     async fn closed(&self) -> LinkClosed {

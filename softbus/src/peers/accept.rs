@@ -21,7 +21,7 @@ use rustls::pki_types::CertificateDer;
 
 use super::{Entry, Peers, Session, Table, dial::DIAL_TIME};
 use crate::{
-    link::quic::{QuicLink, config},
+    link::quic::{QuicLink, close, config},
     pairing,
 };
 
@@ -108,7 +108,11 @@ async fn receive_stranger(
                 }
                 _ => tracing::info!(%from, %error, "turned away"),
             }
-            connection.close(error.close_code().code().into(), b"not admitted");
+            close(
+                &connection,
+                error.close_code().code().into(),
+                b"not admitted",
+            );
             return None;
         }
     };

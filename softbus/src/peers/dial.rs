@@ -12,7 +12,7 @@ use rpc::{
 use tokio::task::JoinSet;
 
 use super::{Peers, Session};
-use crate::link::quic::{QuicLink, config, link_closed};
+use crate::link::quic::{QuicLink, close, config, link_closed};
 
 /// How long one round of dialling may take.
 pub(super) const DIAL_TIME: Duration = Duration::from_secs(3);
@@ -169,7 +169,11 @@ async fn connect(
     })?;
     // The handshake has compared the id; trust may have changed since the dial began.
     if !peers.trust.is_trusted(&device) {
-        connection.close(CloseCode::NotTrusted.code().into(), b"not trusted");
+        close(
+            &connection,
+            CloseCode::NotTrusted.code().into(),
+            b"not trusted",
+        );
         return Err(DialError::Failed("trust was withdrawn".into()));
     }
     Ok(connection)

@@ -12,6 +12,7 @@ use quinn::{
 use quinn_proto::HashedConnectionIdGenerator;
 use ring::hmac;
 
+use super::closing::ClosingConfig;
 use crate::{error::StartNodeError, presence::Profile};
 
 /// Lanes and a little room. Each allowed stream costs memory from the beginning of a connection.
@@ -25,9 +26,9 @@ const STREAM_WINDOW: u32 = 1024 * 1024;
 /// How much of a connection: more than all bulk streams together, so that bulk never takes what lanes need.
 const RECEIVE_WINDOW: u32 = 16 * 1024 * 1024;
 const SEND_WINDOW: u64 = 8 * 1024 * 1024;
-/// The largest datagram we take. We look for 1,452 bytes only: with 6,400, which loopback and jumbo frames take and which makes
-/// a transfer more than twice as fast, the code of a close is lost in one of three cases (quinn 0.11: the peer sees a
-/// stateless reset instead). A batch for the kernel is ten datagrams and at most 64 KiB, which quinn does not check, so 6,553 is the end in any case.
+/// The largest datagram that is looked for on a path: what loopback and jumbo frames take makes a transfer more than twice
+/// as fast. A batch for the kernel is ten of them and at most 64 KiB, which quinn does not check: above 6,553 its
+/// batches would be refused, and the path taken for one that loses everything.
 const LARGEST_DATAGRAM: u16 = 6400;
 /// Handshakes that wait for us.
 const MAX_INCOMING: usize = 256;
@@ -40,6 +41,8 @@ fn transport(profile: Profile) -> TransportConfig {
     // The tail of a lost packet is dominated by the peer's acknowledgement delay, which is 25 ms unless asked.
     acks.max_ack_delay(Some(Duration::from_millis(1)))
         .ack_eliciting_threshold(VarInt::from_u32(2));
+    let mut mtu = MtuDiscoveryConfig::default();
+    mtu.upper_bound(LARGEST_DATAGRAM);
     let mut transport = TransportConfig::default();
     transport
         .max_idle_timeout(IdleTimeout::try_from(profile.idle_timeout()).ok())
@@ -48,7 +51,8 @@ fn transport(profile: Profile) -> TransportConfig {
         .receive_window(VarInt::from_u32(RECEIVE_WINDOW))
         .send_window(SEND_WINDOW)
         .ack_frequency_config(Some(acks))
-        .mtu_discovery_config(Some(MtuDiscoveryConfig::default()))
+        .mtu_discovery_config(Some(mtu))
+        .congestion_controller_factory(Arc::new(ClosingConfig::default()))
         .datagram_receive_buffer_size(None)
         .max_concurrent_uni_streams(VarInt::from_u32(BULK_STREAMS));
     transport

@@ -18,16 +18,14 @@ use super::{
 use crate::{
     identities,
     process::{self, Spec, announce},
-    workload::Workload,
 };
 
 const ALPN: &str = "bench-quinn";
 /// What ours allows.
 const BIDI: u32 = 65;
 const UNI: u32 = 16;
-/// The largest datagram that is looked for: what ours looks for, and what a path with larger packets is there to show.
-const DATAGRAM: u16 = 1452;
-const WIDE_DATAGRAM: u16 = 6400;
+/// The largest datagram that is looked for: what ours looks for.
+const DATAGRAM: u16 = 6400;
 const PIECE: usize = 256 * 1024;
 
 /// One long-lived stream for everything.
@@ -190,21 +188,13 @@ impl Client for Streams {
     }
 }
 
-/// The largest datagram that both ends look for.
-fn datagram(spec: &Spec) -> u16 {
-    match spec.workload {
-        Workload::W4Wide | Workload::W4sWide => WIDE_DATAGRAM,
-        _ => DATAGRAM,
-    }
-}
-
 /// The settings that ours has, so that what differs is what is built on them.
 fn transport(spec: &Spec) -> Result<Arc<TransportConfig>> {
     let mut acks = AckFrequencyConfig::default();
     acks.max_ack_delay(Some(Duration::from_millis(1)))
         .ack_eliciting_threshold(VarInt::from_u32(2));
     let mut mtu = MtuDiscoveryConfig::default();
-    mtu.upper_bound(datagram(spec));
+    mtu.upper_bound(DATAGRAM);
     let mut transport = TransportConfig::default();
     // A stream per call needs one for each that is in flight.
     let bidi = BIDI.max(spec.workload.in_flight() as u32);
@@ -222,7 +212,7 @@ fn transport(spec: &Spec) -> Result<Arc<TransportConfig>> {
     Ok(Arc::new(transport))
 }
 
-fn endpoint(spec: &Spec, address: SocketAddr, server: Option<ServerConfig>) -> Result<Endpoint> {
+fn endpoint(address: SocketAddr, server: Option<ServerConfig>) -> Result<Endpoint> {
     let domain = Domain::for_address(address);
     let socket = Socket::new(domain, Type::DGRAM, Some(Protocol::UDP))?;
     socket.set_recv_buffer_size(4 << 20)?;
@@ -231,7 +221,7 @@ fn endpoint(spec: &Spec, address: SocketAddr, server: Option<ServerConfig>) -> R
     let mut config = EndpointConfig::default();
     // What it takes; what it sends is found out. quinn's own is a little more than 1452.
     let taken = EndpointConfig::default().get_max_udp_payload_size();
-    config.max_udp_payload_size(taken.max(datagram(spec).into()).try_into()?)?;
+    config.max_udp_payload_size(taken.max(DATAGRAM.into()).try_into()?)?;
     Ok(Endpoint::new(config, server, socket.into(), runtime)?)
 }
 
@@ -242,7 +232,7 @@ where
     let tls = identities::server_tls(&spec.directory, ALPN)?;
     let mut config = ServerConfig::with_crypto(Arc::new(QuicServerConfig::try_from(tls)?));
     config.transport_config(transport(spec)?);
-    let endpoint = endpoint(spec, format!("{}:0", spec.host).parse()?, Some(config))?;
+    let endpoint = endpoint(format!("{}:0", spec.host).parse()?, Some(config))?;
     announce(&endpoint.local_addr()?.to_string());
     while let Some(incoming) = endpoint.accept().await {
         if let Ok(connection) = incoming.await {
@@ -255,7 +245,7 @@ where
 async fn dial(end: &End<'_>) -> Result<(Endpoint, Connection)> {
     let address: SocketAddr = end.address.parse()?;
     ensure!(address.is_ipv4(), "the bench is IPv4 throughout");
-    let endpoint = endpoint(end.spec, "0.0.0.0:0".parse()?, None)?;
+    let endpoint = endpoint("0.0.0.0:0".parse()?, None)?;
     let tls = end.identities.tls(end.nth, ALPN)?;
     let mut config = ClientConfig::new(Arc::new(QuicClientConfig::try_from(tls)?));
     config.transport_config(transport(end.spec)?);
