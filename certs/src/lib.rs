@@ -3,6 +3,7 @@
 //! - [`Identity`]: the key and certificate of this device, kept in a directory nobody else may read.
 //! - [`TrustStore`]: which other devices this one has been told to trust, and who wants to know when that changes.
 //! - [`Policy`]: which devices may call which services and methods, and [`PolicyStore`], the one in force.
+//! - [`Door`]: what strangers can cost before anything is known of them.
 //! - [`AuditEvent`]: what an owner may want to know of who came and what was refused.
 //! - [`tls`]: configurations for a connection on which both sides prove that they hold the key they name. The dialler
 //!   says whom it expects and sends nothing to anybody else.
@@ -15,6 +16,7 @@
 mod admit;
 mod audit;
 mod display;
+mod door;
 mod files;
 mod identity;
 pub mod pairing;
@@ -26,6 +28,7 @@ mod verifier;
 pub use admit::{AdmitError, AuthenticatedPeer, CloseCode, admit};
 pub use audit::{AuditEvent, AuditFold};
 pub use display::escape_untrusted;
+pub use door::{Door, DoorLimits, Knock};
 pub use files::FileError;
 pub use identity::{GenerateIdentityError, Identity, OpenIdentityError};
 pub use policy::{

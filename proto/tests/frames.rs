@@ -346,6 +346,45 @@ proptest! {
 }
 
 #[test]
+fn control_messages_are_bounded_and_unknown_fields_passed_over() {
+    let control = |bytes: &[u8]| {
+        let mut frame = vec![0x10];
+        frame.extend_from_slice(bytes);
+        Frame::decode(frame.into())
+    };
+    // Field 200, of which we know nothing: a number, and three bytes.
+    let unknown = [0xc0, 0x0c, 7, 0xc2, 0x0c, 3, 1, 2, 3];
+    let known = Control::decode(&unknown);
+    assert_eq!(known, Ok(Control::Unknown));
+    // Groups in groups, which protobuf has to skip one by one.
+    let nested = |depth: usize| {
+        let mut bytes = vec![[0xc3, 0x0c]; depth].concat();
+        bytes.extend(vec![[0xc4, 0x0c]; depth].concat());
+        bytes
+    };
+    assert_eq!(
+        control(&nested(50)),
+        Ok(Some(Frame::Control(Control::Unknown)))
+    );
+    for depth in [101, 10_000] {
+        assert_eq!(control(&nested(depth)), Err(DecodeError::MalformedControl));
+    }
+    // One byte more than a frame may have.
+    let text = "x".repeat(MAX_FRAME_LEN);
+    let mut bytes = BytesMut::new();
+    bytes.extend_from_slice(&(MAX_FRAME_LEN as u32 + 1).to_le_bytes());
+    bytes.extend_from_slice(text.as_bytes());
+    let mut reader = FrameReader::new();
+    reader.buffer().extend_from_slice(&bytes);
+    let len = MAX_FRAME_LEN + 1;
+    let limit = MAX_FRAME_LEN;
+    assert_eq!(
+        reader.next_frame(),
+        Err(DecodeError::FrameTooLong { len, limit })
+    );
+}
+
+#[test]
 fn length_above_the_limit_is_refused_before_its_bytes_come() {
     let mut reader = FrameReader::new();
     reader

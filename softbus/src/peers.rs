@@ -15,7 +15,7 @@ use std::{
     time::Duration,
 };
 
-use certs::{AuditEvent, CloseCode, Identity, TrustStore};
+use certs::{AuditEvent, CloseCode, DoorLimits, Identity, TrustStore};
 use proto::{BootId, DeviceId, message::DeathReason};
 use rpc::{Bus, GetServiceError, Peer, link::LinkClosed, peer::SessionEnd};
 use tokio::{
@@ -39,6 +39,7 @@ pub(crate) struct Peers {
     audit: Arc<AuditLog>,
     endpoint: quinn::Endpoint,
     profile: Profile,
+    max_devices: usize,
     runtime: tokio::runtime::Handle,
     table: Mutex<Table>,
     /// Counts changes of the table; who waits for one waits for this.
@@ -143,6 +144,7 @@ impl Peers {
         audit: Arc<AuditLog>,
         endpoint: quinn::Endpoint,
         profile: Profile,
+        max_devices: usize,
     ) -> Arc<Self> {
         let peers = Arc::new_cyclic(|me| Self {
             bus,
@@ -151,6 +153,7 @@ impl Peers {
             audit,
             endpoint,
             profile,
+            max_devices,
             runtime: tokio::runtime::Handle::current(),
             table: Mutex::default(),
             version: watch::Sender::new(0),
@@ -165,8 +168,9 @@ impl Peers {
     }
 
     /// Starts what runs as long as the node does.
-    pub(crate) fn start(self: &Arc<Self>) {
-        self.runtime.spawn(accept::accept_all(Arc::clone(self)));
+    pub(crate) fn start(self: &Arc<Self>, strangers: DoorLimits) {
+        let accept = accept::accept_all(Arc::clone(self), strangers);
+        self.runtime.spawn(accept);
         self.runtime.spawn(probe::watch_all(Arc::downgrade(self)));
     }
 
@@ -473,6 +477,15 @@ impl Peers {
         tracing::info!(?device, %reason, "device offline");
         self.tell();
         self.dial_if_useful(device);
+    }
+
+    /// The limit, if one more device is over it. A device that has a session already is always taken.
+    fn full_for(&self, device: DeviceId) -> Option<usize> {
+        let table = self.lock();
+        let mut others = table.entries.iter().filter(|(id, _)| **id != device);
+        let limit = self.max_devices;
+        let has_session = |(_, entry): &(&DeviceId, &Entry)| entry.session.is_some();
+        (others.by_ref().filter(has_session).count() >= limit).then_some(limit)
     }
 
     /// The epoch of the start that is connected, if one is.

@@ -4,7 +4,7 @@ use std::{
     sync::Arc,
 };
 
-use certs::{Identity, PolicyStore, TrustStore};
+use certs::{DoorLimits, Identity, PolicyStore, TrustStore};
 use discovery::{
     Advertisement, Announcement, Discovery, Interfaces, ProtocolVersions, StaticPeers,
 };
@@ -27,6 +27,9 @@ use crate::{
     peers::Peers,
     presence::Profile,
 };
+
+/// With as many devices there may be a session.
+const MAX_DEVICES: usize = 1024;
 
 trait Register: FnOnce(&LocalAbilityManager) -> Result<(), AddServiceError> + Send {}
 
@@ -71,6 +74,8 @@ pub struct NodeBuilder {
     name: Option<String>,
     profile: Profile,
     limits: Option<PeerLimits>,
+    strangers: DoorLimits,
+    max_devices: Option<usize>,
     slow: SlowThresholds,
     own_thread: bool,
     services: Services,
@@ -167,6 +172,21 @@ impl NodeBuilder {
         self
     }
 
+    /// What strangers are given: how many handshakes at one time and in a second. Without this [`DoorLimits::DEFAULT`].
+    #[must_use]
+    pub fn strangers(mut self, limits: DoorLimits) -> Self {
+        self.strangers = limits;
+        self
+    }
+
+    /// With how many devices there may be a session at one time; one more that dials is told
+    /// [`Limit`](certs::CloseCode::Limit). Without this 1,024.
+    #[must_use]
+    pub fn max_devices(mut self, devices: usize) -> Self {
+        self.max_devices = Some(devices);
+        self
+    }
+
     /// From when on the log tells of slow handlers and long waits. Without this OpenHarmony's times: 500 ms, 5 s and 2 s.
     #[must_use]
     pub fn slow_thresholds(mut self, slow: SlowThresholds) -> Self {
@@ -252,11 +272,12 @@ impl NodeBuilder {
             Arc::clone(&audit),
             endpoint,
             self.profile,
+            self.max_devices.unwrap_or(MAX_DEVICES),
         );
         peers
             .pairing
             .set_name(self.name.as_deref().unwrap_or_default());
-        peers.start();
+        peers.start(self.strangers);
         let (stop, _) = watch::channel(false);
         let advertisement = advertisement(
             party.device,

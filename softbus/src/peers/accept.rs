@@ -1,14 +1,12 @@
 //! Being dialled: handshake, admission, Hello, and which of two connections stays.
 
 use std::{
-    sync::{
-        Arc,
-        atomic::{AtomicUsize, Ordering},
-    },
+    net::IpAddr,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::Duration,
 };
 
-use certs::{AdmitError, AuditEvent, CloseCode, admit};
+use certs::{AdmitError, AuditEvent, CloseCode, Door, DoorLimits, Knock, admit};
 use proto::{BootId, DeviceId};
 use quinn::VarInt;
 use rpc::{
@@ -28,26 +26,13 @@ use crate::{
 /// How long the smaller id withholds Welcome. Less than a dial takes: who dialled us is to hear it before giving up.
 const WITHHELD: Duration = DIAL_TIME.saturating_sub(Duration::from_secs(1));
 
-/// Handshakes at one time; more are refused.
-const MAX_HANDSHAKES: usize = 128;
-/// Handshakes at one time before a peer has to prove its address.
-const FREE_HANDSHAKES: usize = 16;
-
 /// Accepts connections as long as the endpoint lives.
-pub(super) async fn accept_all(peers: Arc<Peers>) {
-    let handshakes = Arc::new(AtomicUsize::new(0));
+pub(super) async fn accept_all(peers: Arc<Peers>, strangers: DoorLimits) {
+    let door = Arc::new(Mutex::new(Door::new(strangers)));
     while let Some(incoming) = peers.endpoint.accept().await {
-        let open = handshakes.load(Ordering::Relaxed);
-        if open >= MAX_HANDSHAKES {
-            incoming.refuse();
+        let Some((incoming, place)) = Place::take(&peers, &door, incoming) else {
             continue;
-        }
-        if open >= FREE_HANDSHAKES && !incoming.remote_address_validated() {
-            // Fails only when the address is validated already.
-            let _ = incoming.retry();
-            continue;
-        }
-        let place = Place::take(&handshakes);
+        };
         let peers = Arc::clone(&peers);
         let runtime = peers.runtime.clone();
         runtime.spawn(async move {
@@ -65,19 +50,47 @@ pub(super) async fn accept_all(peers: Arc<Peers>) {
 }
 
 /// One of the handshakes that may be open at one time.
-struct Place(Arc<AtomicUsize>);
+struct Place {
+    door: Arc<Mutex<Door>>,
+    from: IpAddr,
+}
 
 impl Place {
-    fn take(count: &Arc<AtomicUsize>) -> Self {
-        count.fetch_add(1, Ordering::Relaxed);
-        Self(Arc::clone(count))
+    /// Asks at the door; who is not let in is told, and nothing is kept of it.
+    fn take(
+        peers: &Peers,
+        door: &Arc<Mutex<Door>>,
+        incoming: quinn::Incoming,
+    ) -> Option<(quinn::Incoming, Self)> {
+        let from = incoming.remote_address().ip();
+        let proven = incoming.remote_address_validated();
+        let knock = lock(door).knock(from, proven, std::time::Instant::now());
+        match knock {
+            Knock::Enter => {
+                let door = Arc::clone(door);
+                return Some((incoming, Self { door, from }));
+            }
+            // Fails only when the address is proven already.
+            Knock::Prove => drop(incoming.retry()),
+            Knock::Refuse { limit, value } => {
+                peers.audit.tell(AuditEvent::LimitReached { limit, value });
+                incoming.refuse();
+            }
+            // Whatever a later version says: nobody is let in by not understanding it.
+            _ => incoming.refuse(),
+        }
+        None
     }
 }
 
 impl Drop for Place {
     fn drop(&mut self) {
-        self.0.fetch_sub(1, Ordering::Relaxed);
+        lock(&self.door).left(self.from);
     }
+}
+
+fn lock(door: &Mutex<Door>) -> MutexGuard<'_, Door> {
+    door.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 /// From a proven key to an admitted device that has said Hello.
@@ -138,6 +151,15 @@ async fn open_session(
 ) {
     if let Some(refusal) = judge_boot(peers, device, &incoming) {
         incoming.refuse(refusal.code(), "boot id");
+        return;
+    }
+    if let Some(limit) = peers.full_for(device) {
+        let (name, value) = ("devices with a session", limit as u64);
+        peers
+            .audit
+            .tell(AuditEvent::LimitReached { limit: name, value });
+        let text = format!("{limit} devices are connected");
+        incoming.refuse(CloseCode::Limit.code(), &text);
         return;
     }
     let hello = Hello {

@@ -1,8 +1,10 @@
 //! What `docs/conformance.md` claims: every row is there, and every test it names would run.
 
+mod inputs;
 mod table;
 mod tests_of_the_tree;
 
+pub(super) use inputs::untrue_inputs;
 pub(super) use table::untrue_rows;
 pub(super) use tests_of_the_tree::tests_of;
 

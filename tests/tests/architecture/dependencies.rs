@@ -51,6 +51,41 @@ const AT_HOME_IN: &[(&str, &str)] = &[
 const NOT_IN_RPC: &[&str] = &["quinn", "rustls", "mdns-sd", "socket2"];
 const NOT_IN_TOKIO_OF_RPC: &[&str] = &["net", "full"];
 
+/// The first versions without faults that somebody on the network could use.
+const AT_LEAST: &[(&str, [u32; 3])] = &[
+    // A stream with gaps takes all memory (RUSTSEC-2026-0185); a panic by transport parameters (2026-0037).
+    ("quinn-proto", [0, 11, 15]),
+    // A panic by a revocation list (RUSTSEC-2026-0104), names that should not match (2026-0098, 2026-0099).
+    ("rustls-webpki", [0, 103, 13]),
+    // A panic by a packet (RUSTSEC-2025-0009).
+    ("ring", [0, 17, 12]),
+    // Time of an operation tells of the secret (RUSTSEC-2024-0344).
+    ("curve25519-dalek", [4, 1, 3]),
+    // What a peer says reaches the terminal (RUSTSEC-2025-0055).
+    ("tracing-subscriber", [0, 3, 20]),
+];
+
+/// Crates of a lock file that are older than they may be, or that are not there at all.
+pub(super) fn faulty_versions(lock: &str) -> Vec<String> {
+    let mut offences = Vec::new();
+    for (name, least) in AT_LEAST {
+        let package = format!("name = \"{name}\"\nversion = \"");
+        let mut found = false;
+        for rest in lock.split(&package).skip(1) {
+            found = true;
+            let version = rest.split('"').next().unwrap_or_default();
+            let numbers: Vec<u32> = version.split('.').map_while(|n| n.parse().ok()).collect();
+            if numbers.len() != 3 || numbers[..] < least[..] {
+                offences.push(format!("{name} {version} has known faults"));
+            }
+        }
+        if !found {
+            offences.push(format!("{name} is not used any more: take it off the list"));
+        }
+    }
+    offences
+}
+
 #[derive(Debug)]
 pub(super) struct Package {
     name: String,
@@ -214,6 +249,28 @@ mod tests {
                 "softbus-cli depends on rcgen, only softbus-certs may"
             ]
         );
+    }
+
+    #[test]
+    fn a_version_with_known_faults_is_found() {
+        let lock = |version: &str| {
+            let good = AT_LEAST.iter().map(|(name, [a, b, c])| {
+                let version = match *name {
+                    "quinn-proto" => version.to_owned(),
+                    _ => format!("{a}.{b}.{c}"),
+                };
+                format!("[[package]]\nname = \"{name}\"\nversion = \"{version}\"\n")
+            });
+            good.collect::<String>()
+        };
+        for good in ["0.11.15", "0.12.0", "1.0.0"] {
+            assert!(faulty_versions(&lock(good)).is_empty(), "{good}");
+        }
+        for bad in ["0.11.14", "0.10.99", "0.11.15-rc.1"] {
+            let said = format!("quinn-proto {bad} has known faults");
+            assert_eq!(faulty_versions(&lock(bad)), [said]);
+        }
+        assert_eq!(faulty_versions("").len(), AT_LEAST.len());
     }
 
     #[test]

@@ -158,6 +158,20 @@ fn every_row_of_the_acceptance_table_is_shown_by_tests() {
 }
 
 #[test]
+fn every_hostile_input_is_tried_by_tests() {
+    let files = text_files();
+    let table = files.iter().find(|file| file.path == "docs/security.md");
+    let tests = conformance::tests_of(&files);
+    assert_none(&conformance::untrue_inputs(&table.unwrap().text, &tests));
+}
+
+#[test]
+fn crates_with_known_faults_are_not_used() {
+    let lock = fs::read_to_string(workspace().join("Cargo.lock")).unwrap();
+    assert_none(&dependencies::faulty_versions(&lock));
+}
+
+#[test]
 fn walking_finds_what_git_tracks() {
     let root = workspace();
     let mut walked = Vec::new();
