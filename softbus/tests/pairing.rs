@@ -16,7 +16,7 @@ use softbus::{
     error::StartNodeError,
     pairing::{
         OpenPairingError, PairError, PairWith, PairingCode, PairingEvent, PairingListener,
-        PairingMode, PairingOptions, WindowEnd,
+        PairingMode, PairingOptions, PairingRequest, WindowEnd,
     },
 };
 
@@ -398,4 +398,64 @@ async fn names_are_escaped_cut_and_never_stored() {
     });
     paired.unwrap();
     assert_eq!(tv.trust().get(&phone.device_id()).unwrap().name, "");
+}
+
+#[tokio::test]
+async fn digits_that_differ_for_one_user_pair_nobody() {
+    let (phone, tv) = (stranger().await, stranger().await);
+    let mut window = tv.open_pairing(PairingOptions::compare()).await.unwrap();
+    for refuses_at_phone in [true, false] {
+        let answer = move |request: PairingRequest, refuses: bool| match refuses {
+            true => request.refuse(),
+            false => request.accept(),
+        };
+        let with = PairWith::compare([tv.local_addr()], move |request| {
+            answer(request, refuses_at_phone);
+        });
+        let (paired, at_tv) = tokio::join!(phone.pair(with), async {
+            let PairingEvent::Request(request) = next(&mut window).await else {
+                panic!("our user is asked");
+            };
+            answer(request, !refuses_at_phone);
+            let PairingEvent::Failed { error, .. } = next(&mut window).await else {
+                panic!("it failed");
+            };
+            error
+        });
+        assert_eq!(paired.unwrap_err(), PairError::Declined);
+        assert_eq!(at_tv, PairError::Declined);
+        // Not to synchronise: it is the pace that is allowed.
+        tokio::time::sleep(AGAIN).await;
+    }
+    assert!(phone.trust().entries().is_empty() && tv.trust().entries().is_empty());
+}
+
+#[tokio::test]
+async fn a_flood_from_one_address_does_not_keep_another_from_pairing() {
+    let (phone, tv) = (stranger().await, stranger().await);
+    let options = PairingOptions::code().without_asking();
+    let window = tv.open_pairing(options).await.unwrap();
+    let identity = Arc::new(Identity::generate().unwrap());
+    let elsewhere = quinn::Endpoint::client("127.0.0.9:0".parse().unwrap()).unwrap();
+    let mut flood = tokio::task::JoinSet::new();
+    for _ in 0..100 {
+        let (endpoint, identity) = (elsewhere.clone(), Arc::clone(&identity));
+        let at = tv.local_addr();
+        flood.spawn(async move {
+            let (client, _) = tls::pairing_client_config(&identity, None).unwrap();
+            let client = QuicClientConfig::try_from(client).unwrap();
+            let client = quinn::ClientConfig::new(Arc::new(client));
+            let connecting = endpoint.connect_with(client, at, tls::SERVER_NAME).unwrap();
+            // Who is let in says nothing; most are not even let in.
+            match connecting.await {
+                Ok(connection) => connection.closed().await,
+                Err(error) => error,
+            }
+        });
+    }
+    let with = PairWith::code([tv.local_addr()], window.code().unwrap());
+    let paired = tokio::time::timeout(SOON, phone.pair(with)).await.unwrap();
+    assert_eq!(paired.unwrap().device, tv.device_id());
+    assert_eq!(window.attempts_left(PairingMode::Code), 2, "only one tried");
+    flood.abort_all();
 }
