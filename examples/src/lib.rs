@@ -95,14 +95,17 @@ impl Arguments {
     /// # Errors
     /// The trust store could not be written.
     pub fn introduce(&self, node: &Node) -> Result<(), Box<dyn Error>> {
+        let trust = node
+            .trust()
+            .ok_or("an attached node trusts whom its host trusts")?;
         for device in &self.trust {
-            node.trust().trust(*device, "")?;
+            trust.trust(*device, "")?;
         }
         println!("I am {}", node.device_id());
         println!(
             "Both sides have to trust each other: give the other one --trust and this id, or type its id here."
         );
-        let trust = node.trust().clone();
+        let trust = trust.clone();
         thread::spawn(move || {
             for line in std::io::stdin().lock().lines().map_while(Result::ok) {
                 match device_id(&line) {

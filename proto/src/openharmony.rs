@@ -59,6 +59,10 @@ pub mod samgr {
     pub const LIST_CALLABLE: u32 = 0x1_0000;
     /// Ours: a get that is answered when the service is there for the caller, and not before.
     pub const WAIT_FOR_SYSTEM_ABILITY: u32 = 0x1_0010;
+    /// Ours: what a host of a bus offers to the processes that attached to it.
+    pub const HOST_DESK: u32 = 0x1_0020;
+    /// Ours, one-way from a host to a process: a registration of that process has ended.
+    pub const REGISTRATION_ENDED: u32 = 0x1_0021;
     /// Ours: tokens with which the caller may pass objects of the callee to a third device.
     pub const INTRODUCE: u32 = 0x2_0000;
     /// Ours: the objects of tokens.

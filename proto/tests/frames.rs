@@ -72,8 +72,9 @@ fn extensions() -> impl Strategy<Value = Extensions> {
 }
 
 fn introduction() -> impl Strategy<Value = Introduction> {
-    any::<([u8; 32], [u8; 32])>().prop_map(|(home, token)| Introduction {
+    any::<([u8; 32], u64, [u8; 32])>().prop_map(|(home, process, token)| Introduction {
         home: DeviceId::from_bytes(home),
+        process,
         token: Token::from_bytes(token),
     })
 }
@@ -476,6 +477,7 @@ fn largest_parcel_of_a_lane_fits_into_a_frame() {
 fn an_introduction() -> Introduction {
     Introduction {
         home: DeviceId::from_bytes([0xb0; 32]),
+        process: 0,
         token: Token::from_bytes([0x77; 32]),
     }
 }

@@ -277,10 +277,11 @@ fn parcel(
     }
     for introduction in extensions.introductions() {
         let (home, token) = (introduction.home.as_bytes(), introduction.token.as_bytes());
+        let process = introduction.process;
         line(
             out,
             "introduction",
-            format!("home {} token {}", hex(home), hex(token)),
+            format!("home {} process {process} token {}", hex(home), hex(token)),
         );
     }
     for home in extensions.homes() {

@@ -15,10 +15,10 @@ use crate::{
     introduction::{self, Introductions, Neighbours},
     limits,
     peer::{Peer, PeerShared},
-    registry::ServiceRegistry,
+    registry::{ServiceRegistry, Standing},
     relay::RelayRules,
     remote::{LocalObject, Registration, RemoteObject, StubCell},
-    samgr::{LocalAbilityManager, SamgrStub, Watches},
+    samgr::{self, LocalAbilityManager, SamgrStub, Watches},
     session::{Usage, passing_rules::Party},
     telemetry::{SlowThresholds, fold::Fold},
 };
@@ -67,6 +67,7 @@ pub struct Bus {
     look_ups: Fold,
     pub(crate) introductions: Introductions,
     pub(crate) relay: OnceLock<Arc<dyn RelayRules>>,
+    desk: OnceLock<RemoteObject>,
 }
 
 impl Bus {
@@ -85,6 +86,7 @@ impl Bus {
                 look_ups: Fold::default(),
                 introductions: Introductions::default(),
                 relay: OnceLock::new(),
+                desk: OnceLock::new(),
             }
         })
     }
@@ -142,6 +144,16 @@ impl Bus {
         registration.admits(device, ruled.as_ref())
     }
 
+    /// Says what the processes that attach to this one may ask beside its services ([`Peer::desk`]), once. Whether nobody
+    /// had said it before.
+    pub fn set_desk(&self, desk: RemoteObject) -> bool {
+        self.desk.set(desk).is_ok()
+    }
+
+    pub(crate) fn desk(&self) -> Option<&RemoteObject> {
+        self.desk.get()
+    }
+
     /// What became of the introductions of this process's objects.
     pub fn introductions(&self) -> introduction::Counts {
         self.introductions.counts()
@@ -168,7 +180,7 @@ impl Bus {
         let (removed, changes) = {
             let mut registry = self.registry();
             let removed = registry.remove_stub(number);
-            let services = removed.iter().filter_map(LocalObject::registration);
+            let services = removed.iter().map(|standing| standing.registration.service);
             let changes: Vec<_> = services.map(|service| registry.change(service)).collect();
             (removed, changes)
         };
@@ -228,17 +240,17 @@ impl Bus {
         }
     }
 
-    /// The registration is gone: proxies of it die.
-    pub(crate) fn kill_registration(&self, service: ServiceId, removed: &LocalObject) {
-        if let Some(registration) = &removed.registration {
-            registration.remove();
-        }
-        let number = removed.registration_number();
+    /// The registration is gone: proxies of it die. One of another process is for that process to end.
+    pub(crate) fn kill_registration(&self, removed: &Standing) {
+        removed.registration.remove();
+        let Some(stub) = removed.stub() else {
+            return samgr::tell_of_end(removed);
+        };
+        let (service, number) = (removed.registration.service, removed.registration.number);
         self.kill(DeathReason::ServiceRemoved, |object| {
             object.registration() == Some(service) && object.registration_number() == number
         });
-        let gate = &removed.stub.gate;
-        gate.drain(Some(number), DeathReason::ServiceRemoved);
+        stub.gate.drain(Some(number), DeathReason::ServiceRemoved);
     }
 
     pub(crate) fn look_ups(&self) -> &Fold {

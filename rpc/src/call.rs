@@ -243,7 +243,7 @@ impl Caller {
     }
 
     /// The calling process, as sessions know it.
-    pub(crate) fn party(&self) -> Party {
+    pub fn party(&self) -> Party {
         self.inner.party
     }
 

@@ -173,7 +173,7 @@ impl RemoteObject {
     }
 }
 
-/// What a stub answers to who asks: a device, or this process.
+/// What a stub answers to who asks: another device, or this one.
 pub(crate) fn answer(
     target: &LocalObject,
     asker: Option<DeviceId>,

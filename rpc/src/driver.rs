@@ -27,7 +27,7 @@ use crate::{
     opening::close_code,
     parcel::MAX_RAW_DATA,
     peer::{Peer, PeerShared, SessionEnd, now},
-    session::{Attached, OutgoingBulk, PeerFault, Scope},
+    session::{Attached, OutgoingBulk, PeerFault, Scope, passing_rules::Party},
 };
 
 /// How many times a lane reads before it lets others run.
@@ -280,10 +280,13 @@ async fn watch_link(peer: Arc<PeerShared>) {
         LinkClosed::ByPeer { code, .. } if *code == close_code::REVOKED => {
             DeathReason::AccessRevoked
         }
+        // Between processes there is nothing that could be unreachable.
+        _ if peer.scope() == Scope::SameDevice => match peer.remote().process {
+            Party::HOST => DeathReason::HostGone,
+            _ => DeathReason::ProcessDied,
+        },
         // Its host answers for a process that is gone.
         LinkClosed::Reset => DeathReason::ProcessDied,
-        // Between processes there is nothing that could be unreachable.
-        _ if peer.scope() == Scope::SameDevice => DeathReason::ProcessDied,
         _ => DeathReason::DeviceUnreachable,
     };
     peer.close(SessionEnd::Link(closed), reason);

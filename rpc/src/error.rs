@@ -192,7 +192,7 @@ pub enum LinkToDeathError {
 }
 
 /// Why a service was not registered.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum AddServiceError {
     /// The object is a proxy: a service is registered by the process that hosts its stub. Offer a stub of your own
@@ -208,6 +208,14 @@ pub enum AddServiceError {
     /// The stub has been revoked.
     #[error("dead object")]
     DeadObject,
+    /// A process of another user has registered the id. Nothing was changed; choose another id, or have that process
+    /// remove its service.
+    #[error("id is held by a process of another user")]
+    HeldByAnother,
+    /// The process that hosts this device's bus did not answer, or is not there. The service is registered when it is:
+    /// nothing has to be repeated.
+    #[error("host of the bus unreachable: {0}")]
+    HostUnreachable(String),
     /// A service that is started on demand needs a tokio runtime to be started on, and there is none here.
     #[error("no tokio runtime")]
     NoRuntime,

@@ -1,4 +1,5 @@
-//! Introductions: device A passes an object of device B to device C, and C gets it from B.
+//! Introductions: A passes an object of B to C, and C gets it from B. Each of them is a device, or all three are processes of
+//! one.
 //!
 //! | who | does | where |
 //! |---|---|---|
@@ -34,21 +35,22 @@ use crate::{
     error::GetServiceError,
     peer::{Peer, now},
     remote::LocalObject,
+    session::passing_rules::Party,
 };
 use tokens::Tokens;
 
-/// The other devices, as who puts a bus on a network knows them. Without one a bus neither introduces nor is
+/// The other devices, and the other processes of this one, as who puts a bus among them knows them. Without one a bus neither introduces nor is
 /// introduced: such objects are refused as [`ThirdParty`](crate::parcel::PassObjectError::ThirdParty).
 #[async_trait]
 pub trait Neighbours: Send + Sync + 'static {
     /// Whether this device trusts another one.
     fn is_trusted(&self, device: &DeviceId) -> bool;
 
-    /// The session with a device: the one there is, or one that is opened now.
+    /// The session with a device, or with a process of this one: the one there is, or one that is opened now.
     ///
     /// # Errors
     /// Why there is none at `deadline`, or why there will be none.
-    async fn session(&self, device: DeviceId, deadline: Instant) -> Result<Peer, GetServiceError>;
+    async fn session(&self, with: Party, deadline: Instant) -> Result<Peer, GetServiceError>;
 }
 
 /// Why an object that a parcel introduces has not come. The rest of the parcel is readable.

@@ -56,7 +56,7 @@ pub use remote::{
 pub use rpc_macros::remote_interface;
 pub use samgr::{
     LocalAbilityManager, OnDemandOptions, ServiceEvent, ServiceStarter, ServiceState, ServiceWatch,
-    WatchPlace,
+    WatchPlace, look_up_failure,
 };
 pub use stream::Streaming;
 pub use typed::{CallError, Never};

@@ -10,9 +10,11 @@ use proto::{DeviceId, ServiceId};
 
 use crate::{
     access::Permission,
+    bus::Bus,
+    death::DeathLink,
     error::{AddServiceError, GetServiceError, RemoveServiceError},
     limits,
-    remote::{LocalObject, Registration, StubCell},
+    remote::{LocalObject, Registration, RemoteObject, RemoteProxy, StubCell},
     samgr::{Change, Offer, OnDemandEntry, OnDemandTable, ServiceState},
 };
 
@@ -52,6 +54,19 @@ impl Allow {
         }
     }
 
+    /// The devices, where it lists them.
+    pub(crate) fn listed(&self) -> Option<&BTreeSet<DeviceId>> {
+        match &self.0 {
+            Rule::Trusted | Rule::Policy => None,
+            Rule::Devices(devices) => Some(devices),
+        }
+    }
+
+    /// Whether it is the policy's to say.
+    pub(crate) fn is_by_policy(&self) -> bool {
+        self.0 == Rule::Policy
+    }
+
     /// Whether it speaks of a device.
     fn names(&self, device: DeviceId) -> bool {
         match &self.0 {
@@ -83,8 +98,8 @@ impl Describe {
 /// How a service is registered: for this device only, unless it is distributed.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct ServiceOptions {
-    allow: Option<Allow>,
-    describe: Describe,
+    pub(crate) allow: Option<Allow>,
+    pub(crate) describe: Describe,
 }
 
 impl ServiceOptions {
@@ -121,10 +136,114 @@ impl ServiceOptions {
     }
 }
 
+/// What stands under an id: a stub, and how it is registered.
+#[derive(Clone, Debug)]
+pub(crate) struct Standing {
+    what: What,
+    pub(crate) registration: Arc<Registration>,
+    /// Whose it is: the user of the process that registered it.
+    pub(crate) owner: u32,
+}
+
+#[derive(Clone, Debug)]
+enum What {
+    /// A stub of this process.
+    Own(Arc<StubCell>),
+    /// A stub of another process of this device, and what tells of its death.
+    Guest {
+        proxy: RemoteProxy,
+        /// Kept as long as it stands.
+        _link: Arc<DeathLink>,
+    },
+}
+
+impl Standing {
+    /// A stub of another process of this device, which registered it here.
+    pub(crate) fn guest(
+        (proxy, link): (RemoteProxy, DeathLink),
+        registration: Arc<Registration>,
+        owner: u32,
+    ) -> Self {
+        Self {
+            what: What::Guest {
+                proxy,
+                _link: Arc::new(link),
+            },
+            registration,
+            owner,
+        }
+    }
+
+    fn own(object: LocalObject, registration: Arc<Registration>) -> Self {
+        Self {
+            what: What::Own(object.stub),
+            registration,
+            owner: own_user(),
+        }
+    }
+
+    /// The stub, if it is of this process.
+    pub(crate) fn stub(&self) -> Option<&Arc<StubCell>> {
+        match &self.what {
+            What::Own(stub) => Some(stub),
+            What::Guest { .. } => None,
+        }
+    }
+
+    /// The stub as it is registered, if it is of this process.
+    pub(crate) fn own_object(&self) -> Option<LocalObject> {
+        Some(LocalObject {
+            stub: Arc::clone(self.stub()?),
+            registration: Some(Arc::clone(&self.registration)),
+        })
+    }
+
+    /// The proxy, if it is a stub of another process.
+    pub(crate) fn guest_proxy(&self) -> Option<&RemoteProxy> {
+        match &self.what {
+            What::Own(_) => None,
+            What::Guest { proxy, .. } => Some(proxy),
+        }
+    }
+
+    /// Whether it is this registration of another process.
+    pub(crate) fn is_proxy(&self, proxy: &RemoteProxy) -> bool {
+        self.guest_proxy()
+            .is_some_and(|known| Arc::ptr_eq(&known.0, &proxy.0))
+    }
+
+    /// What is passed on to other processes and devices.
+    pub(crate) fn object(&self) -> RemoteObject {
+        match &self.what {
+            What::Own(stub) => RemoteObject::from_local(LocalObject {
+                stub: Arc::clone(stub),
+                registration: Some(Arc::clone(&self.registration)),
+            }),
+            What::Guest { proxy, .. } => proxy.clone().into(),
+        }
+    }
+
+    /// What this process calls: of its own stub the stub itself, which needs no registration.
+    pub(crate) fn object_for_us(&self) -> RemoteObject {
+        match &self.what {
+            What::Own(stub) => RemoteObject::from_local(LocalObject::anonymous(Arc::clone(stub))),
+            What::Guest { proxy, .. } => proxy.clone().into(),
+        }
+    }
+}
+
+/// The user of this process.
+pub(crate) fn own_user() -> u32 {
+    #[cfg(target_os = "linux")]
+    return rustix::process::getuid().as_raw();
+    #[cfg(not(target_os = "linux"))]
+    0
+}
+
 /// Service id to stub.
 #[derive(Debug, Default)]
 pub(crate) struct ServiceRegistry {
-    services: BTreeMap<ServiceId, LocalObject>,
+    services: BTreeMap<ServiceId, Standing>,
     /// The last rule for an id: whom it names is told *absent* or *not distributed*, and nobody else is.
     rules: BTreeMap<ServiceId, Allow>,
     pub(crate) on_demand: OnDemandTable,
@@ -134,15 +253,27 @@ pub(crate) struct ServiceRegistry {
 /// What stood under an id. Nothing of it may be dropped under a lock: it is somebody's code.
 #[derive(Default)]
 pub(crate) struct Removed {
-    pub(crate) object: Option<LocalObject>,
+    pub(crate) standing: Option<Standing>,
     pub(crate) on_demand: Option<OnDemandEntry>,
+}
+
+impl Removed {
+    /// It is gone, for whoever has it; those who wait for it have this.
+    pub(crate) fn end(&self, bus: &Bus, instead: &Result<(), GetServiceError>) {
+        if let Some(standing) = &self.standing {
+            bus.kill_registration(standing);
+        }
+        if let Some(on_demand) = &self.on_demand {
+            on_demand.settle(instead.clone());
+        }
+    }
 }
 
 /// What a look finds.
 #[derive(Debug)]
 pub(crate) enum Look {
     /// It is there.
-    There(LocalObject),
+    There(Standing),
     /// It can be started.
     OnDemand,
 }
@@ -155,9 +286,52 @@ impl ServiceRegistry {
         stub: Arc<StubCell>,
         options: ServiceOptions,
     ) -> Result<Removed, AddServiceError> {
-        let object = self.register(service, stub, options)?;
+        let standing = self.register(service, stub, options)?;
         let on_demand = self.on_demand.remove(service);
-        Ok(Removed { object, on_demand })
+        Ok(Removed {
+            standing,
+            on_demand,
+        })
+    }
+
+    /// Registers a stub of another process of this device; what stood under the id before is returned. A process of one
+    /// user cannot take an id from a process of another.
+    pub(crate) fn add_guest(
+        &mut self,
+        service: ServiceId,
+        owner: u32,
+        options: ServiceOptions,
+        guest: (RemoteProxy, DeathLink),
+    ) -> Result<Removed, (AddServiceError, DeathLink)> {
+        if let Err(error) = self.may_stand(service, owner) {
+            return Err((error, guest.1));
+        }
+        let registration = self.new_registration(service, options);
+        let standing = Standing::guest(guest, registration, owner);
+        let standing = self.services.insert(service, standing);
+        let on_demand = self.on_demand.remove(service);
+        Ok(Removed {
+            standing,
+            on_demand,
+        })
+    }
+
+    /// The guest that stands under an id.
+    pub(crate) fn guest(&self, service: ServiceId) -> Option<&Standing> {
+        let standing = self.services.get(&service)?;
+        standing.guest_proxy().is_some().then_some(standing)
+    }
+
+    /// Removes what stands under an id if it is this registration.
+    pub(crate) fn remove_registration(
+        &mut self,
+        service: ServiceId,
+        registration: u64,
+    ) -> Option<Standing> {
+        if self.registration_number(service) != Some(registration) {
+            return None;
+        }
+        self.services.remove(&service)
     }
 
     /// Offers a service that is started on demand; what stood under the id before is returned.
@@ -169,8 +343,11 @@ impl ServiceRegistry {
         let options = offer.service_options().clone();
         let on_demand = self.on_demand.add(service, offer)?;
         self.remember_rule(service, &options);
-        let object = self.services.remove(&service);
-        Ok(Removed { object, on_demand })
+        let standing = self.services.remove(&service);
+        Ok(Removed {
+            standing,
+            on_demand,
+        })
     }
 
     /// Registers a stub, leaving alone how it is started.
@@ -179,23 +356,46 @@ impl ServiceRegistry {
         service: ServiceId,
         stub: Arc<StubCell>,
         options: ServiceOptions,
-    ) -> Result<Option<LocalObject>, AddServiceError> {
+    ) -> Result<Option<Standing>, AddServiceError> {
         if stub.death().is_some() {
             return Err(AddServiceError::DeadObject);
+        }
+        self.may_stand(service, own_user())?;
+        let registration = self.new_registration(service, options);
+        let standing = Standing::own(LocalObject::anonymous(stub), registration);
+        Ok(self.services.insert(service, standing))
+    }
+
+    /// Whether processes of a user may register under an id.
+    fn may_stand(&self, service: ServiceId, owner: u32) -> Result<(), AddServiceError> {
+        let holder = match self.services.get(&service) {
+            Some(standing) => Some(standing.owner),
+            None => self.on_demand.offer(service).map(|_| own_user()),
+        };
+        if holder.is_some_and(|holder| holder != owner) {
+            return Err(AddServiceError::HeldByAnother);
         }
         let limit = limits::MAX_SERVICES;
         if !self.services.contains_key(&service) && self.services.len() >= limit {
             return Err(AddServiceError::LimitReached { limit });
         }
+        Ok(())
+    }
+
+    fn new_registration(
+        &mut self,
+        service: ServiceId,
+        options: ServiceOptions,
+    ) -> Arc<Registration> {
         self.remember_rule(service, &options);
         static REGISTRATIONS: AtomicU64 = AtomicU64::new(1);
         let number = REGISTRATIONS.fetch_add(1, Ordering::Relaxed);
-        let registration = Registration::new(service, number, options.allow, options.describe);
-        let object = LocalObject {
-            stub,
-            registration: Some(Arc::new(registration)),
-        };
-        Ok(self.services.insert(service, object))
+        Arc::new(Registration::new(
+            service,
+            number,
+            options.allow,
+            options.describe,
+        ))
     }
 
     fn remember_rule(&mut self, service: ServiceId, options: &ServiceOptions) {
@@ -208,25 +408,28 @@ impl ServiceRegistry {
     }
 
     pub(crate) fn remove(&mut self, service: ServiceId) -> Result<Removed, RemoveServiceError> {
-        let object = self.services.remove(&service);
+        let standing = self.services.remove(&service);
         let on_demand = self.on_demand.remove(service);
-        if object.is_none() && on_demand.is_none() {
+        if standing.is_none() && on_demand.is_none() {
             return Err(RemoveServiceError::Absent);
         }
-        Ok(Removed { object, on_demand })
+        Ok(Removed {
+            standing,
+            on_demand,
+        })
     }
 
     /// Removes what was registered, and leaves alone how it is started.
-    pub(crate) fn unregister(&mut self, service: ServiceId) -> Option<LocalObject> {
+    pub(crate) fn unregister(&mut self, service: ServiceId) -> Option<Standing> {
         self.services.remove(&service)
     }
 
     /// Removes every registration of a stub that has died.
-    pub(crate) fn remove_stub(&mut self, number: u64) -> Vec<LocalObject> {
+    pub(crate) fn remove_stub(&mut self, number: u64) -> Vec<Standing> {
         let services = std::mem::take(&mut self.services);
         let (removed, kept) = services
             .into_iter()
-            .partition(|(_, object)| object.stub.number() == number);
+            .partition(|(_, standing)| standing.stub().is_some_and(|stub| stub.number() == number));
         self.services = kept;
         for service in removed.keys() {
             self.on_demand.died(*service);
@@ -239,7 +442,7 @@ impl ServiceRegistry {
         match self.on_demand.state(service) {
             Some(ServiceState::Unloading) => Some(Look::OnDemand),
             on_demand => match self.services.get(&service) {
-                Some(object) => Some(Look::There(object.clone())),
+                Some(standing) => Some(Look::There(standing.clone())),
                 None => on_demand.map(|_| Look::OnDemand),
             },
         }
@@ -282,10 +485,7 @@ impl ServiceRegistry {
         ruled: Option<&Permission>,
     ) -> bool {
         match look {
-            Look::There(object) => {
-                let registration = object.registration.as_ref();
-                registration.is_some_and(|registration| registration.admits(caller, ruled))
-            }
+            Look::There(standing) => standing.registration.admits(caller, ruled),
             Look::OnDemand => {
                 let offer = self.on_demand.offer(service);
                 let allow = offer.and_then(|offer| offer.service_options().allow.as_ref());
@@ -311,17 +511,25 @@ impl ServiceRegistry {
 
     /// The number of the registration that stands under an id.
     pub(crate) fn registration_number(&self, service: ServiceId) -> Option<u64> {
-        let registration = self.services.get(&service)?.registration.as_ref()?;
-        Some(registration.number)
+        Some(self.services.get(&service)?.registration.number)
     }
 
     pub(crate) fn queue_depths(&self) -> Vec<(ServiceId, u64)> {
         let services = self.services.iter();
         services
-            .map(|(service, object)| {
-                let stats = object.stub.gate.stats();
-                (*service, stats.running + stats.waiting)
+            .filter_map(|(service, standing)| {
+                let stats = standing.stub()?.gate.stats();
+                Some((*service, stats.running + stats.waiting))
             })
+            .collect()
+    }
+
+    /// What this process itself has registered.
+    pub(crate) fn own(&self) -> Vec<ServiceId> {
+        let services = self.services.iter();
+        services
+            .filter(|(_, standing)| standing.stub().is_some())
+            .map(|(service, _)| *service)
             .collect()
     }
 

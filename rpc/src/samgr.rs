@@ -1,6 +1,7 @@
 //! The system ability manager of a process: its services, who asks for them from elsewhere, and who waits for them here.
 
 mod asker;
+mod guests;
 mod life;
 mod loading;
 mod local;
@@ -9,10 +10,13 @@ mod remote;
 mod starter;
 mod stub;
 mod watch;
+mod wire;
 
+pub(crate) use guests::tell_of_end;
 pub use life::ServiceState;
 pub use local::LocalAbilityManager;
 pub(crate) use on_demand::{Entry as OnDemandEntry, Offer, OnDemandTable};
+pub use remote::failure as look_up_failure;
 pub use starter::{OnDemandOptions, ServiceStarter};
 pub(crate) use stub::SamgrStub;
 pub(crate) use watch::{Change, Watches};

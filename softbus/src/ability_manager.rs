@@ -1,6 +1,6 @@
 //! The system ability manager of a node: its own services, and those of other devices.
 
-use std::{sync::Arc, time::Duration};
+use std::time::Duration;
 
 use proto::{DeviceId, ServiceId};
 use rpc::{
@@ -9,25 +9,43 @@ use rpc::{
 };
 use tokio::time::Instant;
 
-use crate::{peers::Peers, service_watch::RemoteServiceWatch};
+#[cfg(target_os = "linux")]
+use crate::local::Look;
+use crate::{peers::Peers, service_watch::RemoteServiceWatch, side::Side};
+
+/// The devices of a node on the network; an attached node leaves with what the host of the bus says.
+macro_rules! through_host {
+    ($me:ident, $look:expr, $service:ident, $device:ident, $wait:expr) => {
+        match &$me.side {
+            Side::Network(peers) => peers,
+            #[cfg(target_os = "linux")]
+            Side::Host(attachment) => {
+                return attachment.look_up($look, $service, $device, $wait).await;
+            }
+        }
+    };
+}
 
 /// Registers services, and finds those of this device and of others.
 #[derive(Clone, Debug)]
 pub struct SystemAbilityManager {
     local: LocalAbilityManager,
-    peers: Arc<Peers>,
+    side: Side,
 }
 
 impl SystemAbilityManager {
-    pub(crate) fn new(peers: Arc<Peers>) -> Self {
+    pub(crate) fn new(side: Side) -> Self {
         Self {
-            local: peers.bus.samgr(),
-            peers,
+            local: side.bus().samgr(),
+            side,
         }
     }
 
     /// Registers a stub under an id, for this device only or, with [`ServiceOptions::distributed`], for others too.
     /// What stood there before is removed: its proxies die, and watchers see it go and the new one come.
+    ///
+    /// On an attached node the host of the bus is told, and told again whenever there is another host; what it says is in
+    /// the log. [`register`](Self::register) waits for that.
     ///
     /// # Errors
     /// [`AddServiceError`].
@@ -37,10 +55,45 @@ impl SystemAbilityManager {
         object: &RemoteObject,
         options: ServiceOptions,
     ) -> Result<(), AddServiceError> {
-        self.local.add(service, object, options)
+        self.local.add(service, object, options)?;
+        match &self.side {
+            Side::Network(_) => {}
+            #[cfg(target_os = "linux")]
+            Side::Host(attachment) => attachment.announce(service),
+        }
+        Ok(())
     }
 
-    /// Removes a service of this node: its proxies die with reason *service removed*.
+    /// As [`add`](Self::add), and on an attached node waits up to 8 s for the host of the bus, after which every process of the
+    /// device finds the service. If the host refuses it, it is removed here too.
+    ///
+    /// # Errors
+    /// [`AddServiceError`]; with [`HostUnreachable`](AddServiceError::HostUnreachable) the service is registered here, and with
+    /// the host as soon as there is one.
+    pub async fn register(
+        &self,
+        service: ServiceId,
+        object: &RemoteObject,
+        options: ServiceOptions,
+    ) -> Result<(), AddServiceError> {
+        self.local.add(service, object, options)?;
+        match &self.side {
+            Side::Network(_) => Ok(()),
+            #[cfg(target_os = "linux")]
+            Side::Host(attachment) => {
+                let registered = attachment.register(service, limits::DEFAULT_WAIT).await;
+                if let Err(error) = &registered
+                    && !matches!(error, AddServiceError::HostUnreachable(_))
+                {
+                    // Removed by somebody else meanwhile, it is not there either.
+                    let _ = self.local.remove(service);
+                }
+                registered
+            }
+        }
+    }
+
+    /// Removes a service of this node, wherever it is known: its proxies die with reason *service removed*.
     ///
     /// # Errors
     /// [`RemoveServiceError`].
@@ -74,12 +127,13 @@ impl SystemAbilityManager {
         self.local.add_on_demand(service, starter, options)
     }
 
-    /// The services of this node alone: what can be done with them that cannot be with those of others.
+    /// The services of this node alone, and on one that hosts a bus those of the processes that attached to it: what can be done with them that cannot be with those of others.
     pub fn local(&self) -> &LocalAbilityManager {
         &self.local
     }
 
-    /// One look at the services of this device; nothing is started.
+    /// One look at the services of this device; nothing is started. An attached node sees its own; those of other processes
+    /// are seen with [`check_of`](Self::check_of).
     pub fn check(&self, service: ServiceId) -> Option<RemoteObject> {
         self.local.check(service)
     }
@@ -94,19 +148,22 @@ impl SystemAbilityManager {
         service: ServiceId,
         device: &DeviceId,
     ) -> Result<RemoteObject, GetServiceError> {
+        let wait = limits::DEFAULT_WAIT;
+        let peers = through_host!(self, Look::Check, service, device, wait);
         if self.is_ours(device) {
             return self.check(service).ok_or(GetServiceError::Absent);
         }
-        let (peer, left) = self.reach(device, limits::DEFAULT_WAIT).await?;
+        let (peer, left) = reach(peers, device, wait).await?;
         peer.check_service(service, left).await
     }
 
-    /// The ids of the services of this node, ascending, those that are started on demand among them.
+    /// The ids of the services of this node, and of those attached to it, ascending, those that are started on demand among them.
     pub fn list(&self) -> Vec<ServiceId> {
         self.local.list()
     }
 
-    /// Watches a service of this device: one that is there is the first event.
+    /// Watches a service of this node or of one attached to it: one that is there is the first event. An attached node watches
+    /// those of other processes with [`watch_of`](Self::watch_of).
     ///
     /// # Errors
     /// [`WatchServiceError`]: there are 256 watches already.
@@ -126,10 +183,8 @@ impl SystemAbilityManager {
         device: &DeviceId,
     ) -> Result<RemoteServiceWatch, WatchServiceError> {
         let place = self.local.watch_place()?;
-        Ok(self
-            .peers
-            .followers
-            .watch(&self.peers, service, *device, place))
+        let followers = self.side.followers();
+        Ok(followers.watch(&self.side, service, *device, place))
     }
 
     /// Gets a service of a device, waiting up to 8 s for the device to be found, to start the service if it is started on
@@ -155,10 +210,11 @@ impl SystemAbilityManager {
         device: &DeviceId,
         wait: Duration,
     ) -> Result<RemoteObject, GetServiceError> {
+        let peers = through_host!(self, Look::Get, service, device, wait);
         if self.is_ours(device) {
             return self.local.get(service, wait).await;
         }
-        let (peer, left) = self.reach(device, wait).await?;
+        let (peer, left) = reach(peers, device, wait).await?;
         let got = peer.get_service(service, left).await;
         got.map_err(|error| in_all(error, left, wait))
     }
@@ -187,10 +243,11 @@ impl SystemAbilityManager {
         device: &DeviceId,
         wait: Duration,
     ) -> Result<RemoteObject, GetServiceError> {
+        let peers = through_host!(self, Look::Load, service, device, wait);
         if self.is_ours(device) {
             return self.local.get(service, wait).await;
         }
-        let (peer, left) = self.reach(device, wait).await?;
+        let (peer, left) = reach(peers, device, wait).await?;
         let loaded = peer.load_service(service, left).await;
         loaded.map_err(|error| in_all(error, left, wait))
     }
@@ -207,13 +264,14 @@ impl SystemAbilityManager {
         device: &DeviceId,
         wait: Duration,
     ) -> Result<RemoteObject, GetServiceError> {
+        let peers = through_host!(self, Look::WaitFor, service, device, wait);
         if self.is_ours(device) {
             return self.local.wait_for(service, wait).await;
         }
         let deadline = Instant::now() + wait;
         loop {
             let left = deadline.saturating_duration_since(Instant::now());
-            let (peer, left) = self.reach(device, left).await?;
+            let (peer, left) = reach(peers, device, left).await?;
             let waited = peer.wait_for_service(service, left).await;
             match waited {
                 Err(GetServiceError::Unreachable(_)) if Instant::now() < deadline => {
@@ -230,31 +288,38 @@ impl SystemAbilityManager {
     /// # Errors
     /// [`GetServiceError`].
     pub async fn list_of(&self, device: &DeviceId) -> Result<Vec<ServiceId>, GetServiceError> {
+        let peers = match &self.side {
+            Side::Network(peers) => peers,
+            #[cfg(target_os = "linux")]
+            Side::Host(attachment) => {
+                return attachment.list_of(device, limits::DEFAULT_WAIT).await;
+            }
+        };
         if self.is_ours(device) {
             return Ok(self.list());
         }
-        let (peer, left) = self.reach(device, limits::DEFAULT_WAIT).await?;
+        let (peer, left) = reach(peers, device, limits::DEFAULT_WAIT).await?;
         peer.callable_services(left).await
     }
 
     fn is_ours(&self, device: &DeviceId) -> bool {
-        *device == self.peers.bus.party().device
+        *device == self.side.bus().party().device
     }
+}
 
-    /// The session with a device, and what is left of the wait: something, because no wait at all would be the default.
-    async fn reach(
-        &self,
-        device: &DeviceId,
-        wait: Duration,
-    ) -> Result<(Peer, Duration), GetServiceError> {
-        let deadline = Instant::now() + wait;
-        let reached = self.peers.session(*device, deadline).await;
-        let peer = reached.inspect_err(|error| {
-            rpc::telemetry::not_reached(&self.peers.bus, *device, error);
-        })?;
-        let left = deadline.saturating_duration_since(Instant::now());
-        Ok((peer, left.max(Duration::from_millis(1))))
-    }
+/// The session with a device, and what is left of the wait: something, because no wait at all would be the default.
+async fn reach(
+    peers: &Peers,
+    device: &DeviceId,
+    wait: Duration,
+) -> Result<(Peer, Duration), GetServiceError> {
+    let deadline = Instant::now() + wait;
+    let reached = peers.session(*device, deadline).await;
+    let peer = reached.inspect_err(|error| {
+        rpc::telemetry::not_reached(&peers.bus, *device, error);
+    })?;
+    let left = deadline.saturating_duration_since(Instant::now());
+    Ok((peer, left.max(Duration::from_millis(1))))
 }
 
 /// An error that says how long was waited in all, and not only for the answer.

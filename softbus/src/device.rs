@@ -1,13 +1,13 @@
 //! Devices as a user of a node sees them.
 
-use std::{collections::HashMap, net::SocketAddr, sync::Arc};
+use std::{collections::HashMap, net::SocketAddr};
 
 use proto::DeviceId;
 use tokio::sync::watch;
 
 use crate::{
-    peers::Peers,
     presence::{DeviceEvent, OfflineReason, Presence},
+    side::Side,
 };
 
 /// A device this node knows of, as it stands at this moment.
@@ -33,23 +33,33 @@ impl Device {
     }
 }
 
+/// A device, and what its coming and going is told from.
+#[derive(Clone, Debug)]
+pub(crate) struct Known {
+    pub(crate) device: Device,
+    /// How often it came online.
+    pub(crate) times_online: u64,
+    /// Why it went last, whatever has been tried since.
+    pub(crate) last_offline: Option<OfflineReason>,
+}
+
 /// Devices coming and going, in order and without gaps. Begins with the devices that are online.
 ///
 /// Holds what each device was last told to be, not a queue: a reader that is slow sees fewer events, never too many,
 /// and a device that went and came meanwhile is told as both.
 #[derive(Debug)]
 pub struct DeviceEvents {
-    peers: Arc<Peers>,
+    side: Side,
     changed: watch::Receiver<u64>,
     /// How often each device that was told to be online had come online.
     told: HashMap<DeviceId, u64>,
 }
 
 impl DeviceEvents {
-    pub(crate) fn new(peers: Arc<Peers>) -> Self {
+    pub(crate) fn new(side: Side) -> Self {
         Self {
-            changed: peers.changed(),
-            peers,
+            changed: side.devices_changed(),
+            side,
             told: HashMap::new(),
         }
     }
@@ -69,16 +79,17 @@ impl DeviceEvents {
     }
 
     fn look(&mut self) -> Option<DeviceEvent> {
-        for (id, machine) in self.peers.machines() {
+        for known in self.side.known() {
+            let id = known.device.id;
             let told = self.told.get(&id).copied();
-            let now = machine.is_online().then_some(machine.times_online);
+            let now = known.device.is_online().then_some(known.times_online);
             if told == now {
                 continue;
             }
             if told.is_some() {
                 self.told.remove(&id);
                 // Not what it is now: it may be dialled again already, or be back.
-                let reason = machine.last_offline().cloned();
+                let reason = known.last_offline;
                 let reason = reason.unwrap_or(OfflineReason::Restarted);
                 return Some(DeviceEvent::Offline(id, reason));
             }

@@ -38,6 +38,10 @@ pub enum StartNodeError {
         /// Why not.
         error: AddServiceError,
     },
+    /// The bus of this device could not be hosted, or attached to.
+    #[cfg(target_os = "linux")]
+    #[error("local bus: {0}")]
+    Local(#[from] crate::local::LocalError),
     /// Discovery could not start.
     #[error("discovery: {0}")]
     Discovery(String),

@@ -85,6 +85,7 @@ pub mod pairing;
 mod peers;
 pub mod presence;
 pub mod service_watch;
+mod side;
 
 pub use certs::{self, Identity, Policy, TrustStore};
 pub use discovery::{self, Interfaces};

@@ -1,38 +1,47 @@
-//! Processes of one device, without a network: one listens at a path, others attach to it, and each pair has a session with
-//! the rules of IPC.
+//! Processes of one device: one hosts the bus, others attach to it at a path, and any two of them talk directly.
+//!
+//! | who | has |
+//! |---|---|
+//! | the host, [`NodeBuilder::host_local`](crate::NodeBuilder::host_local) | identity, network, the list of services |
+//! | a process that attached, [`NodeBuilder::attach`](crate::NodeBuilder::attach) | a session with the host, and one with each process it talks to |
+//!
+//! A process gets a service of another one from the host; its calls then go over a socket pair of the two, which the host made
+//! and closed. When the host is gone those sessions go on. The others attach to the next host by themselves, and register their
+//! services again.
 //!
 //! Who may attach is what the file system says: the socket is made in a directory of its own, readable by its owner alone.
 //! Who does attach is what the system says: number and user of the process come from the socket and never from its bytes.
 //!
+//! [`LocalListener`] and [`attach`] are the sockets alone, for two processes that want nothing but a session.
+//!
 //! ```no_run
 //! # async fn host() -> Result<(), Box<dyn std::error::Error>> {
-//! use std::sync::Arc;
-//! use softbus::local::{self, LocalListener};
+//! use softbus::{Node, local};
 //!
 //! // One process:
-//! let bus = local::bus(softbus::DeviceId::from_bytes([7; 32]));
-//! let listener = LocalListener::bind("/run/user/1000/app/bus.sock", Arc::clone(&bus))?;
-//! let peer = listener.accept().await?;
+//! let host = Node::builder().identity_dir("device").host_local(local::default_path()).start().await?;
 //! # Ok(()) }
 //! # async fn attached() -> Result<(), Box<dyn std::error::Error>> {
 //! // Another:
-//! let (bus, host) = softbus::local::attach("/run/user/1000/app/bus.sock").await?;
+//! let node = softbus::Node::attach(softbus::local::default_path()).await?;
 //! # Ok(()) }
 //! ```
 
+mod attachment;
+mod desk;
+mod direct;
+mod host;
 mod pair;
+mod prelude;
+mod process;
 mod sockets;
-
-pub use pair::{join, welcome};
 
 use std::{
     io,
     os::fd::OwnedFd,
     path::{Path, PathBuf},
-    sync::{
-        Arc,
-        atomic::{AtomicU64, Ordering},
-    },
+    sync::Arc,
+    time::Duration,
 };
 
 use proto::{BootId, DeviceId};
@@ -41,16 +50,23 @@ use rpc::{
     opening::{self, Credentials, Incoming, OpenSessionError, Remote},
     session::passing_rules::Party,
 };
-use tokio::net::{UnixListener, UnixStream};
+use rustix::fs::Mode;
+use tokio::{
+    net::{UnixListener, UnixStream},
+    sync::mpsc,
+};
 
-use crate::link::unix::UnixLink;
-use sockets::Prelude;
+use crate::link::unix::{Sockets, UnixLink, packets::Pair};
+use prelude::{Claim, Numbers, Prelude};
 
-/// The process that listens.
-const HOST: u64 = 0;
+pub use pair::{join, welcome};
+
+pub(crate) use attachment::Attachment;
+pub(crate) use desk::Look;
+pub(crate) use host::LocalHost;
 
 /// Why two processes have no session.
-#[derive(Debug, thiserror::Error)]
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum LocalError {
     /// A process listens there already.
@@ -65,6 +81,12 @@ pub enum LocalError {
     /// Something else has that name. It is left alone; choose another path.
     #[error("{} is not a socket", .0.display())]
     NotASocket(PathBuf),
+    /// As many processes are attached as there may be. Try again later.
+    #[error("limit of {limit} processes reached")]
+    Busy {
+        /// The limit.
+        limit: usize,
+    },
     /// The other process did not do its part in 5 s.
     #[error("timed out")]
     TimedOut,
@@ -74,28 +96,43 @@ pub enum LocalError {
     /// The opening failed.
     #[error("no session: {0}")]
     Session(#[from] OpenSessionError),
-    /// The system refused.
-    #[error(transparent)]
-    System(#[from] io::Error),
+    /// There is a host, of another device than the one this process belongs to.
+    #[error("host of another device")]
+    OtherDevice,
+    /// The system refused; the text is for people.
+    #[error("{0}")]
+    System(String),
+}
+
+impl From<io::Error> for LocalError {
+    fn from(error: io::Error) -> Self {
+        Self::System(error.to_string())
+    }
+}
+
+/// Where a bus is hosted unless told otherwise: `softbus/bus.sock` in the user's runtime directory (`XDG_RUNTIME_DIR`), or in
+/// `/run` for a process without one, such as a system service.
+pub fn default_path() -> PathBuf {
+    let runtime = std::env::var_os("XDG_RUNTIME_DIR").map(PathBuf::from);
+    let runtime = runtime.filter(|directory| directory.is_absolute());
+    let runtime = runtime.unwrap_or_else(|| PathBuf::from("/run"));
+    runtime.join("softbus").join("bus.sock")
 }
 
 /// A bus for a process of a device that is on no network.
 pub fn bus(device: DeviceId) -> Arc<Bus> {
     new_bus(Party {
         device,
-        process: HOST,
+        process: Party::HOST,
     })
 }
 
 /// Where other processes of this device attach. Dropping it removes the socket; sessions live on.
 #[derive(Debug)]
 pub struct LocalListener {
-    listener: UnixListener,
+    socket: ListeningSocket,
     bus: Arc<Bus>,
-    attached: AtomicU64,
-    path: PathBuf,
-    /// Held while we listen.
-    _lock: OwnedFd,
+    numbers: Numbers,
 }
 
 impl LocalListener {
@@ -105,14 +142,13 @@ impl LocalListener {
     /// # Errors
     /// [`LocalError::InUse`], [`LocalError::NotASocket`], [`LocalError::Denied`], [`LocalError::System`].
     pub fn bind(path: impl AsRef<Path>, bus: Arc<Bus>) -> Result<Self, LocalError> {
-        let path = path.as_ref().to_owned();
-        let (listener, lock) = sockets::listen(&path)?;
+        let mut secret = [0; 32];
+        let random = getrandom::fill(&mut secret);
+        random.map_err(|_| LocalError::System("no random numbers".to_owned()))?;
         Ok(Self {
-            listener: UnixListener::from_std(listener)?,
+            socket: ListeningSocket::bind(path.as_ref(), OWNER_ALONE)?,
             bus,
-            attached: AtomicU64::new(HOST + 1),
-            path,
-            _lock: lock,
+            numbers: Numbers::new(&secret),
         })
     }
 
@@ -124,20 +160,131 @@ impl LocalListener {
     /// # Errors
     /// [`LocalError`] of the process that came; others may still come.
     pub async fn accept(&self) -> Result<Peer, LocalError> {
-        let (control, _) = self.listener.accept().await?;
-        let credentials = sockets::credentials(&control)?;
-        let party = Party {
-            process: self.attached.fetch_add(1, Ordering::Relaxed),
-            ..self.bus.party()
-        };
-        let_in(&self.bus, control, party, credentials).await
+        let arrived = self.socket.accept().await?;
+        let device = self.bus.party().device;
+        let let_in = arrived.let_in(device, &self.numbers).await?;
+        let_in.welcome(&self.bus).await
     }
 }
 
-impl Drop for LocalListener {
+/// The mode of a socket that only its owner may use.
+const OWNER_ALONE: Mode = Mode::RUSR.union(Mode::WUSR);
+
+/// The mode of one that processes of its group may use too.
+const OWNER_AND_GROUP: Mode = OWNER_ALONE.union(Mode::RGRP).union(Mode::WGRP);
+
+/// Whose processes may attach.
+#[derive(Debug)]
+pub(crate) enum Access {
+    /// Those of our user.
+    Owner,
+    /// Those of the group of the socket too.
+    Group,
+    /// Whoever may use this socket, which somebody else has made.
+    Socket(std::os::unix::net::UnixListener),
+}
+
+/// A socket that listens at a path.
+#[derive(Debug)]
+pub(crate) struct ListeningSocket {
+    listener: UnixListener,
+    /// The path, to be removed, and the lock that says that we may, held while we listen. A socket that was handed to us is
+    /// whose it was.
+    ours: Option<(PathBuf, OwnedFd)>,
+}
+
+impl ListeningSocket {
+    /// The socket at a path, for those who may use it.
+    pub(crate) fn open(path: &Path, access: Access) -> Result<Self, LocalError> {
+        match access {
+            Access::Owner => Self::bind(path, OWNER_ALONE),
+            Access::Group => Self::bind(path, OWNER_AND_GROUP),
+            Access::Socket(listener) => Self::adopt(listener),
+        }
+    }
+
+    fn bind(path: &Path, mode: Mode) -> Result<Self, LocalError> {
+        let (listener, lock) = sockets::listen(path, mode)?;
+        Ok(Self {
+            listener: UnixListener::from_std(listener)?,
+            ours: Some((path.to_owned(), lock)),
+        })
+    }
+
+    fn adopt(listener: std::os::unix::net::UnixListener) -> Result<Self, LocalError> {
+        listener.set_nonblocking(true)?;
+        let listener = UnixListener::from_std(listener)?;
+        Ok(Self {
+            listener,
+            ours: None,
+        })
+    }
+
+    async fn accept(&self) -> Result<Arrived, LocalError> {
+        let (control, _) = self.listener.accept().await?;
+        Ok(Arrived {
+            credentials: sockets::credentials(&control)?,
+            control,
+        })
+    }
+}
+
+impl Drop for ListeningSocket {
     fn drop(&mut self) {
-        // Under the lock: no other process has made its socket there yet.
-        let _ = std::fs::remove_file(&self.path);
+        if let Some((path, _lock)) = &self.ours {
+            // Under the lock: no other process has made its socket there yet.
+            let _ = std::fs::remove_file(path);
+        }
+    }
+}
+
+/// A process that has come to the door.
+struct Arrived {
+    control: UnixStream,
+    credentials: Credentials,
+}
+
+/// A process that has been given its number and its sockets. There is no session yet.
+struct LetIn {
+    party: Party,
+    credentials: Credentials,
+    link: Arc<UnixLink>,
+}
+
+impl Arrived {
+    /// Gives it the number that it shows to be its own, or a new one.
+    async fn let_in(mut self, device: DeviceId, numbers: &Numbers) -> Result<LetIn, LocalError> {
+        let claim = sockets::claim(&mut self.control).await?;
+        let (process, ticket) = numbers.of(&claim)?;
+        let party = Party { device, process };
+        self.offer(Prelude { party, ticket }).await
+    }
+
+    /// Gives it this number, whatever it says.
+    async fn let_in_as(mut self, party: Party) -> Result<LetIn, LocalError> {
+        let ticket = sockets::claim(&mut self.control).await?.ticket;
+        self.offer(Prelude { party, ticket }).await
+    }
+
+    async fn offer(self, prelude: Prelude) -> Result<LetIn, LocalError> {
+        let sockets = sockets::offer(self.control, prelude).await?;
+        Ok(LetIn {
+            party: prelude.party,
+            credentials: self.credentials,
+            link: Arc::new(UnixLink::new(sockets)?),
+        })
+    }
+}
+
+impl LetIn {
+    /// Waits for its Hello.
+    async fn incoming(&self) -> Result<Incoming, LocalError> {
+        let remote = Remote::process(self.party, self.credentials);
+        Ok(Incoming::accept(Arc::clone(&self.link) as _, remote).await?)
+    }
+
+    async fn welcome(self, bus: &Arc<Bus>) -> Result<Peer, LocalError> {
+        Ok(self.incoming().await?.welcome(bus).await?)
     }
 }
 
@@ -146,51 +293,72 @@ impl Drop for LocalListener {
 /// # Errors
 /// [`LocalError`].
 pub async fn attach(path: impl AsRef<Path>) -> Result<(Arc<Bus>, Peer), LocalError> {
-    let path = path.as_ref();
-    let control = UnixStream::connect(path).await.map_err(|error| {
-        let path = path.to_owned();
-        match error.kind() {
-            io::ErrorKind::NotFound | io::ErrorKind::ConnectionRefused => LocalError::Absent(path),
-            io::ErrorKind::PermissionDenied => LocalError::Denied(path),
-            _ => LocalError::System(error),
-        }
-    })?;
-    let credentials = sockets::credentials(&control)?;
-    come_in(control, credentials).await
+    Door::knock(path.as_ref(), Claim::NEW).await?.bus().await
 }
 
-/// The session with a process that has connected.
-async fn let_in(
-    bus: &Arc<Bus>,
-    control: UnixStream,
-    party: Party,
-    credentials: Credentials,
-) -> Result<Peer, LocalError> {
-    let sockets = sockets::offer(control, Prelude { party }).await?;
-    let link = Arc::new(UnixLink::new(sockets)?);
-    let remote = Remote::process(party, credentials);
-    let incoming = Incoming::accept(link, remote).await?;
-    Ok(incoming.welcome(bus).await?)
+/// A host that has told us who we are. There is no session yet.
+struct Door {
+    sockets: Sockets,
+    host: Remote,
+    prelude: Prelude,
 }
 
-/// The session with the process that we have connected to.
-async fn come_in(
-    control: UnixStream,
-    credentials: Credentials,
-) -> Result<(Arc<Bus>, Peer), LocalError> {
-    let (sockets, Prelude { party }) = sockets::take(control).await?;
-    let bus = new_bus(party);
-    let link = Arc::new(UnixLink::new(sockets)?);
-    let host = Party {
-        process: HOST,
-        ..party
-    };
-    let remote = Remote::process(host, credentials);
-    let peer = opening::connect(&bus, link, remote, 0).await?;
-    Ok((bus, peer))
+impl Door {
+    async fn knock(path: &Path, claim: Claim) -> Result<Self, LocalError> {
+        let control = UnixStream::connect(path).await.map_err(|error| {
+            let path = path.to_owned();
+            match error.kind() {
+                io::ErrorKind::NotFound | io::ErrorKind::ConnectionRefused => {
+                    LocalError::Absent(path)
+                }
+                io::ErrorKind::PermissionDenied => LocalError::Denied(path),
+                _ => error.into(),
+            }
+        })?;
+        let credentials = sockets::credentials(&control)?;
+        Self::at(control, credentials, claim).await
+    }
+
+    /// The same, where we are connected already.
+    async fn at(
+        mut control: UnixStream,
+        credentials: Credentials,
+        claim: Claim,
+    ) -> Result<Self, LocalError> {
+        sockets::say(&mut control, claim).await?;
+        let (sockets, prelude) = sockets::take(control).await?;
+        let host = Party {
+            process: Party::HOST,
+            ..prelude.party
+        };
+        Ok(Self {
+            sockets,
+            host: Remote::process(host, credentials),
+            prelude,
+        })
+    }
+
+    /// A bus for this process, and the session.
+    async fn bus(self) -> Result<(Arc<Bus>, Peer), LocalError> {
+        let bus = new_bus(self.prelude.party);
+        let link = Arc::new(UnixLink::new(self.sockets)?);
+        let peer = opening::connect(&bus, link, self.host, 0).await?;
+        Ok((bus, peer))
+    }
+
+    /// The session with the host, and the sessions with others that the host hands us.
+    async fn enter(self, bus: &Arc<Bus>) -> Result<(Peer, mpsc::Receiver<Pair>), LocalError> {
+        let (link, pairs) = UnixLink::to_host(self.sockets)?;
+        let peer = opening::connect(bus, Arc::new(link), self.host, 0).await?;
+        Ok((peer, pairs))
+    }
 }
 
 fn new_bus(party: Party) -> Arc<Bus> {
+    Bus::new(config(party))
+}
+
+fn config(party: Party) -> BusConfig {
     let mut random = [0; 8];
     // Without random bytes nothing can be exported, and that is said where it is tried.
     let _ = getrandom::fill(&mut random);
@@ -198,14 +366,14 @@ fn new_bus(party: Party) -> Arc<Bus> {
         epoch: 0,
         random: u64::from_le_bytes(random),
     };
-    Bus::new(BusConfig {
+    BusConfig {
         lanes: 1,
         ..BusConfig::new(party, boot)
-    })
+    }
 }
 
 /// How long the two ends take to find out who they are.
-const OPENING: std::time::Duration = limits::HANDSHAKE_TIME;
+const OPENING: Duration = limits::HANDSHAKE_TIME;
 
 fn credentials_of(pid: Option<i32>, uid: u32) -> Result<Credentials, LocalError> {
     let pid = pid.and_then(|pid| u32::try_from(pid).ok());

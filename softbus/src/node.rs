@@ -13,15 +13,17 @@ use std::{net::SocketAddr, sync::Arc, time::Duration};
 
 use certs::{Policy, PolicyStore, TrustStore};
 use proto::{BootId, DeviceId};
-use rpc::RemoteObject;
+use rpc::{Bus, RemoteObject};
 use tokio::sync::watch;
 
 use crate::{
     ability_manager::SystemAbilityManager,
-    audit::AuditRecords,
+    audit::{AuditLog, AuditRecords},
     device::{Device, DeviceEvents},
-    peers::Peers,
+    side::Side,
 };
+#[cfg(target_os = "linux")]
+use crate::{error::StartNodeError, local::LocalHost};
 use discover::Discoveries;
 
 /// How long a shutdown lets its last packets take.
@@ -41,11 +43,21 @@ pub struct Node {
 
 #[derive(Debug)]
 struct Inner {
-    peers: Arc<Peers>,
+    side: Side,
+    /// What a node has that is on the network itself.
+    network: Option<Network>,
+    audit: Arc<AuditLog>,
+    stop: watch::Sender<bool>,
+}
+
+#[derive(Debug)]
+struct Network {
     discoveries: Arc<Discoveries>,
     address: SocketAddr,
-    stop: watch::Sender<bool>,
     policies: PolicyStore,
+    /// The processes that attach to this one.
+    #[cfg(target_os = "linux")]
+    host: Option<Arc<LocalHost>>,
     _trust: certs::Subscription,
 }
 
@@ -55,98 +67,148 @@ impl Node {
         NodeBuilder::default()
     }
 
+    /// A node of the device whose bus is hosted at `path`: [`NodeBuilder::attach`] with nothing else said.
+    ///
+    /// # Errors
+    /// [`StartNodeError`].
+    #[cfg(target_os = "linux")]
+    pub async fn attach(path: impl AsRef<std::path::Path>) -> Result<Self, StartNodeError> {
+        Self::builder().attach(path).start().await
+    }
+
     /// Who this device is.
     pub fn device_id(&self) -> DeviceId {
-        self.inner.peers.bus.party().device
+        self.bus().party().device
     }
 
-    /// Which start of this device's bus this is.
+    /// Which start of this device's bus, or of an attached node, this is.
     pub fn boot_id(&self) -> BootId {
-        self.inner.peers.bus.config().boot
+        self.bus().config().boot
     }
 
-    /// Where the node listens for other devices. A node that listens on all addresses says `[::]` or `0.0.0.0`.
-    pub fn local_addr(&self) -> SocketAddr {
-        self.inner.address
+    /// Where the node listens for other devices; `None` for an attached one. A node that listens on all addresses says `[::]`
+    /// or `0.0.0.0`.
+    pub fn local_addr(&self) -> Option<SocketAddr> {
+        let network = self.inner.network.as_ref();
+        network.map(|network| network.address)
+    }
+
+    /// Whether the node is attached to the process that hosts this device's bus, and has no network of its own.
+    pub fn is_attached(&self) -> bool {
+        self.inner.network.is_none()
     }
 
     /// The services of this device and of others.
     pub fn samgr(&self) -> SystemAbilityManager {
-        SystemAbilityManager::new(Arc::clone(&self.inner.peers))
+        SystemAbilityManager::new(self.inner.side.clone())
     }
 
-    /// Which devices this one trusts. Changes take effect at once: a device that is forgotten or blocked loses its
-    /// connection.
-    pub fn trust(&self) -> &TrustStore {
-        self.inner.peers.trust()
+    /// Which devices this one trusts; `None` for an attached node, whose host says so. Changes take effect at once: a device
+    /// that is forgotten or blocked loses its connection.
+    pub fn trust(&self) -> Option<&TrustStore> {
+        match &self.inner.side {
+            Side::Network(peers) => Some(peers.trust()),
+            #[cfg(target_os = "linux")]
+            Side::Host(_) => None,
+        }
     }
 
     pub(crate) fn peers(&self) -> &Arc<Peers> {
         &self.inner.peers
     }
 
-    /// The policy in force, if there is one: what this device allows others, beside what each service says itself.
+    /// The policy in force, if there is one, and for an attached node there is none: what this device allows others, beside what each service says itself.
     pub fn policy(&self) -> Option<Arc<Policy>> {
-        self.inner.policies.current()
+        self.inner.network.as_ref()?.policies.current()
     }
 
     /// Puts another policy in force at once, until its file, if there is one, is changed. Proxies of services that their
     /// holders may no longer call at all die with reason *access revoked*; calls that run already end as they would.
-    pub fn set_policy(&self, policy: Policy) {
-        let Inner {
-            policies, peers, ..
-        } = &*self.inner;
-        if policies.set(policy) {
+    ///
+    /// Whether the policy is in force: for the processes of a device its host decides, and an attached node changes nothing.
+    pub fn set_policy(&self, policy: Policy) -> bool {
+        let (Some(network), Some(peers)) = (&self.inner.network, self.peers()) else {
+            return false;
+        };
+        if network.policies.set(policy) {
             policy_file::changed(&Arc::downgrade(&peers.bus), peers.audit());
         }
+        true
     }
 
     /// What is told of who comes and what is refused, from now on: also in the log, with the target `softbus::audit`.
     pub fn audit(&self) -> AuditRecords {
-        self.inner.peers.audit().records()
+        self.inner.audit.records()
     }
 
     /// The devices this node knows of, by id.
     pub fn devices(&self) -> Vec<Device> {
-        self.inner.peers.devices()
+        let known = self.inner.side.known().into_iter();
+        known.map(|known| known.device).collect()
     }
 
     /// Devices coming and going, beginning with those that are online.
     pub fn device_events(&self) -> DeviceEvents {
-        DeviceEvents::new(Arc::clone(&self.inner.peers))
+        DeviceEvents::new(self.inner.side.clone())
+    }
+
+    fn bus(&self) -> &Arc<Bus> {
+        self.inner.side.bus()
     }
 
     /// Declares a stub of this process dead: its registrations are removed, whoever holds a proxy of it is told, and
     /// no call reaches it any more. Whether it was alive.
     pub fn revoke(&self, object: &RemoteObject) -> bool {
-        self.inner.peers.bus.revoke(object)
+        self.bus().revoke(object)
     }
 
     /// Hands gauges and bytes to the recorder of the crate `metrics`, with these labels: to be called again and again, once
     /// [`metrics::enable`](rpc::telemetry::metrics::enable) has been.
     pub fn publish_metrics(&self, labels: &[(&'static str, String)]) {
-        rpc::telemetry::metrics::publish(&self.inner.peers.bus, labels);
+        rpc::telemetry::metrics::publish(self.bus(), labels);
     }
 
     /// What each session of this node holds: to see that nothing grows.
     #[doc(hidden)]
     pub fn usage(&self) -> Vec<(DeviceId, rpc::session::Usage)> {
-        let usage = self.inner.peers.bus.usage().into_iter();
+        let usage = self.bus().usage().into_iter();
         usage.map(|(party, usage)| (party.device, usage)).collect()
     }
 
     /// Takes leave: nothing new is begun, what is under way has up to 100 ms to end, the other devices are told, and
     /// the announcement is withdrawn. Takes up to 0.2 s, and with mDNS up to 2 s more.
     pub async fn shutdown(&self) {
-        self.inner.peers.close(CLOSE_TIME).await;
-        self.inner.discoveries.close(WITHDRAW_TIME).await;
+        match &self.inner.side {
+            Side::Network(peers) => peers.close(CLOSE_TIME).await,
+            #[cfg(target_os = "linux")]
+            Side::Host(attachment) => attachment.close().await,
+        }
+        if let Some(network) = &self.inner.network {
+            #[cfg(target_os = "linux")]
+            if let Some(host) = &network.host {
+                host.close().await;
+            }
+            network.discoveries.close(WITHDRAW_TIME).await;
+        }
         self.inner.stop.send_replace(true);
     }
 }
 
 impl Drop for Inner {
     fn drop(&mut self) {
-        self.peers.close_now();
+        match &self.side {
+            Side::Network(peers) => peers.close_now(),
+            #[cfg(target_os = "linux")]
+            Side::Host(attachment) => attachment.close_now(),
+        }
+        #[cfg(target_os = "linux")]
+        if let Some(host) = self
+            .network
+            .as_ref()
+            .and_then(|network| network.host.as_ref())
+        {
+            host.close_now();
+        }
         self.stop.send_replace(true);
     }
 }

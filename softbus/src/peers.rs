@@ -8,6 +8,8 @@ mod probe;
 
 pub(crate) use dial::DialError;
 
+#[cfg(target_os = "linux")]
+use std::sync::OnceLock;
 use std::{
     collections::HashMap,
     net::SocketAddr,
@@ -23,9 +25,11 @@ use tokio::{
     time::Instant,
 };
 
+#[cfg(target_os = "linux")]
+use crate::local::LocalHost;
 use crate::{
     audit::AuditLog,
-    device::Device,
+    device::{Device, Known},
     pairing,
     presence::{Machine, OfflineReason, Profile},
     service_watch::Followers,
@@ -50,6 +54,9 @@ pub(crate) struct Peers {
     pub(crate) followers: Followers,
     /// Where strangers may come to be trusted.
     pub(crate) pairing: pairing::Slot,
+    /// The other processes of this device, if they attach to this one.
+    #[cfg(target_os = "linux")]
+    local_host: OnceLock<Weak<LocalHost>>,
     me: Weak<Self>,
 }
 
@@ -160,6 +167,8 @@ impl Peers {
             wanted: Notify::new(),
             followers: Followers::default(),
             pairing: pairing::Slot::default(),
+            #[cfg(target_os = "linux")]
+            local_host: OnceLock::new(),
             me: me.clone(),
         });
         let neighbours: Weak<Self> = Arc::downgrade(&peers);
@@ -172,6 +181,13 @@ impl Peers {
         let accept = accept::accept_all(Arc::clone(self), strangers);
         self.runtime.spawn(accept);
         self.runtime.spawn(probe::watch_all(Arc::downgrade(self)));
+    }
+
+    /// Says who attaches to this process, and to whom it is said which devices there are.
+    #[cfg(target_os = "linux")]
+    pub(crate) fn host_local(self: &Arc<Self>, host: &Arc<LocalHost>) {
+        let _ = self.local_host.set(Arc::downgrade(host));
+        host.set_peers(self);
     }
 
     fn lock(&self) -> MutexGuard<'_, Table> {
@@ -214,26 +230,22 @@ impl Peers {
         self.version.send_modify(|version| *version += 1);
     }
 
-    pub(crate) fn machines(&self) -> Vec<(DeviceId, Machine)> {
-        let table = self.lock();
-        table
-            .entries
-            .iter()
-            .map(|(id, entry)| (*id, entry.machine.clone()))
-            .collect()
-    }
-
-    pub(crate) fn devices(&self) -> Vec<Device> {
-        let mut devices: Vec<_> = {
+    /// The devices there are or were, by id.
+    pub(crate) fn known(&self) -> Vec<Known> {
+        let mut known: Vec<_> = {
             let table = self.lock();
             table
                 .entries
                 .iter()
-                .map(|(id, entry)| self.describe(*id, entry))
+                .map(|(id, entry)| Known {
+                    device: self.describe(*id, entry),
+                    times_online: entry.machine.times_online,
+                    last_offline: entry.machine.last_offline().cloned(),
+                })
                 .collect()
         };
-        devices.sort_by_key(|device| device.id);
-        devices
+        known.sort_by_key(|known| known.device.id);
+        known
     }
 
     fn describe(&self, id: DeviceId, entry: &Entry) -> Device {

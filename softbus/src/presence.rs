@@ -53,6 +53,8 @@ pub enum OfflineReason {
     Restarted,
     /// Trust was withdrawn, here or there.
     AccessRevoked,
+    /// The process that hosted this device's bus is gone, and with it its connections.
+    HostGone,
     /// It broke the protocol, or the connection failed; the text is for people.
     Failed(String),
 }
@@ -65,6 +67,7 @@ impl std::fmt::Display for OfflineReason {
             Self::TimedOut => f.write_str("timed out"),
             Self::Restarted => f.write_str("restarted"),
             Self::AccessRevoked => f.write_str("access revoked"),
+            Self::HostGone => f.write_str("host of the bus gone"),
             Self::Failed(text) => write!(f, "failed: {text}"),
         }
     }

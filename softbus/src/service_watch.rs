@@ -14,7 +14,9 @@ use tokio::{
     time::Instant,
 };
 
-use crate::peers::Peers;
+#[cfg(target_os = "linux")]
+use crate::local::{Attachment, Look};
+use crate::{peers::Peers, side::Side};
 
 /// How long the device is asked to wait for the service before it is asked again.
 const ASK_TIME: Duration = Duration::from_secs(300);
@@ -104,7 +106,7 @@ impl Drop for Follower {
 impl Followers {
     pub(crate) fn watch(
         &self,
-        peers: &Arc<Peers>,
+        side: &Side,
         service: ServiceId,
         device: DeviceId,
         place: WatchPlace,
@@ -114,12 +116,19 @@ impl Followers {
         let known = followers.get(&(service, device)).and_then(Weak::upgrade);
         let follower = known.unwrap_or_else(|| {
             let (sender, current) = watch::channel(Current::default());
-            let peers_of_task = Arc::downgrade(peers);
-            let task = if device == peers.bus.party().device {
-                peers.spawn(follow_own(peers_of_task, service, sender))
-            } else {
-                peers.wanted.notify_one();
-                peers.spawn(follow(peers_of_task, service, device, sender))
+            let task = match side {
+                #[cfg(target_os = "linux")]
+                Side::Host(attachment) => {
+                    let attachment = Arc::downgrade(attachment);
+                    side.spawn(follow_through_host(attachment, service, device, sender))
+                }
+                Side::Network(peers) if device == peers.bus.party().device => {
+                    side.spawn(follow_own(Arc::downgrade(peers), service, sender))
+                }
+                Side::Network(peers) => {
+                    peers.wanted.notify_one();
+                    side.spawn(follow(Arc::downgrade(peers), service, device, sender))
+                }
             };
             let task = task.abort_handle();
             let follower = Arc::new(Follower { current, task });
@@ -167,6 +176,42 @@ async fn follow(
             _ = peer.ended() => {}
             () = tokio::time::sleep(pause) => pause = LAST_PAUSE.min(pause * 2),
         }
+    }
+}
+
+/// The same, asked of the host that this process is attached to, whose devices and processes it is told of.
+#[cfg(target_os = "linux")]
+async fn follow_through_host(
+    attachment: Weak<Attachment>,
+    service: ServiceId,
+    device: DeviceId,
+    current: watch::Sender<Current>,
+) {
+    let mut pause = FIRST_PAUSE;
+    while let Some(attachment) = attachment.upgrade() {
+        let asked = Instant::now();
+        let waited = attachment.look_up(Look::WaitFor, service, &device, ASK_TIME);
+        match waited.await {
+            Ok(object) if object.as_proxy().is_none() => {
+                let mut watch = attachment.bus.samgr().watch_without_place(service);
+                drop(attachment);
+                added(&current, object);
+                while watch.next().await != ServiceEvent::Removed {}
+                removed(&current, DeathReason::ServiceRemoved);
+                continue;
+            }
+            Ok(object) => {
+                drop(attachment);
+                if until_death(&object, &current).await {
+                    pause = FIRST_PAUSE;
+                    continue;
+                }
+            }
+            Err(GetServiceError::TimedOut { .. }) if asked.elapsed() >= ASK_TIME => continue,
+            Err(error) => tracing::debug!(?device, %service, %error, "watched service"),
+        }
+        tokio::time::sleep(pause).await;
+        pause = LAST_PAUSE.min(pause * 2);
     }
 }
 

@@ -238,7 +238,7 @@ async fn an_anonymous_stub_of_the_device_can_be_watched() {
     two.at_host
         .close(DeathReason::ProcessDied, 0x100, "goodbye");
     let reason = timeout(SOON, told.recv()).await.unwrap().unwrap();
-    assert_eq!(reason, DeathReason::ProcessDied);
+    assert_eq!(reason, DeathReason::HostGone);
     assert!(stub.is_dead());
 }
 
@@ -294,7 +294,7 @@ async fn who_says_nothing_sensible_is_turned_away_and_others_are_let_in() {
         stream.write_all(&[0xff; 100]).await.unwrap();
         stream
     });
-    assert!(matches!(accepted.unwrap_err(), LocalError::Session(_)));
+    assert!(matches!(accepted.unwrap_err(), LocalError::Protocol(_)));
     drop(stream);
     let (accepted, attached) = tokio::join!(two.listener.accept(), local::attach(&two.path));
     accepted.unwrap();

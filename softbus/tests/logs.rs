@@ -136,14 +136,14 @@ async fn pair(directories: &[TempDir; 2], mutual: bool) -> [Node; 2] {
         )
         .unwrap();
     let b = builder(&directories[1])
-        .static_peer(a.device_id(), a.local_addr())
+        .static_peer(a.device_id(), a.local_addr().unwrap())
         .start()
         .await
         .unwrap();
     if mutual {
-        a.trust().trust(b.device_id(), "b").unwrap();
+        a.trust().unwrap().trust(b.device_id(), "b").unwrap();
     }
-    b.trust().trust(a.device_id(), "a").unwrap();
+    b.trust().unwrap().trust(a.device_id(), "a").unwrap();
     [a, b]
 }
 
@@ -230,7 +230,7 @@ fn at_no_level_do_nodes_log_ids_payload_or_keys() {
             .unwrap();
         let one_way = echo.send_request(1, &data, CallOption::one_way()).await;
         one_way.unwrap();
-        a.trust().forget(&b.device_id()).unwrap();
+        a.trust().unwrap().forget(&b.device_id()).unwrap();
         let refused = b.samgr().get(SERVICE, &a.device_id()).await;
         refused.unwrap_err();
         b.shutdown().await;

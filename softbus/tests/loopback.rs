@@ -51,7 +51,7 @@ async fn pair() -> (Node, Node) {
         .identity(b)
         .trust(trust_b)
         .listen(local)
-        .static_peer(a.device_id(), a.local_addr())
+        .static_peer(a.device_id(), a.local_addr().unwrap())
         .start()
         .await
         .unwrap();

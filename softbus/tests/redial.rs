@@ -58,7 +58,7 @@ async fn who_dials_an_address_where_nobody_is_can_be_dialled() {
         .unwrap();
     let large = Node::builder()
         .trust(trusting(&small.device_id()))
-        .static_peer(small.device_id(), small.local_addr())
+        .static_peer(small.device_id(), small.local_addr().unwrap())
         .identity(large)
         .listen(local())
         .start()
@@ -98,7 +98,8 @@ async fn an_address_that_is_learnt_while_another_is_dialled_is_tried_at_once() {
     tokio::task::spawn_blocking(move || nobody.recv(&mut [0; 2048]).unwrap())
         .await
         .unwrap();
-    list.insert(large.device_id(), large.local_addr()).unwrap();
+    list.insert(large.device_id(), large.local_addr().unwrap())
+        .unwrap();
     let mut events = small.device_events();
     let online = tokio::time::timeout(Duration::from_secs(2), events.next());
     assert_eq!(
@@ -119,7 +120,7 @@ async fn a_device_that_is_dialled_again_has_left_all_the_same() {
         .unwrap();
     let small = Node::builder()
         .trust(trusting(&large.device_id()))
-        .static_peer(large.device_id(), large.local_addr())
+        .static_peer(large.device_id(), large.local_addr().unwrap())
         .identity(small)
         .listen(local())
         .start()

@@ -34,25 +34,31 @@ impl std::fmt::Debug for Token {
 pub struct Introduction {
     /// The device whose object it is.
     pub home: DeviceId,
+    /// Which of the processes of that device, told to another process of it. 0 is the one that hosts the bus, and all that
+    /// other devices ever hear of.
+    pub process: u64,
     /// What it gives the object for.
     pub token: Token,
 }
 
 impl Introduction {
     /// Bytes of one entry on the wire.
-    pub const LEN: usize = 32 + Token::LEN;
+    pub const LEN: usize = 32 + 8 + Token::LEN;
 
     pub(super) fn decode(entry: &[u8; Self::LEN]) -> Self {
-        let (home, token) = entry.split_at(32);
-        let array = |half: &[u8]| half.try_into().unwrap_or([0; 32]);
+        let (home, rest) = entry.split_at(32);
+        let (process, token) = rest.split_at(8);
+        let array = |part: &[u8]| part.try_into().unwrap_or([0; 32]);
         Self {
             home: DeviceId::from_bytes(array(home)),
+            process: u64::from_le_bytes(process.try_into().unwrap_or_default()),
             token: Token(array(token)),
         }
     }
 
     pub(super) fn encode(&self, out: &mut BytesMut) {
         out.put_slice(self.home.as_bytes());
+        out.put_u64_le(self.process);
         out.put_slice(self.token.as_bytes());
     }
 }

@@ -9,7 +9,7 @@ use std::{
     time::Instant,
 };
 
-use proto::{DeviceId, frame::Introduction, openharmony::samgr as code};
+use proto::{frame::Introduction, openharmony::samgr as code};
 use tokio::sync::Semaphore;
 
 use super::wire::{self, No, Question};
@@ -20,7 +20,7 @@ use crate::{
     parcel::{PassObjectError, Slot},
     peer::{Passed, PeerShared, now},
     remote::RemoteProxy,
-    session::{Introduced, Outgoing},
+    session::{Introduced, Outgoing, passing_rules::Party},
 };
 
 /// The objects of a parcel for `receiver`, as they travel, after asking the devices of those that have to be
@@ -54,11 +54,11 @@ pub(crate) async fn ask(
             Err(reason) => return Err(SendRequestError::Pass { index, reason }),
         }
     }
-    let device = receiver.remote().device;
+    let receiver = receiver.remote();
     let at_once = Semaphore::new(REDEEM_AT_ONCE);
     let mut asking: Vec<_> = homes
         .into_values()
-        .map(|wanted| Some(ask_when_due(&at_once, device, wanted, until)))
+        .map(|wanted| Some(ask_when_due(&at_once, receiver, wanted, until)))
         .collect();
     // Not as tasks of their own: these calls belong to the chain of the handler that makes ours.
     poll_fn(|cx| {
@@ -94,7 +94,7 @@ type Answered = Vec<(Vec<usize>, Introduced)>;
 /// Asks a device when no more than enough are being asked. Boxed: asking is a call too, which could introduce.
 fn ask_when_due<'a>(
     at_once: &'a Semaphore,
-    receiver: DeviceId,
+    receiver: Party,
     wanted: Vec<Wanted>,
     until: Instant,
 ) -> Pin<Box<dyn Future<Output = Result<Answered, SendRequestError>> + Send + 'a>> {
@@ -113,7 +113,7 @@ struct Wanted {
 
 /// Asks one device for all its objects in the parcel.
 async fn ask_one(
-    receiver: DeviceId,
+    receiver: Party,
     wanted: Vec<Wanted>,
     until: Instant,
 ) -> Result<Answered, SendRequestError> {
@@ -154,13 +154,18 @@ async fn ask_one(
         Ok(tokens) => tokens,
         Err((at, no)) => {
             let home = peer.remote().device;
+            let receiver = receiver.device;
             tracing::info!(?home, ?receiver, ?no, "not introduced");
             return Err(refused(at, reason(no)));
         }
     };
-    let home = peer.remote().device;
+    let home = peer.remote();
     let introduced = wanted.into_iter().zip(tokens).map(|(wanted, token)| {
-        let introduction = Introduction { home, token };
+        let introduction = Introduction {
+            home: home.device,
+            process: home.process,
+            token,
+        };
         let object = wanted.proxy.0.id;
         let introduced = Introduced {
             introduction,

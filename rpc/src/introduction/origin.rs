@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use proto::{DeviceId, Handle, frame::Token, openharmony::samgr as code};
+use proto::{Handle, frame::Token, openharmony::samgr as code};
 
 use super::{
     sweep,
@@ -14,6 +14,7 @@ use crate::{
     limits::WRONG_TOKENS_PENALTY,
     peer::{PeerShared, now},
     remote::{LocalObject, RemoteObject},
+    session::passing_rules::Party,
 };
 
 /// Whether a code of a bus's system ability manager is one of the two questions here.
@@ -34,7 +35,7 @@ pub(crate) fn serve(
         code::INTRODUCE => {
             let question = Question::read(data)?;
             let answer = introduce(peer, &question)?;
-            let (asker, receiver) = (peer.remote().device, question.receiver);
+            let (asker, receiver) = (peer.remote().device, question.receiver.device);
             match &answer {
                 Ok(tokens) => {
                     tracing::debug!(?asker, ?receiver, count = tokens.len(), "introduced");
@@ -50,36 +51,50 @@ pub(crate) fn serve(
     }
 }
 
-/// Whether a device may have an object that another one introduces to it.
-fn may_have(bus: &Bus, object: &LocalObject, receiver: DeviceId) -> Result<(), No> {
+/// Whether somebody may have an object that another one introduces to it. Processes of this device may have what they are
+/// given, as from its owner.
+fn may_have(bus: &Bus, object: &LocalObject, receiver: Party) -> Result<(), No> {
+    let local = receiver.device == bus.party().device;
     if object.death().is_some() {
         return Err(No::Dead);
     }
     match &object.registration {
-        Some(registration) if bus.admits(registration, receiver) => Ok(()),
+        Some(registration) if local || bus.admits(registration, receiver.device) => Ok(()),
         Some(_) => Err(No::Refused),
-        None if object.stub.options().re_exportable => Ok(()),
+        None if object.stub.options().re_exportable || local => Ok(()),
         None => Err(No::NotReExportable),
     }
 }
 
-/// Whether a device that holds an object may introduce it.
-fn may_introduce(bus: &Bus, object: &LocalObject, asker: DeviceId) -> bool {
+/// Whether somebody that holds an object may introduce it.
+fn may_introduce(bus: &Bus, object: &LocalObject, asker: Party) -> bool {
+    let local = asker.device == bus.party().device;
     let registration = object.registration.as_ref();
-    registration.is_none_or(|registration| bus.admits(registration, asker))
+    registration.is_none_or(|registration| local || bus.admits(registration, asker.device))
+}
+
+/// Whether there can be an introduction of `we` by `asker` to `receiver` at all: three devices, or three of which two or all
+/// are processes of this one.
+fn are_three(we: Party, asker: Party, receiver: Party) -> bool {
+    if asker.device == we.device {
+        ![we, asker].contains(&receiver)
+    } else {
+        ![we.device, asker.device].contains(&receiver.device)
+    }
 }
 
 fn introduce(peer: &Arc<PeerShared>, question: &Question) -> Result<Answer, HandlerError> {
     let bus = peer.bus().ok_or(HandlerError::Refused)?;
-    let (asker, receiver) = (peer.remote().device, question.receiver);
+    let (asker, receiver) = (peer.remote(), question.receiver);
     let neighbours = bus
         .introductions
         .neighbours()
         .ok_or(HandlerError::Refused)?;
-    if receiver == asker || receiver == bus.party().device {
+    if !are_three(bus.party(), asker, receiver) {
         return Ok(Err((0, No::Refused)));
     }
-    if !neighbours.is_trusted(&receiver) {
+    let local = receiver.device == bus.party().device;
+    if !local && !neighbours.is_trusted(&receiver.device) {
         return Ok(Err((0, No::NotTrusted)));
     }
     let objects = match exported(peer, &question.handles)? {
@@ -163,20 +178,21 @@ fn redeem(peer: &Arc<PeerShared>, tokens: &[Token]) -> Result<Parcel, HandlerErr
 }
 
 fn redeem_one(peer: &Arc<PeerShared>, token: Token) -> Result<LocalObject, No> {
-    let (now, device) = (now(), peer.remote().device);
+    let (now, who) = (now(), peer.remote());
     if peer.lock().as_origin.is_out(now) {
         return Err(No::TooMany);
     }
     let bus = peer.bus().ok_or(No::Refused)?;
-    let redeemed = bus.introductions.given().tokens.redeem(now, token, device);
+    let redeemed = bus.introductions.given().tokens.redeem(now, token, who);
     let object = redeemed.map_err(|error| {
         let no = No::from(error);
         if no == No::Unknown && peer.lock().as_origin.count(now, WRONG_TOKENS_PENALTY) {
+            let device = who.device;
             tracing::warn!(target: "softbus::audit", ?device, "too many wrong tokens");
         }
         no
     })?;
     // Policy may have changed since the token was made.
-    may_have(&bus, &object, device)?;
+    may_have(&bus, &object, who)?;
     Ok(object)
 }

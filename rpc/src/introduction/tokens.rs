@@ -5,10 +5,13 @@ use std::{
     time::Instant,
 };
 
-use proto::{DeviceId, frame::Token};
+use proto::frame::Token;
 
-use crate::limits::{
-    INTRODUCTION_TIME, MAX_INTRODUCTIONS, MAX_INTRODUCTIONS_PER_DEVICE, MAX_SPENT_TOKENS,
+use crate::{
+    limits::{
+        INTRODUCTION_TIME, MAX_INTRODUCTIONS, MAX_INTRODUCTIONS_PER_DEVICE, MAX_SPENT_TOKENS,
+    },
+    session::passing_rules::Party,
 };
 
 /// Tokens that nobody has redeemed, and for a while those that were used or have expired. Whatever leaves the table is
@@ -20,7 +23,7 @@ pub(crate) struct Tokens<T> {
     order: BTreeMap<u64, (Instant, Token)>,
     made: u64,
     /// How many of the live ones a device asked for.
-    asked: HashMap<DeviceId, usize>,
+    asked: HashMap<Party, usize>,
     spent: HashMap<Token, Spent>,
     spent_order: VecDeque<(Instant, Token)>,
     counts: Counts,
@@ -29,15 +32,15 @@ pub(crate) struct Tokens<T> {
 #[derive(Debug)]
 struct Live<T> {
     number: u64,
-    asker: DeviceId,
-    receiver: DeviceId,
+    asker: Party,
+    receiver: Party,
     expires: Instant,
     object: T,
 }
 
 #[derive(Debug)]
 struct Spent {
-    receiver: DeviceId,
+    receiver: Party,
     how: RedeemError,
 }
 
@@ -84,7 +87,7 @@ impl<T> Default for Tokens<T> {
 
 impl<T> Tokens<T> {
     /// Whether a device may ask for so many more.
-    pub(crate) fn has_room(&self, asker: DeviceId, more: usize) -> bool {
+    pub(crate) fn has_room(&self, asker: Party, more: usize) -> bool {
         let asked = self.asked.get(&asker).copied().unwrap_or_default();
         asked + more <= MAX_INTRODUCTIONS_PER_DEVICE && self.live.len() + more <= MAX_INTRODUCTIONS
     }
@@ -94,8 +97,8 @@ impl<T> Tokens<T> {
         &mut self,
         now: Instant,
         token: Token,
-        asker: DeviceId,
-        receiver: DeviceId,
+        asker: Party,
+        receiver: Party,
         object: T,
     ) {
         self.made += 1;
@@ -118,7 +121,7 @@ impl<T> Tokens<T> {
         &mut self,
         now: Instant,
         token: Token,
-        presenter: DeviceId,
+        presenter: Party,
     ) -> Result<T, RedeemError> {
         let known = self.live.get(&token);
         let error = match known.filter(|live| live.receiver == presenter) {
@@ -207,9 +210,16 @@ mod tests {
 
     use super::*;
 
-    const A: DeviceId = DeviceId::from_bytes([1; 32]);
-    const C: DeviceId = DeviceId::from_bytes([3; 32]);
-    const D: DeviceId = DeviceId::from_bytes([4; 32]);
+    const A: Party = party(1);
+    const C: Party = party(3);
+    const D: Party = party(4);
+
+    const fn party(device: u8) -> Party {
+        Party {
+            device: proto::DeviceId::from_bytes([device; 32]),
+            process: 0,
+        }
+    }
 
     fn token(number: usize) -> Token {
         let mut bytes = [0; Token::LEN];
@@ -278,11 +288,11 @@ mod tests {
     fn all_devices_together_cannot_fill_more_than_the_table() {
         let (mut table, now) = table(0);
         for number in 0..MAX_INTRODUCTIONS {
-            let asker = DeviceId::from_bytes([(number / MAX_INTRODUCTIONS_PER_DEVICE) as u8; 32]);
+            let asker = party((number / MAX_INTRODUCTIONS_PER_DEVICE) as u8);
             assert!(table.has_room(asker, 1));
             table.insert(now, token(number), asker, C, number);
         }
-        assert!(!table.has_room(DeviceId::from_bytes([0xff; 32]), 1));
+        assert!(!table.has_room(party(0xff), 1));
         assert_eq!(
             table.expire(now + INTRODUCTION_TIME).len(),
             MAX_INTRODUCTIONS

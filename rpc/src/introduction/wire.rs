@@ -6,6 +6,7 @@ use super::tokens::RedeemError;
 use crate::{
     Parcel,
     parcel::{MAX_OBJECTS, ReadParcelError, WriteParcelError},
+    session::passing_rules::Party,
 };
 
 /// What an origin says, and 0 is yes.
@@ -65,14 +66,15 @@ impl From<RedeemError> for No {
 /// Which objects of the origin, by their handles on the session, somebody wants to pass to whom.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct Question {
-    pub(super) receiver: DeviceId,
+    pub(super) receiver: Party,
     pub(super) handles: Vec<Handle>,
 }
 
 impl Question {
     pub(super) fn write(&self) -> Result<Parcel, WriteParcelError> {
         let mut parcel = Parcel::new();
-        parcel.write_buffer(self.receiver.as_bytes())?;
+        parcel.write_buffer(self.receiver.device.as_bytes())?;
+        parcel.write_u64(self.receiver.process)?;
         let handles: Vec<_> = self
             .handles
             .iter()
@@ -83,7 +85,10 @@ impl Question {
     }
 
     pub(super) fn read(parcel: &mut Parcel) -> Result<Self, ReadParcelError> {
-        let receiver = DeviceId::from_bytes(read_32(parcel)?);
+        let receiver = Party {
+            device: DeviceId::from_bytes(read_32(parcel)?),
+            process: parcel.read_u64()?,
+        };
         let handles = parcel.read_i64_vec()?;
         if !(1..=MAX_OBJECTS).contains(&handles.len()) {
             return Err(ReadParcelError::InvalidValue("number of handles"));
@@ -169,8 +174,12 @@ mod tests {
 
     #[test]
     fn questions_and_answers_come_back_as_they_went() {
+        let receiver = Party {
+            device: DeviceId::from_bytes([3; 32]),
+            process: u64::MAX,
+        };
         let question = Question {
-            receiver: DeviceId::from_bytes([3; 32]),
+            receiver,
             handles: vec![Handle::from_raw(u64::MAX), Handle::from_raw(7)],
         };
         let read = Question::read(&mut question.write().unwrap());
@@ -186,8 +195,12 @@ mod tests {
 
     #[test]
     fn counts_that_no_parcel_has_are_refused() {
+        let receiver = Party {
+            device: DeviceId::from_bytes([3; 32]),
+            process: 0,
+        };
         let question = |handles: usize| Question {
-            receiver: DeviceId::from_bytes([3; 32]),
+            receiver,
             handles: vec![Handle::from_raw(7); handles],
         };
         for handles in [0, MAX_OBJECTS + 1] {

@@ -12,7 +12,7 @@ use crate::{
     access::Permission,
     dispatch::Gate,
     interface::MethodHash,
-    registry::{Allow, Describe},
+    registry::{Allow, Describe, ServiceOptions},
     relay::{Origin, Relay},
     session::{Reference, passing_rules::Party},
 };
@@ -184,6 +184,14 @@ impl Registration {
         }
     }
 
+    /// How it was made.
+    pub(crate) fn options(&self) -> ServiceOptions {
+        ServiceOptions {
+            allow: self.allow.clone(),
+            describe: self.describe.clone(),
+        }
+    }
+
     /// Whether a device that may call may ask what the service looks like.
     pub(crate) fn describes(&self, device: DeviceId) -> bool {
         self.describe.admits(device)
@@ -195,7 +203,8 @@ impl Registration {
         let _ = self.removed.set(());
     }
 
-    /// Whether a device may call some method; `ruled` is what the policy says, if there is one. This device always may.
+    /// Whether a device may call some method; `ruled` is what the policy says, if there is one. Processes of this device always may
+    /// and are not asked about.
     pub(crate) fn admits(&self, device: DeviceId, ruled: Option<&Permission>) -> bool {
         self.allow
             .as_ref()

@@ -10,8 +10,7 @@ use crate::{
     bus::Bus,
     error::GetServiceError,
     peer::now,
-    registry::{Look, ServiceRegistry},
-    remote::LocalObject,
+    registry::{Look, ServiceRegistry, Standing},
     session::passing_rules::Party,
 };
 
@@ -20,6 +19,8 @@ use crate::{
 pub(super) enum Asker {
     /// This process.
     Ours(Party),
+    /// Another process of this device, which may have every service of it.
+    Process(Party),
     /// Another device: what it may know depends on the rules.
     Remote(Party),
 }
@@ -27,14 +28,14 @@ pub(super) enum Asker {
 impl Asker {
     const fn party(self) -> Party {
         match self {
-            Self::Ours(party) | Self::Remote(party) => party,
+            Self::Ours(party) | Self::Process(party) | Self::Remote(party) => party,
         }
     }
 
     /// What the policy says of this asker. To be asked before the registry is locked.
     fn ruled(self, bus: &Bus, service: ServiceId) -> Option<Permission> {
         match self {
-            Self::Ours(_) => None,
+            Self::Ours(_) | Self::Process(_) => None,
             Self::Remote(party) => bus.access.permission(party.device, service),
         }
     }
@@ -47,20 +48,16 @@ impl Asker {
         ruled: Option<&Permission>,
     ) -> Result<Look, GetServiceError> {
         match self {
-            Self::Ours(_) => registry.get(service),
+            Self::Ours(_) | Self::Process(_) => registry.get(service),
             Self::Remote(party) => registry.get_remote(service, party.device, ruled),
         }
     }
 
     /// One look that starts nothing.
-    pub(super) fn check(
-        self,
-        bus: &Bus,
-        service: ServiceId,
-    ) -> Result<LocalObject, GetServiceError> {
+    pub(super) fn check(self, bus: &Bus, service: ServiceId) -> Result<Standing, GetServiceError> {
         let ruled = self.ruled(bus, service);
         match self.look(&bus.registry(), service, ruled.as_ref())? {
-            Look::There(object) => Ok(object),
+            Look::There(standing) => Ok(standing),
             Look::OnDemand => Err(GetServiceError::Absent),
         }
     }
@@ -70,9 +67,9 @@ impl Asker {
         self,
         bus: &Arc<Bus>,
         service: ServiceId,
-    ) -> Result<LocalObject, GetServiceError> {
-        if let Some(object) = self.find(bus, service)? {
-            return Ok(object);
+    ) -> Result<Standing, GetServiceError> {
+        if let Some(standing) = self.find(bus, service)? {
+            return Ok(standing);
         }
         let _waiting = Waiting::begin(bus, self.party())?;
         self.start(bus, service).await
@@ -83,7 +80,7 @@ impl Asker {
         self,
         bus: &Arc<Bus>,
         service: ServiceId,
-    ) -> Result<LocalObject, GetServiceError> {
+    ) -> Result<Standing, GetServiceError> {
         let _waiting = Waiting::begin(bus, self.party())?;
         let mut changes = {
             // Under one lock, so that no change falls between the look and what follows.
@@ -97,7 +94,7 @@ impl Asker {
                 found => found,
             };
             match found {
-                Ok(Some(object)) => return Ok(object),
+                Ok(Some(standing)) => return Ok(standing),
                 // Nobody is told which it is, or when: each of them may end.
                 Ok(None)
                 | Err(
@@ -119,24 +116,20 @@ impl Asker {
     }
 
     /// What is there, `None` if it is to be started.
-    fn find(self, bus: &Bus, service: ServiceId) -> Result<Option<LocalObject>, GetServiceError> {
+    fn find(self, bus: &Bus, service: ServiceId) -> Result<Option<Standing>, GetServiceError> {
         let ruled = self.ruled(bus, service);
         let mut registry = bus.registry();
         match self.look(&registry, service, ruled.as_ref())? {
-            Look::There(object) => {
+            Look::There(standing) => {
                 // In the same moment, so that it is not unloaded in between.
                 registry.on_demand.keep(service);
-                Ok(Some(object))
+                Ok(Some(standing))
             }
             Look::OnDemand => Ok(None),
         }
     }
 
-    async fn start(
-        self,
-        bus: &Arc<Bus>,
-        service: ServiceId,
-    ) -> Result<LocalObject, GetServiceError> {
+    async fn start(self, bus: &Arc<Bus>, service: ServiceId) -> Result<Standing, GetServiceError> {
         let load = bus
             .registry()
             .on_demand

@@ -209,7 +209,7 @@ impl Drop for Stopping {
         };
         bus.watches.changed(change);
         if let Some(removed) = &removed {
-            bus.kill_registration(service, removed);
+            bus.kill_registration(removed);
         }
         tracing::info!(%service, in_time = self.in_time, "service unloaded");
         let Some((next, unloaded)) = ended else {

@@ -18,7 +18,7 @@ use crate::{
     },
     limits,
     registry::{Removed, ServiceOptions},
-    remote::{LocalObject, RemoteObject, StubStats},
+    remote::{RemoteObject, StubStats},
 };
 
 /// The services of this process.
@@ -51,7 +51,7 @@ impl LocalAbilityManager {
             (before, registry.change(service))
         };
         self.bus.watches.changed(change);
-        self.end(service, &before, &Ok(()));
+        self.end(&before, &Ok(()));
         tracing::info!(%service, "service added");
         Ok(())
     }
@@ -83,7 +83,7 @@ impl LocalAbilityManager {
             (before, registry.change(service))
         };
         self.bus.watches.changed(change);
-        self.end(service, &before, &Err(GetServiceError::Absent));
+        self.end(&before, &Err(GetServiceError::Absent));
         tracing::info!(%service, "service offered on demand");
         Ok(())
     }
@@ -100,32 +100,27 @@ impl LocalAbilityManager {
             (removed, registry.change(service))
         };
         self.bus.watches.changed(change);
-        self.end(service, &removed, &Err(GetServiceError::Absent));
+        self.end(&removed, &Err(GetServiceError::Absent));
         tracing::info!(%service, "service removed");
         Ok(())
     }
 
     /// What stood under an id is gone; those who wait for it have this.
-    fn end(&self, service: ServiceId, removed: &Removed, instead: &Result<(), GetServiceError>) {
-        if let Some(object) = &removed.object {
-            self.bus.kill_registration(service, object);
-        }
-        if let Some(on_demand) = &removed.on_demand {
-            on_demand.settle(instead.clone());
-        }
+    fn end(&self, removed: &Removed, instead: &Result<(), GetServiceError>) {
+        removed.end(&self.bus, instead);
     }
 
-    /// What the stub behind a service has done and what waits for it; `None` if there is no such service. Only for this
-    /// process: no other can ask.
+    /// What the stub behind a service of this process has done and what waits for it; `None` if there is no such service.
+    /// Only for this process: no other can ask.
     pub fn stats(&self, service: ServiceId) -> Option<StubStats> {
         let found = self.ours().check(&self.bus, service).ok()?;
-        Some(found.stub.gate.stats())
+        Some(found.stub()?.gate.stats())
     }
 
     /// One look at the services of this process; nothing is started.
     pub fn check(&self, service: ServiceId) -> Option<RemoteObject> {
         let found = self.ours().check(&self.bus, service).ok()?;
-        Some(anonymous(found))
+        Some(found.object_for_us())
     }
 
     /// Gets a service, starting one that is started on demand. With `wait` that takes at most so long; an absent
@@ -141,7 +136,8 @@ impl LocalAbilityManager {
         wait: Duration,
     ) -> Result<RemoteObject, GetServiceError> {
         let get = self.ours().get(&self.bus, service);
-        within(wait, get).await.map(anonymous)
+        let found = within(wait, get).await?;
+        Ok(found.object_for_us())
     }
 
     /// As [`get`](Self::get), with OpenHarmony's wait for a load: [`limits::LOAD_TIME`].
@@ -164,7 +160,8 @@ impl LocalAbilityManager {
         wait: Duration,
     ) -> Result<RemoteObject, GetServiceError> {
         let wait_for = self.ours().wait_for(&self.bus, service);
-        within(wait, wait_for).await.map(anonymous)
+        let found = within(wait, wait_for).await?;
+        Ok(found.object_for_us())
     }
 
     /// Unloads a service that is started on demand: its starter is told to stop it, then it is unregistered and its
@@ -206,6 +203,16 @@ impl LocalAbilityManager {
         self.bus.registry().on_demand.state(service)
     }
 
+    /// What the host of the bus is told of a service that this process has registered: the registered stub itself, and how.
+    pub(super) fn registered(&self, service: ServiceId) -> Option<(RemoteObject, ServiceOptions)> {
+        let standing = self.ours().check(&self.bus, service).ok()?;
+        let object = standing.own_object()?;
+        Some((
+            RemoteObject::from_local(object),
+            standing.registration.options(),
+        ))
+    }
+
     /// The ids of all services of this process, ascending, those that are started on demand among them.
     pub fn list(&self) -> Vec<ServiceId> {
         self.bus.registry().list()
@@ -236,14 +243,13 @@ impl LocalAbilityManager {
         self.bus.watches.watch_uncounted(change)
     }
 
+    pub(super) fn bus(&self) -> &Arc<Bus> {
+        &self.bus
+    }
+
     fn ours(&self) -> Asker {
         Asker::Ours(self.bus.party())
     }
-}
-
-/// As the stub itself: this process needs no registration to call it.
-fn anonymous(found: LocalObject) -> RemoteObject {
-    RemoteObject::from_local(LocalObject::anonymous(found.stub))
 }
 
 async fn within<T>(

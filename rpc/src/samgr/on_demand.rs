@@ -131,7 +131,7 @@ impl Entry {
     }
 
     /// Tells those who wait for a start how it ended, and for an unload that it has. Not under a lock.
-    pub(super) fn settle(&self, result: Result<(), GetServiceError>) {
+    pub(crate) fn settle(&self, result: Result<(), GetServiceError>) {
         if let Some(outcome) = &self.outcome {
             outcome.send_replace(Some(result));
         }

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use proto::{ServiceId, openharmony::samgr as code};
 
-use super::answer;
+use super::{answer, guests};
 use crate::{
     Parcel,
     call::CallOption,
@@ -103,7 +103,10 @@ impl Peer {
         let reply = self.root().send_request(code, &data, option).await;
         let mut reply = reply.map_err(failure)?;
         match reply.read_i32().map_err(malformed)? {
-            answer::FOUND => reply.read_remote_object().map_err(malformed),
+            answer::FOUND => reply.read_remote_object().map_err(|error| match error {
+                ReadParcelError::Introduction(reason) => guests::not_introduced(&reason),
+                error => malformed(error),
+            }),
             refusal => {
                 let error = read_refusal(refusal, &mut reply).unwrap_or_else(malformed);
                 refusals::look_up_at_caller(&self.shared, service, &error);
@@ -139,8 +142,8 @@ fn leaving() -> GetServiceError {
     GetServiceError::Unreachable("shutting down".to_owned())
 }
 
-/// Why there was no answer.
-fn failure(error: SendRequestError) -> GetServiceError {
+/// Why a look-up was not answered, from why its call was not.
+pub fn failure(error: SendRequestError) -> GetServiceError {
     match error {
         SendRequestError::TimedOut { after } => GetServiceError::TimedOut { after },
         SendRequestError::Busy { .. } => GetServiceError::Busy,

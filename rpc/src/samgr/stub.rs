@@ -1,23 +1,28 @@
-//! What other devices may ask of this one's system ability manager.
+//! What other devices, and other processes of this one, may ask of this one's system ability manager.
 
 use std::{sync::Weak, time::Duration};
 
 use async_trait::async_trait;
 use proto::{DeviceId, ServiceId, openharmony::samgr as code};
 
-use super::{answer, asker::Asker};
+use super::{
+    answer,
+    asker::Asker,
+    guests,
+    wire::{self, Add},
+};
 use crate::{
     Parcel,
     bus::Bus,
     call::Caller,
     error::{GetServiceError, HandlerError},
     parcel::{ReadParcelError, WriteParcelError},
-    remote::{Execution, RemoteObject, RemoteStub, StubOptions},
+    remote::{Execution, RemoteStub, StubOptions},
     telemetry::refusals,
 };
 
 /// What other devices may ask of this process's system ability manager: get, check and load, and which services they
-/// may call. Everything else is refused.
+/// may call. Processes of this device may also register services with the one that hosts the bus. Everything else is refused.
 pub(crate) struct SamgrStub {
     bus: Weak<Bus>,
 }
@@ -48,24 +53,52 @@ impl RemoteStub for SamgrStub {
         reply: &mut Parcel,
     ) -> Result<(), HandlerError> {
         let bus = self.bus.upgrade().ok_or(HandlerError::Refused)?;
-        let asker = Asker::Remote(caller.party());
+        let asker = match caller.is_local() {
+            true => Asker::Process(caller.party()),
+            false => Asker::Remote(caller.party()),
+        };
         let mut wanted = None;
-        let mut id = || Ok::<_, HandlerError>(*wanted.insert(read_id(data)?));
+        let mut id = |data| Ok::<_, HandlerError>(*wanted.insert(read_id(data)?));
         let found = match code {
-            code::GET_SYSTEM_ABILITY | code::LOAD_SYSTEM_ABILITY => asker.get(&bus, id()?).await,
-            code::CHECK_SYSTEM_ABILITY => asker.check(&bus, id()?),
-            code::WAIT_FOR_SYSTEM_ABILITY => asker.wait_for(&bus, id()?).await,
+            code::GET_SYSTEM_ABILITY | code::LOAD_SYSTEM_ABILITY => {
+                asker.get(&bus, id(data)?).await
+            }
+            code::CHECK_SYSTEM_ABILITY => asker.check(&bus, id(data)?),
+            code::WAIT_FOR_SYSTEM_ABILITY => asker.wait_for(&bus, id(data)?).await,
+            code::ADD_SYSTEM_ABILITY => {
+                guests::hosts(&bus, caller)?;
+                let Add {
+                    service,
+                    object,
+                    options,
+                } = wire::read_add(data)?;
+                let added = guests::add(&bus, caller, service, options, &object);
+                return Ok(wire::write_added(reply, &added)?);
+            }
+            code::REGISTRATION_ENDED => return guests::ended(&bus, caller, data),
+            code::HOST_DESK => {
+                guests::hosts(&bus, caller)?;
+                let desk = bus.desk().ok_or(HandlerError::Refused)?;
+                return Ok(reply.write_remote_object(desk)?);
+            }
             code::LIST_CALLABLE => {
-                return Ok(reply.write_u32_vec(&callable(&bus, caller.device()))?);
+                let ids = match asker {
+                    Asker::Remote(party) => callable(&bus, party.device),
+                    Asker::Process(_) | Asker::Ours(_) => {
+                        let all = bus.registry().list();
+                        all.into_iter().map(ServiceId::get).collect()
+                    }
+                };
+                return Ok(reply.write_u32_vec(&ids)?);
             }
             // OpenHarmony's others: add, remove, list, subscribe, unload and so on.
             ..=code::LAST_CODE => return Err(HandlerError::Refused),
             _ => return Err(HandlerError::UnknownMethod),
         };
         match found {
-            Ok(object) => {
+            Ok(standing) => {
                 reply.write_i32(answer::FOUND)?;
-                reply.write_remote_object(&RemoteObject::from_local(object))?;
+                reply.write_remote_object(&standing.object())?;
             }
             Err(error) => {
                 if let (GetServiceError::Refused, Some(service)) = (&error, wanted) {

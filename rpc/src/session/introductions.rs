@@ -14,6 +14,7 @@ use proto::{
 use super::{
     Session,
     event::{Arrived, Event, Incoming, Outcome},
+    passing_rules::Party,
 };
 use crate::limits::REDEEM_TIME;
 
@@ -28,6 +29,16 @@ pub struct Introduced {
     pub introduction: Introduction,
     /// What the sender says it is.
     pub object: ObjectId,
+}
+
+impl Introduced {
+    /// Who is to be asked for it.
+    pub(crate) const fn home(&self) -> Party {
+        Party {
+            device: self.introduction.home,
+            process: self.introduction.process,
+        }
+    }
 }
 
 /// A parcel whose bytes are all here.

@@ -55,7 +55,7 @@ pub enum Passing {
     Grant,
     /// The receiver gets its own stub back.
     Home,
-    /// The device of the stub is asked to let the receiver have it.
+    /// The device of the stub, or its process if that is on this device, is asked to let the receiver have it.
     Introduce,
 }
 
@@ -75,7 +75,9 @@ pub fn decide(we: Party, held: Holding, receiver: Party) -> Result<Passing, Pass
         // A stub of another process of this device.
         return if receiver == home {
             Ok(Passing::Home)
-        } else if receiver.device != we.device && home.process == Party::HOST {
+        } else if receiver.device == we.device {
+            Ok(Passing::Introduce)
+        } else if home.process == Party::HOST {
             // By way of the host, whose own it is.
             Ok(Passing::Introduce)
         } else {
@@ -91,9 +93,15 @@ pub fn decide(we: Party, held: Holding, receiver: Party) -> Result<Passing, Pass
     }
 }
 
-/// Whether `we` may be given a stub of the device `home` by the device `from`: the same rule, asked by the receiver.
-pub fn accepts_introduction(we: Party, from: Party, home: DeviceId) -> bool {
-    ![we.device, from.device].contains(&home)
+/// Whether `we` may be given a stub of `home` by `from`: the same rule, asked by the receiver. Processes of this device
+/// introduce each other, and other devices introduce third ones.
+pub fn accepts_introduction(we: Party, from: Party, home: Party) -> bool {
+    let ours = |party: Party| party.device == we.device;
+    match (ours(from), ours(home)) {
+        (true, true) => ![we, from].contains(&home),
+        (false, false) => from.device != home.device,
+        _ => false,
+    }
 }
 
 #[cfg(test)]
@@ -150,9 +158,12 @@ mod tests {
         );
         // As the third one sees it, and as nobody may.
         let (we, from) = (party(3, 0), party(1, 1));
-        assert!(accepts_introduction(we, from, party(2, 7).device));
-        assert!(!accepts_introduction(we, from, from.device));
-        assert!(!accepts_introduction(we, from, we.device));
+        assert!(accepts_introduction(we, from, party(2, 7)));
+        assert!(!accepts_introduction(we, from, from));
+        assert!(!accepts_introduction(we, from, we));
+        assert!(!accepts_introduction(we, from, party(3, 4)));
+        // A stub of another device is not had through a process of this one.
+        assert!(!accepts_introduction(we, party(3, 4), party(2, 7)));
     }
 
     #[test]
@@ -162,7 +173,7 @@ mod tests {
             Ok(Passing::Home)
         );
         assert_eq!(
-            decide(party(1, 1), proxy(party(1, 2)), party(1, 3)),
+            decide(party(1, 1), proxy(party(1, 2)), party(2, 0)),
             Err(PassObjectError::ThirdParty)
         );
         // Of the host: it decides itself when the stub comes by.
@@ -175,6 +186,15 @@ mod tests {
             decide(party(1, 1), proxy(party(1, 2)), receiver),
             Err(PassObjectError::ThirdParty)
         );
+    }
+
+    #[test]
+    fn stub_of_a_local_process_is_introduced_to_another() {
+        let (we, home, receiver) = (party(1, 1), party(1, 2), party(1, 3));
+        assert_eq!(decide(we, proxy(home), receiver), Ok(Passing::Introduce));
+        assert!(accepts_introduction(receiver, we, home));
+        assert!(!accepts_introduction(receiver, we, we));
+        assert!(!accepts_introduction(receiver, we, receiver));
     }
 
     #[test]

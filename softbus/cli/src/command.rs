@@ -64,7 +64,10 @@ impl<'a> Context<'a> {
 }
 
 /// The devices that are trusted, and not blocked.
-pub(crate) fn trusted(trust: &TrustStore) -> Vec<TrustEntry> {
+pub(crate) fn trusted(trust: Option<&TrustStore>) -> Vec<TrustEntry> {
+    let Some(trust) = trust else {
+        return Vec::new();
+    };
     let entries = trust.entries().into_iter();
     entries
         .filter(|entry| trust.is_trusted(&entry.device))
@@ -77,8 +80,8 @@ fn device(given: &str, node: &Node) -> Result<DeviceId, Failure> {
 }
 
 /// What our user calls a device.
-pub(crate) fn local_name(trust: &TrustStore, device: &DeviceId) -> Option<String> {
-    trust
+pub(crate) fn local_name(trust: Option<&TrustStore>, device: &DeviceId) -> Option<String> {
+    trust?
         .get(device)
         .map(|entry| entry.name)
         .filter(|name| !name.is_empty())

@@ -36,7 +36,8 @@ impl<'a> Events<'a> {
     }
 
     pub(crate) fn started(&self) -> Result<(), Failure> {
-        let (device, address) = (self.node.device_id(), self.node.local_addr());
+        let device = self.node.device_id();
+        let address = self.node.local_addr().map(|address| address.to_string());
         let directory = self.context.directory.display().to_string();
         let services: Vec<_> = self
             .node
@@ -46,10 +47,11 @@ impl<'a> Events<'a> {
             .map(softbus::ServiceId::get)
             .collect();
         let object = json!({
-            "event": "started", "device": device.to_string(), "address": address.to_string(),
+            "event": "started", "device": device.to_string(), "address": address,
             "directory": directory, "epoch": self.node.boot_id().epoch, "services": services,
         });
         self.context.output.either(&object, || {
+            let address = address.unwrap_or_else(|| "attached".to_owned());
             let mut text =
                 format!("device     {device}\naddress    {address}\ndirectory  {directory}");
             for service in services {

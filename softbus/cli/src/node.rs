@@ -106,7 +106,7 @@ fn network(
     if !network.no_mdns {
         builder = builder.mdns(interfaces(&network.interfaces));
     }
-    let known = command::trusted(trust);
+    let known = command::trusted(Some(trust));
     for peer in &network.peers {
         let device = crate::device_name::resolve(&peer.device, &known)?;
         builder = builder.static_peer(device, peer.address);

@@ -4,7 +4,7 @@
 //! |---|---|
 //! | control, a stream | lane 0 |
 //! | call, a stream | lane 1, the only one: nothing is lost between processes, so nothing waits behind it; and file descriptors |
-//! | packets | a frozen shared memory for each bulk body, and the close code |
+//! | packets | a frozen shared memory for each bulk body, the close code, and from a host sessions with other processes |
 //!
 //! A bulk body is written to shared memory once and looked at where it is: the receiver copies nothing.
 
@@ -26,7 +26,7 @@ use rpc::{
 };
 use tokio::{net::UnixStream, sync::mpsc};
 
-use packets::{End, Packet};
+use packets::{End, Incoming, Packet, Pair};
 
 /// How much of a bulk body is copied before others run.
 const COPY: usize = 256 * 1024;
@@ -54,10 +54,20 @@ pub(crate) struct UnixLink {
 impl UnixLink {
     /// A link on connected sockets. Must be called on a runtime.
     pub(crate) fn new(sockets: Sockets) -> io::Result<Self> {
+        Self::start(sockets, None)
+    }
+
+    /// A link with the host of our bus, and the sessions with other processes that it hands us.
+    pub(crate) fn to_host(sockets: Sockets) -> io::Result<(Self, mpsc::Receiver<Pair>)> {
+        let (pairs, received) = mpsc::channel(PACKETS);
+        Ok((Self::start(sockets, Some(pairs))?, received))
+    }
+
+    fn start(sockets: Sockets, pairs: Option<mpsc::Sender<Pair>>) -> io::Result<Self> {
         let (outgoing, to_send) = mpsc::channel(PACKETS);
-        let (received, incoming) = mpsc::channel(PACKETS);
+        let (bulk, incoming) = mpsc::channel(PACKETS);
         let end = End::new();
-        packets::start(sockets.packets, to_send, received, &end)?;
+        packets::start(sockets.packets, to_send, Incoming { bulk, pairs }, &end)?;
         Ok(Self {
             control: Mutex::new(Some(sockets.control)),
             call: Mutex::new(Some(sockets.call)),
@@ -65,6 +75,15 @@ impl UnixLink {
             incoming: tokio::sync::Mutex::new(incoming),
             end,
         })
+    }
+
+    /// Hands the process at the other end, which attached to us, a session with another process.
+    ///
+    /// # Errors
+    /// The link is gone.
+    pub(crate) async fn give(&self, pair: Pair) -> Result<(), LinkError> {
+        let given = self.outgoing.send(Packet::Pair(pair)).await;
+        given.map_err(|_| LinkError::Closed)
     }
 }
 

@@ -9,7 +9,7 @@ use std::{os::unix::net::UnixStream as StdUnixStream, sync::Arc};
 use rpc::{Bus, Peer, opening::Credentials, session::passing_rules::Party};
 use tokio::net::UnixStream;
 
-use super::{HOST, LocalError, come_in, let_in};
+use super::{Arrived, Door, LocalError, prelude::Claim};
 
 /// The session with the process that has the other end of `socket` and [joins](join) there. It is told that it is process
 /// `number` of the device, not 0 and each time another; `credentials` say who it is.
@@ -22,12 +22,17 @@ pub async fn welcome(
     number: u64,
     credentials: Credentials,
 ) -> Result<Peer, LocalError> {
-    debug_assert_ne!(number, HOST);
+    debug_assert_ne!(number, Party::HOST);
     let party = Party {
         process: number,
         ..bus.party()
     };
-    let_in(bus, control(socket)?, party, credentials).await
+    let control = control(socket)?;
+    let arrived = Arrived {
+        control,
+        credentials,
+    };
+    arrived.let_in_as(party).await?.welcome(bus).await
 }
 
 /// The other end of [`welcome`]: a bus for this process, and the session. `credentials` say who the other process is.
@@ -38,7 +43,8 @@ pub async fn join(
     socket: StdUnixStream,
     credentials: Credentials,
 ) -> Result<(Arc<Bus>, Peer), LocalError> {
-    come_in(control(socket)?, credentials).await
+    let door = Door::at(control(socket)?, credentials, Claim::NEW).await?;
+    door.bus().await
 }
 
 fn control(socket: StdUnixStream) -> Result<UnixStream, LocalError> {

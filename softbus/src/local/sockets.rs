@@ -9,75 +9,38 @@ use std::{
     path::Path,
 };
 
-use bytes::{Buf, BufMut};
-use proto::DeviceId;
-use rpc::{opening::Credentials, session::passing_rules::Party};
+use rpc::opening::Credentials;
 use rustix::{
     fs::{FlockOperation, Mode, OFlags},
     io::Errno,
     net::{AddressFamily, SocketAddrUnix, SocketFlags, SocketType},
 };
-use tokio::{io::Interest, net::UnixStream, time::timeout};
+use tokio::{
+    io::{AsyncReadExt, AsyncWriteExt, Interest},
+    net::UnixStream,
+    time::timeout,
+};
 
-use super::{LocalError, OPENING, credentials_of};
+use super::{
+    LocalError, OPENING, credentials_of,
+    prelude::{CLAIM, Claim, PRELUDE, Prelude},
+};
 use crate::link::unix::{
     Sockets,
     packets::{receive_with, send_with},
 };
 
-/// What a listener says first: `SBLU`, version, and who the other is.
-const MAGIC: [u8; 4] = *b"SBLU";
-const VERSION: u32 = 1;
-const PRELUDE: usize = 4 + 4 + 8 + DEVICE;
-/// Bytes of a device id.
-const DEVICE: usize = 32;
 /// Connections that wait to be accepted.
 const BACKLOG: i32 = 128;
 
-/// What a process that attaches is told before anything else.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Prelude {
-    /// Who it is.
-    pub(super) party: Party,
-}
-
-impl Prelude {
-    fn encode(self) -> Vec<u8> {
-        let mut bytes = Vec::with_capacity(PRELUDE);
-        bytes.put_slice(&MAGIC);
-        bytes.put_u32_le(VERSION);
-        bytes.put_u64_le(self.party.process);
-        bytes.put_slice(self.party.device.as_bytes());
-        bytes
-    }
-
-    fn decode(mut bytes: &[u8]) -> Result<Self, LocalError> {
-        let mut magic = [0; 4];
-        bytes
-            .try_copy_to_slice(&mut magic)
-            .map_err(|_| LocalError::Protocol("no prelude"))?;
-        let version = bytes.try_get_u32_le();
-        if magic != MAGIC || version != Ok(VERSION) {
-            return Err(LocalError::Protocol("another prelude"));
-        }
-        let process = bytes.try_get_u64_le();
-        let (Ok(process), Ok(device)) = (process, <[u8; DEVICE]>::try_from(bytes)) else {
-            return Err(LocalError::Protocol("prelude cut off"));
-        };
-        let device = DeviceId::from_bytes(device);
-        Ok(Self {
-            party: Party { device, process },
-        })
-    }
-}
-
-/// A socket that listens at `path`, and the lock that says so.
+/// A socket that listens at `path` and what its mode is to be, and the lock that says so.
 pub(super) fn listen(
     path: &Path,
+    mode: Mode,
 ) -> Result<(std::os::unix::net::UnixListener, OwnedFd), LocalError> {
     let denied = |error: io::Error| match error.kind() {
         io::ErrorKind::PermissionDenied => LocalError::Denied(path.to_owned()),
-        _ => LocalError::System(error),
+        _ => error.into(),
     };
     if let Some(directory) = path
         .parent()
@@ -112,7 +75,7 @@ pub(super) fn listen(
     let address = SocketAddrUnix::new(path).map_err(io::Error::from)?;
     rustix::net::bind(&socket, &address).map_err(|error| denied(error.into()))?;
     // Nobody can connect before `listen`, so nobody can between these two.
-    rustix::fs::chmod(path, Mode::RUSR | Mode::WUSR).map_err(|error| denied(error.into()))?;
+    rustix::fs::chmod(path, mode).map_err(|error| denied(error.into()))?;
     rustix::net::listen(&socket, BACKLOG).map_err(io::Error::from)?;
     Ok((socket.into(), lock))
 }
@@ -123,12 +86,19 @@ pub(super) fn credentials(socket: &UnixStream) -> Result<Credentials, LocalError
     credentials_of(credentials.pid(), credentials.uid())
 }
 
+/// What a process that attaches says first.
+pub(super) async fn claim(control: &mut UnixStream) -> Result<Claim, LocalError> {
+    let mut bytes = [0; CLAIM];
+    let read = timeout(OPENING, control.read_exact(&mut bytes)).await;
+    read.map_err(|_| LocalError::TimedOut)?
+        .map_err(|_| LocalError::Protocol("nothing said"))?;
+    Claim::decode(&bytes)
+}
+
 /// Makes the sockets of a session, and hands their other ends to the process that attached.
 pub(super) async fn offer(control: UnixStream, prelude: Prelude) -> Result<Sockets, LocalError> {
     let (call, their_call) = std::os::unix::net::UnixStream::pair()?;
-    let flags = SocketFlags::CLOEXEC;
-    let packets = rustix::net::socketpair(AddressFamily::UNIX, SocketType::SEQPACKET, flags, None);
-    let (packets, their_packets) = packets.map_err(io::Error::from)?;
+    let (packets, their_packets) = packet_pair()?;
     let bytes = prelude.encode();
     let descriptors = [their_call.as_fd(), their_packets.as_fd()];
     let sent = control.async_io(Interest::WRITABLE, || {
@@ -143,6 +113,44 @@ pub(super) async fn offer(control: UnixStream, prelude: Prelude) -> Result<Socke
         call: UnixStream::from_std(call)?,
         packets,
     })
+}
+
+/// The sockets of a session between two other processes, an end for each.
+pub(super) fn pair() -> io::Result<([OwnedFd; 3], [OwnedFd; 3])> {
+    let (control, their_control) = std::os::unix::net::UnixStream::pair()?;
+    let (call, their_call) = std::os::unix::net::UnixStream::pair()?;
+    let (packets, their_packets) = packet_pair()?;
+    Ok((
+        [control.into(), call.into(), packets],
+        [their_control.into(), their_call.into(), their_packets],
+    ))
+}
+
+/// One end of such a pair, for use.
+pub(super) fn use_pair([control, call, packets]: [OwnedFd; 3]) -> io::Result<Sockets> {
+    let stream = |socket: OwnedFd| {
+        let socket = std::os::unix::net::UnixStream::from(socket);
+        socket.set_nonblocking(true)?;
+        UnixStream::from_std(socket)
+    };
+    Ok(Sockets {
+        control: stream(control)?,
+        call: stream(call)?,
+        packets,
+    })
+}
+
+fn packet_pair() -> io::Result<(OwnedFd, OwnedFd)> {
+    let flags = SocketFlags::CLOEXEC;
+    let pair = rustix::net::socketpair(AddressFamily::UNIX, SocketType::SEQPACKET, flags, None);
+    Ok(pair?)
+}
+
+/// Says who we are to the process that listens.
+pub(super) async fn say(control: &mut UnixStream, claim: Claim) -> Result<(), LocalError> {
+    let said = timeout(OPENING, control.write_all(&claim.encode())).await;
+    said.map_err(|_| LocalError::TimedOut)?
+        .map_err(|_| LocalError::Protocol("closed at once"))
 }
 
 /// Takes the sockets that the listener offers.

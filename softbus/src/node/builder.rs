@@ -1,3 +1,5 @@
+#[cfg(target_os = "linux")]
+use std::time::{Duration, Instant};
 use std::{
     net::SocketAddr,
     path::{Path, PathBuf},
@@ -14,11 +16,14 @@ use proto::{
 };
 use rpc::{
     AddServiceError, Bus, BusConfig, LocalAbilityManager, OnDemandOptions, RemoteObject,
-    ServiceOptions, ServiceStarter, session::passing_rules::Party, telemetry::SlowThresholds,
+    ServiceOptions, ServiceStarter, limits, session::passing_rules::Party,
+    telemetry::SlowThresholds,
 };
 use tokio::sync::watch;
 
-use super::{Inner, Node, discover::Discoveries, own_thread, policy_file, trust_file};
+use super::{Inner, Network, Node, discover::Discoveries, own_thread, policy_file, trust_file};
+#[cfg(target_os = "linux")]
+use crate::local::{Access, Attachment, ListeningSocket, LocalError, LocalHost};
 use crate::{
     access::OwnersPolicy,
     audit::AuditLog,
@@ -26,6 +31,7 @@ use crate::{
     link::quic::{config, socket},
     peers::Peers,
     presence::Profile,
+    side::Side,
 };
 
 /// With as many devices there may be a session.
@@ -57,7 +63,24 @@ impl std::fmt::Debug for Services {
     }
 }
 
-/// What a node is made with. Only an identity is required.
+/// What a node has to do with the other processes of its device.
+#[cfg(target_os = "linux")]
+#[derive(Debug, Default)]
+enum Local {
+    /// Nothing: it is a device of its own.
+    #[default]
+    Alone,
+    /// They attach to it.
+    Host(PathBuf, Access),
+    /// It attaches.
+    Attach(PathBuf),
+    /// It attaches if there is a host, and is one otherwise.
+    AttachOrHost(PathBuf),
+    /// It is the host, and listens already.
+    Listening(ListeningSocket),
+}
+
+/// What a node is made with. Only an identity is required, and not even that of a node that attaches.
 ///
 /// Nothing is announced or searched on any network until [`mdns`](Self::mdns) says on which interfaces.
 #[derive(Debug, Default)]
@@ -79,6 +102,8 @@ pub struct NodeBuilder {
     slow: SlowThresholds,
     own_thread: bool,
     services: Services,
+    #[cfg(target_os = "linux")]
+    local: Local,
 }
 
 impl NodeBuilder {
@@ -222,6 +247,52 @@ impl NodeBuilder {
         })
     }
 
+    /// Hosts the bus of this device at `path`, usually [`local::default_path`](crate::local::default_path): other processes
+    /// attach there, and have the network, the identity and the services of this one. Its directory is made, for its owner
+    /// alone, if it is not there.
+    #[cfg(target_os = "linux")]
+    #[must_use]
+    pub fn host_local(mut self, path: impl AsRef<Path>) -> Self {
+        self.local = Local::Host(path.as_ref().to_owned(), Access::Owner);
+        self
+    }
+
+    /// As [`host_local`](Self::host_local), for processes of the socket's group too. Put it into a directory that the group
+    /// may enter and nobody else, with the set-group-id bit, so that the socket is of that group.
+    #[cfg(target_os = "linux")]
+    #[must_use]
+    pub fn host_local_for_group(mut self, path: impl AsRef<Path>) -> Self {
+        self.local = Local::Host(path.as_ref().to_owned(), Access::Group);
+        self
+    }
+
+    /// As [`host_local`](Self::host_local), on a socket that listens already, such as one of systemd's. Who may attach is what
+    /// its mode says.
+    #[cfg(target_os = "linux")]
+    #[must_use]
+    pub fn host_local_on(mut self, listener: std::os::unix::net::UnixListener) -> Self {
+        self.local = Local::Host(PathBuf::new(), Access::Socket(listener));
+        self
+    }
+
+    /// Attaches to the process that hosts the bus at `path`, and is a process of its device: what is said here of identity,
+    /// trust, addresses, discovery and presence is not used. When that host is gone, the node attaches to the next one by itself.
+    #[cfg(target_os = "linux")]
+    #[must_use]
+    pub fn attach(mut self, path: impl AsRef<Path>) -> Self {
+        self.local = Local::Attach(path.as_ref().to_owned());
+        self
+    }
+
+    /// [Attaches](Self::attach) if a host listens at `path`, and [is the host](Self::host_local) otherwise. Of several that
+    /// start at a time one becomes the host.
+    #[cfg(target_os = "linux")]
+    #[must_use]
+    pub fn attach_or_host(mut self, path: impl AsRef<Path>) -> Self {
+        self.local = Local::AttachOrHost(path.as_ref().to_owned());
+        self
+    }
+
     fn register(mut self, service: ServiceId, register: impl Register + 'static) -> Self {
         self.services.0.push((service, Box::new(register)));
         self
@@ -246,6 +317,67 @@ impl NodeBuilder {
         if tokio::runtime::Handle::try_current().is_err() {
             return Err(StartNodeError::NoRuntime);
         }
+        #[cfg(target_os = "linux")]
+        if let Some(attached) = self.try_attach().await? {
+            return Ok(attached);
+        }
+        self.start_on_network().await
+    }
+
+    /// The node of a process that attaches, unless it is to be the host.
+    #[cfg(target_os = "linux")]
+    async fn try_attach(&mut self) -> Result<Option<Node>, StartNodeError> {
+        let (path, may_host) = match &self.local {
+            Local::Alone | Local::Host(..) | Local::Listening(_) => return Ok(None),
+            Local::Attach(path) => (path.clone(), false),
+            Local::AttachOrHost(path) => (path.clone(), true),
+        };
+        let deadline = Instant::now() + limits::HANDSHAKE_TIME;
+        let attachment = loop {
+            let attached = Attachment::start(&path, self.limits, self.slow).await;
+            match attached {
+                Ok(attachment) => break attachment,
+                Err(LocalError::Absent(_)) if may_host => {}
+                Err(error) => return Err(error.into()),
+            }
+            // Before anything else of a host is opened, which two cannot have.
+            match ListeningSocket::open(&path, Access::Owner) {
+                Ok(socket) => {
+                    self.local = Local::Listening(socket);
+                    return Ok(None);
+                }
+                // Another one is about to listen, or has just ceased to.
+                Err(LocalError::InUse(_)) if Instant::now() < deadline => {
+                    tokio::time::sleep(Duration::from_millis(10)).await;
+                }
+                Err(error) => return Err(error.into()),
+            }
+        };
+        let (stop, _) = watch::channel(false);
+        let side = Side::Host(Arc::clone(&attachment));
+        let inner = Arc::new(Inner {
+            side,
+            network: None,
+            audit: Arc::new(AuditLog::new()),
+            stop,
+        });
+        let samgr = attachment.bus.samgr();
+        self.services.register(&samgr)?;
+        for service in samgr.own() {
+            let registered = attachment.register(service, limits::DEFAULT_WAIT).await;
+            registered.map_err(|error| StartNodeError::Service { service, error })?;
+        }
+        Ok(Some(Node { inner }))
+    }
+
+    async fn start_on_network(mut self) -> Result<Node, StartNodeError> {
+        // First of all: whoever has the socket is the host.
+        #[cfg(target_os = "linux")]
+        let socket = match std::mem::take(&mut self.local) {
+            Local::Host(path, access) => Some(ListeningSocket::open(&path, access)?),
+            Local::Listening(socket) => Some(socket),
+            Local::Alone | Local::Attach(_) | Local::AttachOrHost(_) => None,
+        };
         let policies = self.policies()?;
         let (identity, trust) = self.open()?;
         let endpoint = self.bind(&identity)?;
@@ -265,6 +397,11 @@ impl NodeBuilder {
         let owners = OwnersPolicy::new(policies.clone(), Arc::clone(&audit));
         bus.set_access_policy(Arc::new(owners));
         self.services.register(&bus.samgr())?;
+        #[cfg(target_os = "linux")]
+        let host = socket.map(|socket| {
+            let secret = identity.transport_secret("numbers of local processes");
+            LocalHost::start(Arc::clone(&bus), socket, &secret)
+        });
         let peers = Peers::new(
             bus,
             Arc::new(identity),
@@ -277,6 +414,10 @@ impl NodeBuilder {
         peers
             .pairing
             .set_name(self.name.as_deref().unwrap_or_default());
+        #[cfg(target_os = "linux")]
+        if let Some(host) = &host {
+            peers.host_local(host);
+        }
         peers.start(self.strangers);
         let (stop, _) = watch::channel(false);
         let advertisement = advertisement(
@@ -311,18 +452,23 @@ impl NodeBuilder {
         tokio::spawn(policy_file::follow(
             policies.clone(),
             Arc::downgrade(&peers.bus),
-            audit,
+            Arc::clone(&audit),
             stop.subscribe(),
         ));
         tracing::info!(device = ?party.device, %address, "node started");
         Ok(Node {
             inner: Arc::new(Inner {
-                peers,
-                discoveries,
-                address,
+                side: Side::Network(peers),
+                network: Some(Network {
+                    discoveries,
+                    address,
+                    #[cfg(target_os = "linux")]
+                    host,
+                    policies,
+                    _trust: subscription,
+                }),
+                audit,
                 stop,
-                policies,
-                _trust: subscription,
             }),
         })
     }

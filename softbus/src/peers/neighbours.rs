@@ -3,7 +3,7 @@
 use std::time::Instant;
 
 use proto::DeviceId;
-use rpc::{GetServiceError, Neighbours, Peer, async_trait};
+use rpc::{GetServiceError, Neighbours, Peer, async_trait, session::passing_rules::Party};
 
 use super::Peers;
 
@@ -13,7 +13,14 @@ impl Neighbours for Peers {
         self.trust.is_trusted(device)
     }
 
-    async fn session(&self, device: DeviceId, deadline: Instant) -> Result<Peer, GetServiceError> {
-        Self::session(self, device, deadline.into()).await
+    async fn session(&self, with: Party, deadline: Instant) -> Result<Peer, GetServiceError> {
+        #[cfg(target_os = "linux")]
+        if with.device == self.me() {
+            let host = self.local_host.get().and_then(std::sync::Weak::upgrade);
+            let session = host.and_then(|host| host.session(with.process));
+            let gone = || GetServiceError::Unreachable("process is gone".to_owned());
+            return session.ok_or_else(gone);
+        }
+        Self::session(self, with.device, deadline.into()).await
     }
 }

@@ -117,7 +117,7 @@ impl LoopbackWorld {
         self.members.push(Member {
             id,
             directory,
-            address: device.node().local_addr(),
+            address: device.node().local_addr().expect("it has a network"),
             list,
         });
         for member in &self.members {

@@ -190,10 +190,10 @@ impl Neighbours for MemoryDevice {
         !lock(&self.network.distrust).contains(&(self.id(), *device))
     }
 
-    async fn session(&self, device: DeviceId, _: Instant) -> Result<Peer, GetServiceError> {
+    async fn session(&self, with: Party, _: Instant) -> Result<Peer, GetServiceError> {
         // The network outlives its devices.
         let _ = self.network.held.subscribe().wait_for(|held| !held).await;
-        self.peer(&device).await
+        self.peer(&with.device).await
     }
 }
 

@@ -49,7 +49,7 @@ fn avahi_sees_a_node_until_it_leaves() {
     assert_eq!(found.name, InstanceName::new(&node.id()).as_str());
     assert_eq!(found.service_type, SERVICE_TYPE);
     assert_eq!(found.address, IpAddr::from(lab.address(2)));
-    assert_eq!(found.port, node.node().local_addr().port());
+    assert_eq!(found.port, node.node().local_addr().unwrap().port());
     let txt: Vec<_> = found
         .txt
         .iter()

@@ -36,7 +36,7 @@ fn stranger(with: impl FnOnce(NodeBuilder) -> NodeBuilder) -> Arc<NodeDevice> {
 fn told_of(other: &NodeDevice) -> impl FnOnce(NodeBuilder) -> NodeBuilder {
     let trust = TrustStore::in_memory();
     trust.trust(other.id(), "other").unwrap();
-    let address = other.node().local_addr();
+    let address = other.node().local_addr().unwrap();
     move |builder: NodeBuilder| builder.trust(trust).static_peer(other.id(), address)
 }
 
@@ -70,7 +70,7 @@ fn a_device_that_is_not_trusted_there_is_told_so() {
 fn a_device_that_is_not_trusted_here_is_not_called() {
     run_in(async |world| {
         let member = member_with_service(world);
-        let address = member.node().local_addr();
+        let address = member.node().local_addr().unwrap();
         let id = member.id();
         let stranger = stranger(|builder| builder.static_peer(id, address));
         let refused = stranger.get(SERVICE, &id).await;
@@ -86,7 +86,7 @@ fn another_identity_under_a_known_address_gets_no_session() {
         let absent = *absent.device_id();
         let trust = TrustStore::in_memory();
         trust.trust(absent, "absent").unwrap();
-        let address = impostor.node().local_addr();
+        let address = impostor.node().local_addr().unwrap();
         let caller = stranger(|builder| builder.trust(trust).static_peer(absent, address));
         let wait = Duration::from_secs(2);
         let samgr = caller.node().samgr();
@@ -149,7 +149,9 @@ fn datagrams_that_are_no_quic_disturb_nobody() {
                     noise as u8
                 })
                 .collect();
-            socket.send_to(&datagram, node.node().local_addr()).unwrap();
+            socket
+                .send_to(&datagram, node.node().local_addr().unwrap())
+                .unwrap();
         }
         let proxy = pair.a.get(SERVICE, &node.id()).await.unwrap();
         assert_eq!(reverse(&proxy, 2019).await, Ok(9102));

@@ -164,7 +164,7 @@ fn a_get_waits_for_its_device() {
             .service(SERVICE, &workbench().0, for_all());
         let (got, callee) = tokio::join!(caller.get(SERVICE, &there), async {
             let callee = NodeDevice::start(callee, Vanish::Crash).unwrap();
-            let address = callee.node().local_addr();
+            let address = callee.node().local_addr().unwrap();
             list.replace([(there, address)]).unwrap();
             callee
         });

@@ -60,8 +60,12 @@ async fn both_dial_at_once() {
         node.add(SERVICE, &workbench().0, for_all()).unwrap();
     }
     let mut events = [a.events().unwrap(), b.events().unwrap()];
-    a_list.insert(b.id(), b.node().local_addr()).unwrap();
-    b_list.insert(a.id(), a.node().local_addr()).unwrap();
+    a_list
+        .insert(b.id(), b.node().local_addr().unwrap())
+        .unwrap();
+    b_list
+        .insert(a.id(), a.node().local_addr().unwrap())
+        .unwrap();
     let (a_id, b_id) = (a.id(), b.id());
     let (to_b, to_a) = tokio::join!(a.get(SERVICE, &b_id), b.get(SERVICE, &a_id));
     for (events, other) in events.iter_mut().zip([&b, &a]) {
@@ -101,7 +105,7 @@ async fn dial_two_addresses() {
     let (b, _list) = start_at("0.0.0.0:0".parse().unwrap(), b, &trust);
     b.add(SERVICE, &workbench().0, for_all()).unwrap();
     let mut events = [a.events().unwrap(), b.events().unwrap()];
-    let port = b.node().local_addr().port();
+    let port = b.node().local_addr().unwrap().port();
     for address in [[127, 0, 0, 1], [127, 0, 0, 2], [127, 0, 0, 3]] {
         a_list.insert(b.id(), (address, port).into()).unwrap();
     }
@@ -146,14 +150,14 @@ fn a_copied_identity_does_not_take_over() {
         server.add(SERVICE, &workbench().0, for_all()).unwrap();
         let mut events = server.events().unwrap();
         let (first, list) = start(Identity::open(&original).unwrap(), &trust);
-        list.insert(server.id(), server.node().local_addr())
+        list.insert(server.id(), server.node().local_addr().unwrap())
             .unwrap();
         let proxy = first.get(SERVICE, &server.id()).await.unwrap();
         assert_eq!(next_event(&mut events).await, DeviceEvent::Online(id));
 
         for (directory, said) in [(twin, "identity"), (ghost, "boot id")] {
             let (second, list) = start(Identity::open(directory).unwrap(), &trust);
-            list.insert(server.id(), server.node().local_addr())
+            list.insert(server.id(), server.node().local_addr().unwrap())
                 .unwrap();
             let wait = Duration::from_secs(1);
             let samgr = second.node().samgr();

@@ -124,9 +124,13 @@ async fn node(others: &[&Node]) -> Result<Node, Box<dyn std::error::Error>> {
     let (identity, trust) = (Identity::generate()?, TrustStore::in_memory());
     let mut builder = Node::builder().listen(([127, 0, 0, 1], 0).into());
     for other in others {
-        other.trust().trust(*identity.device_id(), "")?;
+        other
+            .trust()
+            .ok_or("no network")?
+            .trust(*identity.device_id(), "")?;
         trust.trust(other.device_id(), "")?;
-        builder = builder.static_peer(other.device_id(), other.local_addr());
+        let address = other.local_addr().ok_or("no network")?;
+        builder = builder.static_peer(other.device_id(), address);
     }
     Ok(builder.identity(identity).trust(trust).start().await?)
 }

@@ -18,6 +18,7 @@ fn introduced(number: u8) -> Introduced {
     Introduced {
         introduction: Introduction {
             home: DeviceId::from_bytes([9; 32]),
+            process: 0,
             token: Token::from_bytes([number; 32]),
         },
         object: ObjectId {

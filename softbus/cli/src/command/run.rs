@@ -4,7 +4,9 @@ mod echo;
 
 use std::{convert::Infallible, pin::pin};
 
-use softbus::{Allow, Node, RemoteObject, ServiceId, ServiceOptions, pairing::PairingOptions};
+use softbus::{
+    Allow, Node, RemoteObject, ServiceId, ServiceOptions, TrustStore, pairing::PairingOptions,
+};
 use tokio::sync::mpsc;
 
 use super::{Context, pair::listen};
@@ -24,9 +26,12 @@ pub(crate) async fn run(context: &Context<'_>, options: Run) -> Result<(), Failu
         let events = Events::new(context, node);
         // Before it says that it has started: who reads that may change trust at once.
         let (sender, mut trust) = mpsc::unbounded_channel();
-        let _subscription = node.trust().subscribe(move |change| {
-            let _ = sender.send(*change);
-        });
+        let subscribe = |trust: &TrustStore| {
+            trust.subscribe(move |change| {
+                let _ = sender.send(*change);
+            })
+        };
+        let _subscription = node.trust().map(subscribe);
         events.started()?;
         if crate::command::trusted(node.trust()).is_empty() {
             context.output.note(&format!(

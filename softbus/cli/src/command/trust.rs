@@ -41,7 +41,7 @@ fn add(context: &Context<'_>, id: &str, name: Option<&str>) -> Result<(), Failur
     let trust = context.trust()?;
     let known = trust.is_trusted(&device);
     // Without a new name it keeps the one it has.
-    let before = local_name(&trust, &device);
+    let before = local_name(Some(&trust), &device);
     let name = name.or(before.as_deref()).unwrap_or_default();
     trust
         .trust(device, name)
@@ -132,7 +132,7 @@ fn block(context: &Context<'_>, given: &str) -> Result<(), Failure> {
 fn remove(context: &Context<'_>, given: &str) -> Result<(), Failure> {
     let trust = context.trust()?;
     let device = device_name::resolve(given, &trust.entries())?;
-    let name = local_name(&trust, &device);
+    let name = local_name(Some(&trust), &device);
     if !trust
         .forget(&device)
         .map_err(|error| change_failure(context, &error))?

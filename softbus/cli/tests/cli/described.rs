@@ -94,7 +94,7 @@ fn serve(options: ServiceOptions) -> Served {
         node.samgr().add(service, &stub, options).unwrap();
         node
     });
-    let address = node.local_addr().to_string();
+    let address = node.local_addr().unwrap().to_string();
     Served {
         runtime,
         node: Some(node),

@@ -11,6 +11,7 @@ use bytes::{Buf, BufMut, Bytes};
 use rpc::{
     ashmem::{Ashmem, MAX_ASHMEM},
     link::LinkClosed,
+    opening::Credentials,
 };
 use rustix::{
     io::Errno,
@@ -33,6 +34,9 @@ const MAX_PACKET: usize = 1024;
 const BULK: u8 = 1;
 const RESET: u8 = 2;
 const CLOSE: u8 = 3;
+const PAIR: u8 = 4;
+/// The most descriptors of a packet: the three sockets of a pair, and what stands for a process.
+const DESCRIPTORS: usize = 4;
 
 /// What one process tells the other beside the lanes.
 #[derive(Debug)]
@@ -43,6 +47,26 @@ pub(super) enum Packet {
     Reset { id: u64 },
     /// The end, and why.
     Close { code: u32, text: String },
+    /// From a host only: an end of a session with another process.
+    Pair(Pair),
+}
+
+/// One end of a session between two processes of a device, as the host of their bus hands it to each: what it says of the other
+/// one is from that one's own socket with the host.
+#[derive(Debug)]
+pub(crate) struct Pair {
+    /// Which of the pairs of the two; grows.
+    pub(crate) number: u64,
+    /// Whether this end opens the session.
+    pub(crate) dials: bool,
+    /// The other process, as the host counts them.
+    pub(crate) process: u64,
+    /// The other process, as the system knows it.
+    pub(crate) credentials: Credentials,
+    /// Control, call and packets.
+    pub(crate) sockets: [OwnedFd; 3],
+    /// Readable when the other process has ended, where the system has such a thing.
+    pub(crate) pidfd: Option<OwnedFd>,
 }
 
 /// How a link ended, and what the other process is told.
@@ -85,12 +109,20 @@ impl End {
     }
 }
 
+/// Where packets go.
+#[derive(Debug)]
+pub(super) struct Incoming {
+    pub(super) bulk: mpsc::Sender<(u64, Option<Bytes>)>,
+    /// Of a link with the host of our bus: nobody else hands us to others.
+    pub(super) pairs: Option<mpsc::Sender<Pair>>,
+}
+
 /// Starts the tasks of a socket, one for each direction: what the peer does not take must not keep us from taking what it
 /// sends. They end with the link.
 pub(super) fn start(
     socket: OwnedFd,
     outgoing: mpsc::Receiver<Packet>,
-    incoming: mpsc::Sender<(u64, Option<Bytes>)>,
+    incoming: Incoming,
     end: &End,
 ) -> io::Result<()> {
     rustix::io::ioctl_fionbio(&socket, true)?;
@@ -101,19 +133,30 @@ pub(super) fn start(
     Ok(())
 }
 
-async fn read(socket: Arc<UnixStream>, incoming: mpsc::Sender<(u64, Option<Bytes>)>, end: End) {
+async fn read(socket: Arc<UnixStream>, incoming: Incoming, end: End) {
     let reading = async {
         loop {
             let received = socket.async_io(Interest::READABLE, || Ok(receive(&socket)?));
             let (id, body) = match received.await {
                 Ok(Some(Packet::Bulk { id, memory })) => (id, body_of(&memory)),
                 Ok(Some(Packet::Reset { id })) => (id, None),
+                Ok(Some(Packet::Pair(pair))) => {
+                    let Some(pairs) = &incoming.pairs else {
+                        return LinkClosed::Failed(
+                            "pair from a process that is no host".to_owned(),
+                        );
+                    };
+                    if pairs.send(pair).await.is_err() {
+                        return LinkClosed::ByUs;
+                    }
+                    continue;
+                }
                 Ok(Some(Packet::Close { code, text })) => return LinkClosed::ByPeer { code, text },
                 // A process that ends says nothing; the system closes its sockets.
                 Ok(None) => return LinkClosed::Reset,
                 Err(error) => return LinkClosed::Failed(error.to_string()),
             };
-            if incoming.send((id, body)).await.is_err() {
+            if incoming.bulk.send((id, body)).await.is_err() {
                 return LinkClosed::ByUs;
             }
         }
@@ -153,13 +196,13 @@ async fn write(socket: Arc<UnixStream>, mut outgoing: mpsc::Receiver<Packet>, en
 
 fn send(socket: &UnixStream, packet: &Packet) -> Result<(), Errno> {
     let mut bytes = Vec::with_capacity(32);
-    let mut memory = None;
+    let mut descriptors = Vec::new();
     match packet {
         Packet::Bulk { id, memory: body } => {
             bytes.put_u8(BULK);
             bytes.put_u64_le(*id);
             bytes.put_u64_le(body.size() as u64);
-            memory = Some(body.share().map_err(|_| Errno::BADF)?);
+            descriptors.push(body.share().map_err(|_| Errno::BADF)?);
         }
         Packet::Reset { id } => {
             bytes.put_u8(RESET);
@@ -170,18 +213,27 @@ fn send(socket: &UnixStream, packet: &Packet) -> Result<(), Errno> {
             bytes.put_u32_le(*code);
             bytes.put_slice(text.as_bytes());
         }
+        Packet::Pair(pair) => {
+            bytes.put_u8(PAIR);
+            bytes.put_u8(u8::from(pair.dials));
+            bytes.put_u64_le(pair.number);
+            bytes.put_u64_le(pair.process);
+            bytes.put_u32_le(pair.credentials.pid);
+            bytes.put_u32_le(pair.credentials.uid);
+            let all = pair.sockets.iter().chain(&pair.pidfd);
+            descriptors.extend(all.map(AsFd::as_fd));
+        }
     }
-    let descriptors: Vec<_> = memory.into_iter().collect();
     send_with(socket, &bytes, &descriptors)
 }
 
-/// Sends bytes and at most two descriptors, in one piece.
+/// Sends bytes and at most four descriptors, in one piece.
 pub(crate) fn send_with(
     socket: impl AsFd,
     bytes: &[u8],
     descriptors: &[std::os::fd::BorrowedFd<'_>],
 ) -> Result<(), Errno> {
-    let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(2))];
+    let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(DESCRIPTORS))];
     let mut ancillary = SendAncillaryBuffer::new(&mut space);
     if !descriptors.is_empty() && !ancillary.push(SendAncillaryMessage::ScmRights(descriptors)) {
         return Err(Errno::INVAL);
@@ -205,7 +257,7 @@ pub(crate) fn receive_with(
     socket: impl AsFd,
     bytes: &mut [u8],
 ) -> Result<(usize, Vec<OwnedFd>), Errno> {
-    let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(2))];
+    let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(DESCRIPTORS))];
     let mut ancillary = RecvAncillaryBuffer::new(&mut space);
     let received = recvmsg(
         socket,
@@ -265,7 +317,34 @@ fn decode(mut bytes: &[u8], mut descriptors: Vec<OwnedFd>) -> Option<Packet> {
                 text: certs::escape_untrusted(&text, 200),
             }
         }
+        PAIR => Packet::Pair(decode_pair(&mut bytes, std::mem::take(&mut descriptors))?),
         _ => return None,
     };
     (bytes.is_empty() && descriptors.is_empty()).then_some(packet)
+}
+
+fn decode_pair(bytes: &mut &[u8], mut descriptors: Vec<OwnedFd>) -> Option<Pair> {
+    let dials = match bytes.try_get_u8().ok()? {
+        0 => false,
+        1 => true,
+        _ => return None,
+    };
+    let number = bytes.try_get_u64_le().ok()?;
+    let process = bytes.try_get_u64_le().ok()?;
+    let credentials = Credentials {
+        pid: bytes.try_get_u32_le().ok()?,
+        uid: bytes.try_get_u32_le().ok()?,
+    };
+    let pidfd = match descriptors.len() {
+        DESCRIPTORS => descriptors.pop(),
+        _ => None,
+    };
+    Some(Pair {
+        number,
+        dials,
+        process,
+        credentials,
+        sockets: <[OwnedFd; 3]>::try_from(descriptors).ok()?,
+        pidfd,
+    })
 }

@@ -113,7 +113,12 @@ fn introducing(
     call.grants = [Grant::Introduced { entry: 0, object }]
         .into_iter()
         .collect();
-    call.extensions = Extensions::default().introducing(&[Introduction { home, token }]);
+    let introduction = Introduction {
+        home,
+        process: 0,
+        token,
+    };
+    call.extensions = Extensions::default().introducing(&[introduction]);
     call
 }
 

@@ -173,6 +173,7 @@ fn tables(victim: &Victim, input: &mut Input<'_>) -> (Grants, Extensions) {
     };
     let introduction = Introduction {
         home: DeviceId::from_bytes([7; 32]),
+        process: 0,
         token: Token::from_bytes([input.u8(); 32]),
     };
     let more = std::iter::repeat_n(introduced, 1 + input.below(4));

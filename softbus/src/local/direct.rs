@@ -1,0 +1,190 @@
+//! The sessions of a process with other processes of its device. The host makes their sockets and hands each of the two its
+//! end; it can be asked for that, or do it because the other one asked.
+
+use std::{
+    collections::HashMap,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+};
+
+use rpc::{
+    Bus, DeathReason, GetServiceError, Peer,
+    opening::{self, Incoming, Remote, close_code},
+    session::passing_rules::Party,
+};
+use tokio::{
+    sync::watch,
+    time::{Instant, timeout_at},
+};
+
+use super::{LocalError, process, sockets};
+use crate::link::unix::{UnixLink, packets::Pair};
+
+/// How often the host is asked for a session that does not come to be.
+const ATTEMPTS: usize = 3;
+/// Processes without a session of which is remembered which was the last.
+const REMEMBERED: usize = 1024;
+
+/// The sessions, by the number of the other process.
+#[derive(Debug)]
+pub(super) struct Direct {
+    table: Mutex<HashMap<u64, Known>>,
+    /// Counts what has changed there.
+    changed: watch::Sender<u64>,
+}
+
+/// What there is with another process.
+#[derive(Debug, Default)]
+struct Known {
+    /// The last session that the host has handed us; 0 for none of this host's.
+    last: u64,
+    session: Option<Peer>,
+}
+
+impl Default for Direct {
+    fn default() -> Self {
+        Self {
+            table: Mutex::default(),
+            changed: watch::Sender::new(0),
+        }
+    }
+}
+
+impl Direct {
+    fn lock(&self) -> MutexGuard<'_, HashMap<u64, Known>> {
+        self.table.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn tell(&self) {
+        self.changed.send_modify(|changes| *changes += 1);
+    }
+
+    /// There is another host, which counts anew. The sessions go on.
+    pub(super) fn forget_numbers(&self) {
+        let mut table = self.lock();
+        table.retain(|_, known| known.session.is_some());
+        for known in table.values_mut() {
+            known.last = 0;
+        }
+    }
+
+    /// The session with a process: the one there is, or one that `ask` has the host hand to both.
+    ///
+    /// # Errors
+    /// Why there is none at `deadline`, or why there will be none.
+    pub(super) async fn session<A: Future<Output = Result<(), GetServiceError>>>(
+        &self,
+        process: u64,
+        deadline: Instant,
+        ask: impl Fn(u64) -> A,
+    ) -> Result<Peer, GetServiceError> {
+        let mut changed = self.changed.subscribe();
+        let mut asked = None;
+        let mut attempts = 0;
+        loop {
+            changed.mark_unchanged();
+            let last = match self.lock().get(&process) {
+                Some(known) if known.session.is_some() => {
+                    // Said twice for the sake of the lock's end.
+                    return known.session.clone().ok_or(GetServiceError::Absent);
+                }
+                Some(known) => known.last,
+                None => 0,
+            };
+            let too_late = || GetServiceError::Unreachable("process does not answer".to_owned());
+            if asked != Some(last) {
+                if attempts == ATTEMPTS {
+                    return Err(too_late());
+                }
+                attempts += 1;
+                asked = Some(last);
+                let answer = timeout_at(deadline, ask(last)).await;
+                answer.map_err(|_| too_late())??;
+            }
+            let change = timeout_at(deadline, changed.changed()).await;
+            change.map_err(|_| too_late())?.map_err(|_| too_late())?;
+        }
+    }
+
+    /// The host hands us a session. It replaces the one before, as it does at the other end.
+    pub(super) async fn receive(self: Arc<Self>, bus: Arc<Bus>, pair: Pair) {
+        let (process, number) = (pair.process, pair.number);
+        self.remember(process, number);
+        let opened = open(&bus, pair).await;
+        let before = {
+            let mut table = self.lock();
+            let known = table.entry(process).or_default();
+            match &opened {
+                Ok((peer, _)) if known.last == number => known.session.replace(peer.clone()),
+                Ok((peer, _)) => Some(peer.clone()),
+                Err(error) => {
+                    tracing::info!(process, %error, "no session with a process");
+                    None
+                }
+            }
+        };
+        self.tell();
+        if let Some(before) = before {
+            before.close(DeathReason::ProcessDied, close_code::LEAVING, "replaced");
+        }
+        let Ok((peer, pidfd)) = opened else { return };
+        process::watch(pidfd, peer.clone()).await;
+        let gone = {
+            let mut table = self.lock();
+            let known = table.get_mut(&process);
+            let known = known.filter(|known| {
+                let session = known.session.as_ref();
+                session.is_some_and(|session| session.is_same(&peer))
+            });
+            known.and_then(|known| known.session.take())
+        };
+        drop(gone);
+        self.tell();
+    }
+
+    fn remember(&self, process: u64, number: u64) {
+        let mut table = self.lock();
+        if table.len() >= REMEMBERED {
+            table.retain(|_, known| known.session.is_some());
+        }
+        table.entry(process).or_default().last = number;
+    }
+
+    /// Ends all sessions.
+    pub(super) fn close(&self) {
+        let sessions: Vec<_> = {
+            let table = self.lock();
+            let sessions = table.values();
+            sessions.filter_map(|known| known.session.clone()).collect()
+        };
+        for session in sessions {
+            session.close(DeathReason::ProcessDied, close_code::LEAVING, "leaving");
+        }
+    }
+
+    /// The sessions there are.
+    pub(super) fn sessions(&self) -> Vec<Peer> {
+        let table = self.lock();
+        let sessions = table.values();
+        sessions.filter_map(|known| known.session.clone()).collect()
+    }
+}
+
+/// Opens a session on the sockets that the host handed us. Who is at the other end is what the host says.
+async fn open(
+    bus: &Arc<Bus>,
+    pair: Pair,
+) -> Result<(Peer, Option<std::os::fd::OwnedFd>), LocalError> {
+    let party = Party {
+        process: pair.process,
+        ..bus.party()
+    };
+    let remote = Remote::process(party, pair.credentials);
+    let link = Arc::new(UnixLink::new(sockets::use_pair(pair.sockets)?)?);
+    let peer = if pair.dials {
+        opening::connect(bus, link, remote, 0).await?
+    } else {
+        let incoming = Incoming::accept(link, remote).await?;
+        incoming.welcome(bus).await?
+    };
+    Ok((peer, pair.pidfd))
+}

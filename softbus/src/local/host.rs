@@ -1,0 +1,394 @@
+//! The process that hosts a device's bus: who is attached, and who is handed a session with whom.
+
+use std::{
+    collections::HashMap,
+    os::fd::OwnedFd,
+    sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, Weak},
+    time::Duration,
+};
+
+use proto::{DeviceId, ServiceId};
+use rpc::{
+    Bus, Caller, DeathReason, GetServiceError, Link, Peer, RemoteObject,
+    opening::{Credentials, close_code},
+};
+use tokio::{
+    sync::{OwnedSemaphorePermit, Semaphore, watch},
+    task::JoinHandle,
+    time::{Instant, timeout},
+};
+
+use super::{
+    Arrived, LetIn, ListeningSocket, LocalError, Look, OPENING,
+    desk::{ConnectError, DeskStub, HostDesk},
+    prelude::Numbers,
+    process, sockets,
+};
+use crate::{
+    device::Known,
+    link::unix::{UnixLink, packets::Pair},
+    peers::Peers,
+};
+
+/// Processes that may be attached at a time.
+const MAX_PROCESSES: usize = 256;
+/// Processes at a time that have come to the door and are not let in yet.
+const MAX_AT_THE_DOOR: usize = 64;
+/// How long the door stays shut when the system has no sockets left.
+const PAUSE: Duration = Duration::from_millis(50);
+/// For how long two processes have a session under way at most.
+const UNDER_WAY: Duration = OPENING.saturating_mul(2);
+
+/// A bus that other processes of this device attach to.
+pub(crate) struct LocalHost {
+    bus: Arc<Bus>,
+    /// What is asked about other devices.
+    peers: OnceLock<Weak<Peers>>,
+    numbers: Numbers,
+    table: Mutex<Table>,
+    runtime: tokio::runtime::Handle,
+    accepting: Mutex<Option<JoinHandle<()>>>,
+    me: Weak<Self>,
+}
+
+#[derive(Default)]
+struct Table {
+    processes: HashMap<u64, Attached>,
+    /// The sessions that pairs of processes were handed: the lower number first.
+    pairs: HashMap<(u64, u64), (u64, Instant)>,
+    last_pair: u64,
+    closing: bool,
+}
+
+/// A process that is attached.
+#[derive(Clone)]
+struct Attached {
+    link: Arc<UnixLink>,
+    credentials: Credentials,
+    pidfd: Option<Arc<OwnedFd>>,
+    /// `None` until it has been welcomed.
+    peer: Option<Peer>,
+}
+
+impl LocalHost {
+    /// Lets in who comes. `secret` is the same for every host of the device.
+    pub(crate) fn start(bus: Arc<Bus>, socket: ListeningSocket, secret: &[u8; 32]) -> Arc<Self> {
+        let host = Arc::new_cyclic(|me: &Weak<Self>| Self {
+            bus,
+            peers: OnceLock::new(),
+            numbers: Numbers::new(secret),
+            table: Mutex::default(),
+            runtime: tokio::runtime::Handle::current(),
+            accepting: Mutex::default(),
+            me: me.clone(),
+        });
+        let desk: RemoteObject = DeskStub::new(HostDesk(Arc::downgrade(&host))).into();
+        host.bus.set_desk(desk);
+        let accepting = host
+            .runtime
+            .spawn(accept_all(socket, Arc::downgrade(&host)));
+        *host.accepting() = Some(accepting);
+        host
+    }
+
+    /// Says who knows other devices.
+    pub(crate) fn set_peers(&self, peers: &Arc<Peers>) {
+        let _ = self.peers.set(Arc::downgrade(peers));
+    }
+
+    fn peers(&self) -> Option<Arc<Peers>> {
+        self.peers.get()?.upgrade()
+    }
+
+    fn accepting(&self) -> MutexGuard<'_, Option<JoinHandle<()>>> {
+        self.accepting
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Table> {
+        self.table.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The session with a process, if it is attached.
+    pub(crate) fn session(&self, process: u64) -> Option<Peer> {
+        self.lock().processes.get(&process)?.peer.clone()
+    }
+
+    /// Gives a process that has come its number and its session.
+    async fn let_in(&self, arrived: Arrived) -> Result<(), LocalError> {
+        let pidfd = process::open(arrived.credentials.pid).map(Arc::new);
+        let let_in = arrived
+            .let_in(self.bus.party().device, &self.numbers)
+            .await?;
+        let incoming = let_in.incoming().await?;
+        let LetIn {
+            party,
+            credentials,
+            link,
+        } = let_in;
+        let attached = Attached {
+            link: Arc::clone(&link),
+            credentials,
+            pidfd: pidfd.clone(),
+            peer: None,
+        };
+        // Before its first request, which may want to be handed a session.
+        let before = self.enter(party.process, attached);
+        let before = before.inspect_err(|_| link.close(close_code::LEAVING, "busy"))?;
+        if let Some(before) = before.and_then(|before| before.peer) {
+            // It has come anew, and we have not heard of its end yet.
+            before.close(DeathReason::ProcessDied, close_code::LEAVING, "replaced");
+        }
+        let leaving = Leaving {
+            host: self.me.clone(),
+            process: party.process,
+            link: Arc::clone(&link),
+        };
+        let peer = incoming.welcome(&self.bus).await?;
+        if let Some(attached) = self.lock().processes.get_mut(&party.process)
+            && Arc::ptr_eq(&attached.link, &link)
+        {
+            attached.peer = Some(peer.clone());
+        }
+        tracing::info!(
+            process = party.process,
+            pid = credentials.pid,
+            "process attached"
+        );
+        let watched = pidfd.and_then(|pidfd| pidfd.try_clone().ok());
+        self.runtime.spawn(async move {
+            process::watch(watched, peer).await;
+            drop(leaving);
+        });
+        Ok(())
+    }
+
+    fn enter(&self, process: u64, attached: Attached) -> Result<Option<Attached>, LocalError> {
+        let mut table = self.lock();
+        let known = table.processes.contains_key(&process);
+        if table.closing || (!known && table.processes.len() >= MAX_PROCESSES) {
+            return Err(LocalError::Busy {
+                limit: MAX_PROCESSES,
+            });
+        }
+        Ok(table.processes.insert(process, attached))
+    }
+
+    /// Hands a session of `asker` and `other` to both, unless one is under way that `asker` does not know of.
+    pub(super) async fn connect(
+        &self,
+        asker: u64,
+        other: u64,
+        known: u64,
+    ) -> Result<(), ConnectError> {
+        let pair = (asker.min(other), asker.max(other));
+        let (ours, theirs, number) = {
+            let mut table = self.lock();
+            let both = (
+                table.processes.get(&asker).cloned(),
+                table.processes.get(&other).cloned(),
+            );
+            let (Some(ours), Some(theirs)) = both else {
+                return Err(ConnectError::Gone);
+            };
+            if asker == other {
+                return Err(ConnectError::Gone);
+            }
+            if let Some((last, made)) = table.pairs.get(&pair)
+                && *last != known
+                && made.elapsed() < UNDER_WAY
+            {
+                return Ok(());
+            }
+            table.last_pair += 1;
+            let number = table.last_pair;
+            table.pairs.insert(pair, (number, Instant::now()));
+            (ours, theirs, number)
+        };
+        let ends = sockets::pair();
+        let given = match ends {
+            Ok((mine, yours)) => {
+                // The other first: nothing is said to it if it takes nothing.
+                let given = theirs.give(number, false, asker, &ours, yours).await;
+                given.and(ours.give(number, true, other, &theirs, mine).await)
+            }
+            Err(error) => {
+                tracing::warn!(%error, "no session for two processes");
+                Err(ConnectError::NoSockets)
+            }
+        };
+        if given.is_err() {
+            let mut table = self.lock();
+            if table
+                .pairs
+                .get(&pair)
+                .is_some_and(|(last, _)| *last == number)
+            {
+                table.pairs.remove(&pair);
+            }
+        }
+        given
+    }
+
+    /// What a process of this device gets when it asks for a service of another device.
+    pub(super) async fn service_of(
+        &self,
+        _caller: &Caller,
+        _look: Look,
+        _service: ServiceId,
+        _device: DeviceId,
+        _wait: Duration,
+    ) -> Result<RemoteObject, GetServiceError> {
+        Err(GetServiceError::Refused)
+    }
+
+    /// Which services of another device a process of this one may call.
+    pub(super) async fn services_of(
+        &self,
+        _caller: &Caller,
+        _device: DeviceId,
+    ) -> Result<Vec<ServiceId>, GetServiceError> {
+        Err(GetServiceError::Refused)
+    }
+
+    pub(super) fn devices_changed(&self) -> Option<watch::Receiver<u64>> {
+        Some(self.peers()?.changed())
+    }
+
+    pub(super) fn devices(&self) -> Vec<Known> {
+        self.peers().map(|peers| peers.known()).unwrap_or_default()
+    }
+
+    /// Lets nobody in any more, and takes leave of those who are.
+    pub(crate) async fn close(&self) {
+        let accepting = self.accepting().take();
+        if let Some(accepting) = accepting {
+            accepting.abort();
+            // The path is free when it has ended.
+            let _ = accepting.await;
+        }
+        let leaving: Vec<_> = self
+            .shut()
+            .into_iter()
+            .map(|peer| {
+                self.runtime.spawn(async move {
+                    peer.leave(close_code::LEAVING, "leaving").await;
+                })
+            })
+            .collect();
+        for task in leaving {
+            let _ = task.await;
+        }
+    }
+
+    /// As [`close`](Self::close), without waiting for what is under way.
+    pub(crate) fn close_now(&self) {
+        for peer in self.shut() {
+            peer.close(DeathReason::ProcessDied, close_code::LEAVING, "leaving");
+        }
+    }
+
+    fn shut(&self) -> Vec<Peer> {
+        if let Some(accepting) = self.accepting().take() {
+            accepting.abort();
+        }
+        let mut table = self.lock();
+        table.closing = true;
+        let attached = table.processes.values();
+        attached
+            .filter_map(|attached| attached.peer.clone())
+            .collect()
+    }
+}
+
+impl std::fmt::Debug for LocalHost {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("LocalHost")
+            .field("processes", &self.lock().processes.len())
+            .finish_non_exhaustive()
+    }
+}
+
+impl Attached {
+    /// Hands this process its end of a session with another one.
+    async fn give(
+        &self,
+        number: u64,
+        dials: bool,
+        process: u64,
+        other: &Self,
+        sockets: [OwnedFd; 3],
+    ) -> Result<(), ConnectError> {
+        let pidfd = other.pidfd.as_ref();
+        let pair = Pair {
+            number,
+            dials,
+            process,
+            credentials: other.credentials,
+            sockets,
+            pidfd: pidfd.and_then(|pidfd| pidfd.try_clone().ok()),
+        };
+        let given = timeout(OPENING, self.link.give(pair)).await;
+        given
+            .map_err(|_| ConnectError::NoAnswer)?
+            .map_err(|_| ConnectError::Gone)
+    }
+}
+
+/// A process is attached as long as this is.
+struct Leaving {
+    host: Weak<LocalHost>,
+    process: u64,
+    link: Arc<UnixLink>,
+}
+
+impl Drop for Leaving {
+    fn drop(&mut self) {
+        let Some(host) = self.host.upgrade() else {
+            return;
+        };
+        let gone = {
+            let mut table = host.lock();
+            let attached = table.processes.get(&self.process);
+            // It may have come anew.
+            if !attached.is_some_and(|attached| Arc::ptr_eq(&attached.link, &self.link)) {
+                return;
+            }
+            let process = self.process;
+            table.pairs.retain(|(a, b), _| ![*a, *b].contains(&process));
+            table.processes.remove(&process)
+        };
+        tracing::info!(process = self.process, "process detached");
+        drop(gone);
+    }
+}
+
+/// Lets processes in as long as the host is there.
+async fn accept_all(socket: ListeningSocket, host: Weak<LocalHost>) {
+    let at_the_door = Arc::new(Semaphore::new(MAX_AT_THE_DOOR));
+    loop {
+        // The semaphore is never closed.
+        let Ok(place) = Arc::clone(&at_the_door).acquire_owned().await else {
+            return;
+        };
+        let arrived = socket.accept().await;
+        let Some(host) = host.upgrade() else { return };
+        match arrived {
+            Ok(arrived) => {
+                let runtime = host.runtime.clone();
+                runtime.spawn(let_in(host, arrived, place));
+            }
+            Err(error) => {
+                tracing::warn!(%error, "no process can attach");
+                tokio::time::sleep(PAUSE).await;
+            }
+        }
+    }
+}
+
+async fn let_in(host: Arc<LocalHost>, arrived: Arrived, _place: OwnedSemaphorePermit) {
+    if let Err(error) = host.let_in(arrived).await {
+        tracing::info!(%error, "process not attached");
+    }
+}
