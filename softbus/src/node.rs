@@ -20,6 +20,7 @@ use crate::{
     ability_manager::SystemAbilityManager,
     audit::{AuditLog, AuditRecords},
     device::{Device, DeviceEvents},
+    peers::Peers,
     side::Side,
 };
 #[cfg(target_os = "linux")]
@@ -106,18 +107,20 @@ impl Node {
     /// Which devices this one trusts; `None` for an attached node, whose host says so. Changes take effect at once: a device
     /// that is forgotten or blocked loses its connection.
     pub fn trust(&self) -> Option<&TrustStore> {
+        self.peers().map(|peers| peers.trust())
+    }
+
+    /// The network; `None` for an attached node.
+    pub(crate) fn peers(&self) -> Option<&Arc<Peers>> {
         match &self.inner.side {
-            Side::Network(peers) => Some(peers.trust()),
+            Side::Network(peers) => Some(peers),
             #[cfg(target_os = "linux")]
             Side::Host(_) => None,
         }
     }
 
-    pub(crate) fn peers(&self) -> &Arc<Peers> {
-        &self.inner.peers
-    }
-
-    /// The policy in force, if there is one, and for an attached node there is none: what this device allows others, beside what each service says itself.
+    /// The policy in force, if there is one: what this device allows others, beside what each service says itself. An attached
+    /// node has none; its host's holds for it.
     pub fn policy(&self) -> Option<Arc<Policy>> {
         self.inner.network.as_ref()?.policies.current()
     }

@@ -189,6 +189,9 @@ pub enum OpenPairingError {
         /// How long.
         left: Duration,
     },
+    /// The node is attached to the host of this device's bus, which pairs for all of its processes.
+    #[error("pairing is for the host of the bus")]
+    Attached,
     /// A window is open already; drop it first.
     #[error("pairing is open already")]
     AlreadyOpen,
@@ -222,6 +225,9 @@ pub enum PairError {
     /// Another device answered than the one that was expected.
     #[error("another device answered")]
     SomebodyElse,
+    /// The node is attached to the host of this device's bus, which pairs for all of its processes.
+    #[error("pairing is for the host of the bus")]
+    Attached,
     /// This device reached itself.
     #[error("this is the address of this device itself")]
     Oneself,

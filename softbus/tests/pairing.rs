@@ -79,13 +79,15 @@ async fn try_pair(phone: &Node, tv: SocketAddr, code: &PairingCode) -> PairError
 async fn nobody_is_let_in_where_no_window_is_open() {
     let (phone, tv) = (stranger().await, stranger().await);
     let code: PairingCode = "000000".parse().unwrap();
-    let refused = phone.pair(PairWith::code([tv.local_addr()], code.clone()));
+    let refused = phone.pair(PairWith::code([tv.local_addr().unwrap()], code.clone()));
     assert_eq!(refused.await.unwrap_err(), PairError::NotOpen);
     let window = tv.open_pairing(PairingOptions::compare()).await.unwrap();
-    let refused = try_pair(&phone, tv.local_addr(), &code).await;
+    let refused = try_pair(&phone, tv.local_addr().unwrap(), &code).await;
     assert_eq!(refused, PairError::NotOpen, "another way was opened");
     drop(window);
-    assert!(phone.trust().entries().is_empty() && tv.trust().entries().is_empty());
+    assert!(
+        phone.trust().unwrap().entries().is_empty() && tv.trust().unwrap().entries().is_empty()
+    );
 }
 
 #[tokio::test]
@@ -97,7 +99,7 @@ async fn wrong_codes_close_the_window_and_the_wait_survives_a_restart() {
     let mut window = tv.open_pairing(PairingOptions::code()).await.unwrap();
     let code = window.code().unwrap();
     for left in [2, 1, 0] {
-        let error = try_pair(&phone, tv.local_addr(), &wrong(&code)).await;
+        let error = try_pair(&phone, tv.local_addr().unwrap(), &wrong(&code)).await;
         assert_eq!(error, PairError::WrongCode);
         let PairingEvent::Failed {
             device,
@@ -113,7 +115,7 @@ async fn wrong_codes_close_the_window_and_the_wait_survives_a_restart() {
     let closed = next(&mut window).await;
     assert!(matches!(closed, PairingEvent::Closed(WindowEnd::Failed)));
     assert!(window.next().await.is_none());
-    let too_late = try_pair(&phone, tv.local_addr(), &code).await;
+    let too_late = try_pair(&phone, tv.local_addr().unwrap(), &code).await;
     assert_eq!(
         too_late,
         PairError::NotOpen,
@@ -141,7 +143,9 @@ async fn wrong_codes_close_the_window_and_the_wait_survives_a_restart() {
     assert!(left <= Duration::from_secs(60) && left > Duration::from_secs(30));
     let despite = PairingOptions::code().despite_failures();
     assert!(tv.open_pairing(despite).await.is_ok());
-    assert!(phone.trust().entries().is_empty() && tv.trust().entries().is_empty());
+    assert!(
+        phone.trust().unwrap().entries().is_empty() && tv.trust().unwrap().entries().is_empty()
+    );
 }
 
 #[tokio::test]
@@ -151,7 +155,7 @@ async fn who_is_refused_is_trusted_by_nobody() {
     let again = tv.open_pairing(PairingOptions::code()).await.unwrap_err();
     assert_eq!(again, OpenPairingError::AlreadyOpen);
     let code = window.code().unwrap();
-    let pair = phone.pair(PairWith::code([tv.local_addr()], code));
+    let pair = phone.pair(PairWith::code([tv.local_addr().unwrap()], code));
     let (paired, ()) = tokio::join!(pair, async {
         let PairingEvent::Request(request) = next(&mut window).await else {
             panic!("our user is asked");
@@ -161,21 +165,23 @@ async fn who_is_refused_is_trusted_by_nobody() {
         request.refuse();
     });
     assert_eq!(paired.unwrap_err(), PairError::Declined);
-    assert!(phone.trust().entries().is_empty() && tv.trust().entries().is_empty());
+    assert!(
+        phone.trust().unwrap().entries().is_empty() && tv.trust().unwrap().entries().is_empty()
+    );
     assert_eq!(window.attempts_left(PairingMode::Code), 2);
 }
 
 #[tokio::test]
 async fn who_is_blocked_is_not_asked_about() {
     let (phone, tv) = (stranger().await, stranger().await);
-    tv.trust().block(&phone.device_id()).unwrap();
+    tv.trust().unwrap().block(&phone.device_id()).unwrap();
     let window = tv.open_pairing(PairingOptions::code()).await.unwrap();
     let code = window.code().unwrap();
-    let error = try_pair(&phone, tv.local_addr(), &code).await;
+    let error = try_pair(&phone, tv.local_addr().unwrap(), &code).await;
     assert_eq!(error, PairError::BlockedThere);
     assert_eq!(window.attempts_left(PairingMode::Code), 3);
-    phone.trust().block(&tv.device_id()).unwrap();
-    let error = try_pair(&phone, tv.local_addr(), &code).await;
+    phone.trust().unwrap().block(&tv.device_id()).unwrap();
+    let error = try_pair(&phone, tv.local_addr().unwrap(), &code).await;
     assert_eq!(error, PairError::Blocked);
 }
 
@@ -183,11 +189,11 @@ async fn who_is_blocked_is_not_asked_about() {
 async fn who_expects_another_device_says_nothing() {
     let (phone, tv) = (stranger().await, stranger().await);
     let window = tv.open_pairing(PairingOptions::code()).await.unwrap();
-    let with = PairWith::code([tv.local_addr()], window.code().unwrap());
+    let with = PairWith::code([tv.local_addr().unwrap()], window.code().unwrap());
     let other = *Identity::generate().unwrap().device_id();
     let error = phone.pair(with.expecting(other)).await.unwrap_err();
     assert_eq!(error, PairError::SomebodyElse);
-    let itself = PairWith::code([phone.local_addr()], window.code().unwrap());
+    let itself = PairWith::code([phone.local_addr().unwrap()], window.code().unwrap());
     assert_eq!(phone.pair(itself).await.unwrap_err(), PairError::Oneself);
 }
 
@@ -197,16 +203,16 @@ async fn pairing_again_is_harmless() {
     for again in [false, true] {
         let options = PairingOptions::code().without_asking();
         let window = tv.open_pairing(options).await.unwrap();
-        let with = PairWith::code([tv.local_addr()], window.code().unwrap());
+        let with = PairWith::code([tv.local_addr().unwrap()], window.code().unwrap());
         let paired = phone.pair(with.named("tv")).await.unwrap();
         assert_eq!(paired.added, !again);
-        assert_eq!(tv.trust().entries().len(), 1);
-        assert_eq!(phone.trust().entries().len(), 1);
-        assert_eq!(phone.trust().entries()[0].name, "tv");
+        assert_eq!(tv.trust().unwrap().entries().len(), 1);
+        assert_eq!(phone.trust().unwrap().entries().len(), 1);
+        assert_eq!(phone.trust().unwrap().entries()[0].name, "tv");
         if !again {
             // The phone lost what it knew; the tv did not.
-            phone.trust().forget(&tv.device_id()).unwrap();
-            phone.trust().trust(tv.device_id(), "").unwrap();
+            phone.trust().unwrap().forget(&tv.device_id()).unwrap();
+            phone.trust().unwrap().trust(tv.device_id(), "").unwrap();
         }
         drop(window);
         // Not to synchronise: it is the pace that is allowed.
@@ -281,7 +287,7 @@ async fn a_machine_in_the_middle_fails_at_both_ends_though_the_code_is_right() {
     let (phone, tv) = (stranger().await, stranger().await);
     let options = PairingOptions::code().without_asking();
     let mut window = tv.open_pairing(options).await.unwrap();
-    let middle = Middle::before(tv.local_addr());
+    let middle = Middle::before(tv.local_addr().unwrap());
     let with = PairWith::code(
         [middle.endpoint.local_addr().unwrap()],
         window.code().unwrap(),
@@ -293,7 +299,9 @@ async fn a_machine_in_the_middle_fails_at_both_ends_though_the_code_is_right() {
         panic!("{told:?}");
     };
     assert_eq!(error, PairError::WrongCode);
-    assert!(phone.trust().entries().is_empty() && tv.trust().entries().is_empty());
+    assert!(
+        phone.trust().unwrap().entries().is_empty() && tv.trust().unwrap().entries().is_empty()
+    );
 }
 
 #[tokio::test]
@@ -301,7 +309,7 @@ async fn a_recording_opens_nothing() {
     let (phone, tv) = (stranger().await, stranger().await);
     let options = PairingOptions::code().without_asking();
     let mut window = tv.open_pairing(options).await.unwrap();
-    let middle = Middle::before(tv.local_addr());
+    let middle = Middle::before(tv.local_addr().unwrap());
     let with = PairWith::code(
         [middle.endpoint.local_addr().unwrap()],
         window.code().unwrap(),
@@ -317,7 +325,7 @@ async fn a_recording_opens_nothing() {
     tokio::time::sleep(AGAIN).await;
 
     let identity = Identity::generate().unwrap();
-    let connection = dial(&middle.endpoint, &identity, tv.local_addr()).await;
+    let connection = dial(&middle.endpoint, &identity, tv.local_addr().unwrap()).await;
     let (mut send, _receive) = connection.open_bi().await.unwrap();
     send.write_all(&recorded).await.unwrap();
     let closed = tokio::time::timeout(SOON, connection.closed())
@@ -329,7 +337,7 @@ async fn a_recording_opens_nothing() {
     let code = CloseCode::from_code(close.error_code.into_inner());
     assert_eq!(code, Some(CloseCode::WrongCode));
     assert_eq!(window.attempts_left(PairingMode::Code), 1, "it counted");
-    assert!(tv.trust().entries().is_empty());
+    assert!(tv.trust().unwrap().entries().is_empty());
 }
 
 #[tokio::test]
@@ -341,7 +349,7 @@ async fn the_window_s_time_ends_and_is_told() {
     assert!(matches!(closed, PairingEvent::Closed(WindowEnd::Expired)));
     assert!(window.next().await.is_none());
     let phone = stranger().await;
-    let late = try_pair(&phone, tv.local_addr(), &window.code().unwrap()).await;
+    let late = try_pair(&phone, tv.local_addr().unwrap(), &window.code().unwrap()).await;
     assert_eq!(late, PairError::CodeExpired);
 }
 

@@ -40,7 +40,8 @@ async fn main() -> Result<(), Box<dyn Error>> {
 async fn show(node: &Node) -> Result<(), Box<dyn Error>> {
     let mut window = node.open_pairing(PairingOptions::code()).await?;
     let code = window.code().ok_or("a window for a code has one")?;
-    println!("at {}, the code is {}", node.local_addr(), code.reveal());
+    let at = node.local_addr().ok_or("no network")?;
+    println!("at {at}, the code is {}", code.reveal());
     while let Some(event) = window.next().await {
         match event {
             PairingEvent::Request(request) => {

@@ -176,7 +176,7 @@ mod tests {
     }
 
     #[test]
-    fn refusals_are_told_apart() {
+    fn refusals_of_a_registration_are_told_apart() {
         for answer in [
             Ok(()),
             Err(AddServiceError::NotOurs),

@@ -33,7 +33,7 @@ impl Node {
     pub async fn pair(&self, with: PairWith) -> Result<PairedDevice, PairError> {
         // On the node's runtime, whichever the caller is on; and no longer than the caller waits.
         let mut task = JoinSet::new();
-        let peers = Arc::clone(self.peers());
+        let peers = Arc::clone(self.peers().ok_or(PairError::Attached)?);
         task.spawn_on(pair_with(Arc::clone(&peers), with), peers.runtime());
         match task.join_next().await {
             Some(Ok(result)) => result,

@@ -54,7 +54,7 @@ impl Node {
         &self,
         options: PairingOptions,
     ) -> Result<PairingListener, OpenPairingError> {
-        let peers = Arc::clone(self.peers());
+        let peers = Arc::clone(self.peers().ok_or(OpenPairingError::Attached)?);
         let (open, events) = peers.pairing.open(peers.trust(), options).await?;
         peers.audit().tell(AuditEvent::PairingOpened);
         Ok(PairingListener {

@@ -13,7 +13,7 @@ fn run(scenario: impl AsyncFnOnce(&Strangers)) {
             builder.listen(LOCAL).start()
         });
         let (phone, tv) = (phone.await.unwrap(), tv.await.unwrap());
-        let tv_at = tv.local_addr();
+        let tv_at = tv.local_addr().unwrap();
         scenario(&Strangers { phone, tv, tv_at }).await;
     });
 }

@@ -88,7 +88,9 @@ async fn perform(arguments: Arguments) -> Result<(), Failure> {
     services::offer(&node, &arguments.name)?;
     let mut steps = Steps::new(node.clone(), arguments.name, arguments.peer);
     tell(&Report::Ready {
-        address: node.local_addr().ok_or("no network")?,
+        address: node
+            .local_addr()
+            .ok_or_else(|| Failure::new("an address", "none"))?,
     });
     while let Some(order) = orders.recv().await {
         let order = order?;

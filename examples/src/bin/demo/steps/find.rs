@@ -78,7 +78,8 @@ impl Steps {
         )?;
 
         let absent = DeviceId::from_bytes([2; 32]);
-        let trust = self.node.trust().ok_or("no network")?;
+        let trust = self.node.trust();
+        let trust = trust.ok_or_else(|| Failure::new("a trust store", "none"))?;
         trust.trust(absent, "away").or_fail("trust")?;
         let found = samgr
             .get_within(NOTES, &absent, Duration::from_millis(300))

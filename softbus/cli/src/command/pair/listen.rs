@@ -56,8 +56,10 @@ pub(in crate::command) async fn open(
             }
             PairingEvent::Paired(paired) => {
                 // Where nobody was asked, nobody has said yet what to call it.
-                if let Some(name) = name {
-                    let named = node.trust().trust(paired.device, name);
+                if let Some(name) = name
+                    && let Some(trust) = node.trust()
+                {
+                    let named = trust.trust(paired.device, name);
                     named.map_err(|error| Failure::failed(error.to_string()))?;
                 }
                 return done(context, &paired);
@@ -153,7 +155,9 @@ fn show(
 
 /// Where the other device may reach this one.
 fn addresses(node: &Node) -> Vec<SocketAddr> {
-    let local = node.local_addr();
+    let Some(local) = node.local_addr() else {
+        return Vec::new();
+    };
     if !local.ip().is_unspecified() {
         return vec![local];
     }
