@@ -119,7 +119,7 @@ fn import(context: &Context<'_>, file: &Path) -> Result<(), Failure> {
 fn block(context: &Context<'_>, given: &str) -> Result<(), Failure> {
     let trust = context.trust()?;
     let device = device_name::resolve(given, &trust.entries())?;
-    let name = local_name(&trust, &device);
+    let name = local_name(Some(&trust), &device);
     trust
         .block(&device)
         .map_err(|error| change_failure(context, &error))?;
