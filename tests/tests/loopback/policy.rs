@@ -43,7 +43,7 @@ impl Devices {
         let options = ServiceOptions::distributed(Allow::by_policy());
         let with = |builder: NodeBuilder| with(builder.service(SERVICE, &object, options), guest);
         let offers = start(offers, guest, Box::new(with)).await;
-        let address = offers.local_addr();
+        let address = offers.local_addr().unwrap();
         let with = |builder: NodeBuilder| builder.static_peer(host, address);
         let calls = start(calls, host, Box::new(with)).await;
         Self { offers, calls }
