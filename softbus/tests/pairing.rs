@@ -405,7 +405,10 @@ async fn names_are_escaped_cut_and_never_stored() {
         request.accept();
     });
     paired.unwrap();
-    assert_eq!(tv.trust().unwrap().get(&phone.device_id()).unwrap().name, "");
+    assert_eq!(
+        tv.trust().unwrap().get(&phone.device_id()).unwrap().name,
+        ""
+    );
 }
 
 #[tokio::test]

@@ -266,8 +266,15 @@ unsafe extern "C" fn SoftBus_Node_GetDeviceId(
 #[unsafe(no_mangle)]
 extern "C" fn SoftBus_Node_GetPort(node: *const SoftBusNode) -> u16 {
     guard(0, || {
-        node_of(node).map_or(0, |node| node.local_addr().port())
+        let address = node_of(node).ok().and_then(|node| node.local_addr());
+        address.map_or(0, |address| address.port())
     })
+}
+
+/// Whom a node trusts. One that is attached to the host of its device's bus trusts nobody itself.
+fn trust_of(node: &Node) -> Result<&TrustStore, c_int> {
+    node.trust()
+        .ok_or_else(|| wrong("an attached node has no trust store"))
 }
 
 #[unsafe(no_mangle)]
@@ -281,9 +288,7 @@ unsafe extern "C" fn SoftBus_Node_Trust(
     guard(FAILED, || {
         number(node_of(node).and_then(|node| {
             let device = device_of(device.ok_or_else(|| wrong("no device"))?)?;
-            let trusted = node
-                .trust()
-                .trust(device, text_of(name.unwrap_or_default())?);
+            let trusted = trust_of(&node)?.trust(device, text_of(name.unwrap_or_default())?);
             trusted.map_err(|refused| failed(REFUSED, &refused))
         }))
     })
@@ -296,7 +301,7 @@ unsafe extern "C" fn SoftBus_Node_Forget(node: *mut SoftBusNode, device: *const 
     guard(FAILED, || {
         number(node_of(node).and_then(|node| {
             let device = device_of(device.ok_or_else(|| wrong("no device"))?)?;
-            let forgotten = node.trust().forget(&device);
+            let forgotten = trust_of(&node)?.forget(&device);
             match forgotten.map_err(|refused| failed(FAILED, &refused))? {
                 true => Ok(()),
                 false => Err(ABSENT),
@@ -312,7 +317,7 @@ unsafe extern "C" fn SoftBus_Node_LoadTrust(node: *mut SoftBusNode, path: *const
     guard(FAILED, || {
         number(node_of(node).and_then(|node| {
             let path = path_of(path.ok_or_else(|| wrong("no path"))?);
-            let imported = node.trust().import(path);
+            let imported = trust_of(&node)?.import(path);
             imported
                 .map(drop)
                 .map_err(|refused| failed(IDENTITY, &refused))
