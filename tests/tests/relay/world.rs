@@ -39,9 +39,9 @@ impl Neighbours for Reachable {
         true
     }
 
-    async fn session(&self, device: DeviceId, _: Instant) -> Result<Peer, GetServiceError> {
+    async fn session(&self, with: Party, _: Instant) -> Result<Peer, GetServiceError> {
         let peers = self.0.lock().unwrap();
-        let peer = peers.get(&device).cloned();
+        let peer = peers.get(&with.device).cloned();
         peer.ok_or_else(|| GetServiceError::Unreachable("nobody".to_owned()))
     }
 }
@@ -121,7 +121,8 @@ impl RemoteStub for Lobby {
     ) -> Result<(), HandlerError> {
         let (bus, peers) = (self.bus.upgrade().unwrap(), self.peers.upgrade().unwrap());
         let soon = Instant::now();
-        let peer = peers.session(device(code as u8), soon).await.unwrap();
+        let party = Party::host_of(device(code as u8));
+        let peer = peers.session(party, soon).await.unwrap();
         let got = peer.get_service(SERVICE, Duration::from_secs(5)).await;
         let object = got.map_err(|error| HandlerError::Failed(error.to_string()))?;
         let relayed = bus.relay_to(caller, object.as_proxy().unwrap());
