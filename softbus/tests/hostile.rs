@@ -70,7 +70,7 @@ impl Scene {
         let trust = TrustStore::in_memory();
         trust.trust(here, "").unwrap();
         let builder = Node::builder().identity(friend).trust(trust).listen(LOCAL);
-        let builder = builder.static_peer(here, address(node.local_addr()));
+        let builder = builder.static_peer(here, address(node.local_addr().unwrap()));
         let friend = builder.start().await.unwrap();
         Self {
             node,
@@ -109,7 +109,7 @@ impl Scene {
             endpoint,
             as_whom,
             self.node.device_id(),
-            self.node.local_addr(),
+            self.node.local_addr().unwrap(),
         )
     }
 }
@@ -157,7 +157,9 @@ fn another_version_of_quic_is_told_ours_and_nothing_is_kept() {
         datagram.push(8);
         datagram.extend([2; 8]);
         datagram.resize(1200, 0);
-        socket.send_to(&datagram, scene.node.local_addr()).unwrap();
+        socket
+            .send_to(&datagram, scene.node.local_addr().unwrap())
+            .unwrap();
         let answer = tokio::task::spawn_blocking(move || {
             let mut answer = [0; 1500];
             let length = socket.recv(&mut answer).unwrap();
@@ -270,7 +272,7 @@ fn a_flood_of_first_packets_from_made_up_addresses_is_asked_to_prove_them() {
     run(async || {
         let scene = Scene::start(|builder| builder).await;
         let before = scene.unharmed().await;
-        let node = scene.node.local_addr();
+        let node = scene.node.local_addr().unwrap();
         let mut sources = Vec::new();
         for (number, initial) in (0u8..).zip(initials(200, scene.node.device_id()).await) {
             let source = Ipv4Addr::new(127, 0, 1, number);
