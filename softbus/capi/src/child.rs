@@ -9,12 +9,13 @@
 use std::{
     collections::HashMap,
     ffi::c_int,
+    io::{self, Write},
     os::{
         fd::{FromRawFd, OwnedFd, RawFd},
         unix::net::UnixStream,
     },
     sync::{
-        Arc, LazyLock, Mutex, MutexGuard, OnceLock, PoisonError,
+        Arc, LazyLock, Mutex, MutexGuard, PoisonError,
         atomic::{AtomicBool, AtomicU64, Ordering},
     },
     time::Duration,
@@ -26,7 +27,7 @@ use softbus::{
     local::{self, LocalError},
     rpc::{Bus, Peer, limits::HANDSHAKE_TIME, opening::Credentials},
 };
-use tokio::sync::oneshot;
+use tokio::{io::AsyncReadExt, sync::oneshot};
 
 use crate::{
     boundary::{Out, guard},
@@ -60,7 +61,7 @@ static BUS: LazyLock<Arc<Bus>> = LazyLock::new(|| {
 });
 
 /// The session with the parent, in a child.
-static TO_PARENT: OnceLock<(Arc<Bus>, Peer)> = OnceLock::new();
+static TO_PARENT: Mutex<Option<(Arc<Bus>, Peer)>> = Mutex::new(None);
 static LEAVING: AtomicBool = AtomicBool::new(false);
 
 struct Parent;
@@ -97,6 +98,10 @@ fn expected() -> MutexGuard<'static, Option<HashMap<u32, oneshot::Sender<Report>
     EXPECTED.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
+fn to_parent() -> MutexGuard<'static, Option<(Arc<Bus>, Peer)>> {
+    TO_PARENT.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
 /// This process's user as that of a process it has started, or that has started it.
 fn credentials(pid: u32) -> Credentials {
     let uid = rustix::process::getuid().as_raw();
@@ -109,6 +114,7 @@ async fn accept(socket: UnixStream, pid: u32, wait: Duration) -> Report {
     expected().get_or_insert_default().insert(pid, sender);
     let number = NUMBERS.fetch_add(1, Ordering::Relaxed);
     let accepted = async {
+        let socket = begun(socket).await.map_err(|_| DEAD_REMOTE_OBJECT)?;
         let peer = local::welcome(&BUS, socket, number, credentials(pid)).await;
         let peer = peer.map_err(|refused| match refused {
             LocalError::TimedOut => error::inner(&refused),
@@ -130,7 +136,20 @@ async fn accept(socket: UnixStream, pid: u32, wait: Duration) -> Report {
     accepted.unwrap_or_else(|late| Err(error::inner(&late)))
 }
 
-async fn report(socket: UnixStream, parent: u32, mine: Report) -> c_int {
+/// Waits until the child is there to open a session, which then has little time: what comes before, loading libraries and
+/// running their constructors, may take as long as it likes.
+async fn begun(socket: UnixStream) -> io::Result<UnixStream> {
+    socket.set_nonblocking(true)?;
+    let mut socket = tokio::net::UnixStream::from_std(socket)?;
+    socket.read_u8().await?;
+    socket.into_std()
+}
+
+async fn report(mut socket: UnixStream, parent: u32, mine: Report) -> c_int {
+    // One byte in an empty socket never waits.
+    if let Err(refused) = socket.write_all(&[1]) {
+        return error::inner(&refused);
+    }
     let joined = local::join(socket, credentials(parent)).await;
     let (bus, peer) = match joined {
         Ok(joined) => joined,
@@ -143,9 +162,7 @@ async fn report(socket: UnixStream, parent: u32, mine: Report) -> c_int {
             end_with_parent();
         }
     });
-    if TO_PARENT.set((bus, peer.clone())).is_err() {
-        return CHECK_PARAM;
-    }
+    *to_parent() = Some((bus, peer.clone()));
     let parent = match peer.get_service(PARENT, HANDSHAKE_TIME).await {
         Ok(parent) => parent,
         Err(refused) => return error::inner(&refused),
@@ -238,10 +255,13 @@ unsafe extern "C" fn SoftBus_Child_Report(
 extern "C" fn SoftBus_Child_Leave() {
     guard((), || {
         LEAVING.store(true, Ordering::Release);
-        if let Some((_, peer)) = TO_PARENT.get() {
-            let peer = peer.clone();
-            let _ =
-                runtime::wait_there(move || async move { peer.leave(0, "the child ends").await });
+        let to_parent = to_parent().take();
+        if let Some((bus, peer)) = to_parent {
+            let _ = runtime::wait_there(move || async move {
+                peer.leave(0, "the child ends").await;
+                drop(bus);
+            });
         }
+        runtime::stop();
     });
 }

@@ -5,18 +5,28 @@ use std::{
     cell::Cell,
     future::Future,
     pin::pin,
-    sync::{Arc, OnceLock},
+    sync::{
+        Arc, Mutex, OnceLock, PoisonError,
+        atomic::{AtomicBool, Ordering},
+    },
     task::{Context, Poll, Wake, Waker},
-    thread::{self, Thread},
+    thread::{self, JoinHandle, Thread},
+    time::Duration,
 };
 
-use tokio::runtime::{Builder, Handle};
+use tokio::{
+    runtime::{Builder, Handle},
+    sync::oneshot,
+};
+
+/// How long the end of the runtime waits for callbacks that run.
+const STOP_TIME: Duration = Duration::from_millis(100);
 
 /// Why nothing can be waited for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum NoRuntime {
-    /// The system gave no thread.
-    NotStarted,
+    /// The system gave no thread, or this process is about to end.
+    NotRunning,
     /// This is the thread of the bus, which would wait for itself.
     WouldDeadlock,
     /// This is a fork of the process that has the bus, and only that has its thread. Start a program of its own.
@@ -26,7 +36,7 @@ pub(crate) enum NoRuntime {
 impl std::fmt::Display for NoRuntime {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.write_str(match self {
-            Self::NotStarted => "no thread for the bus",
+            Self::NotRunning => "no thread for the bus",
             Self::WouldDeadlock => "the thread of the bus would wait for itself",
             Self::Forked => "a fork of the process that has the bus",
         })
@@ -39,9 +49,12 @@ struct Runtime {
     handle: Handle,
     /// The process that has its thread.
     process: u32,
+    /// What ends the thread, and the thread; nothing once it has been ended.
+    thread: Mutex<Option<(oneshot::Sender<()>, JoinHandle<()>)>>,
 }
 
 static RUNTIME: OnceLock<Option<Runtime>> = OnceLock::new();
+static STOPPED: AtomicBool = AtomicBool::new(false);
 
 thread_local! {
     static HERE: Cell<bool> = const { Cell::new(false) };
@@ -50,7 +63,9 @@ thread_local! {
 /// The runtime of the library.
 pub(crate) fn handle() -> Result<&'static Handle, NoRuntime> {
     let runtime = RUNTIME.get_or_init(start).as_ref();
-    let runtime = runtime.ok_or(NoRuntime::NotStarted)?;
+    let runtime = runtime
+        .filter(|_| !STOPPED.load(Ordering::Acquire))
+        .ok_or(NoRuntime::NotRunning)?;
     if runtime.process == std::process::id() {
         Ok(&runtime.handle)
     } else {
@@ -61,17 +76,34 @@ pub(crate) fn handle() -> Result<&'static Handle, NoRuntime> {
 fn start() -> Option<Runtime> {
     let runtime = Builder::new_current_thread().enable_all().build().ok()?;
     let handle = runtime.handle().clone();
-    thread::Builder::new()
+    let (stop, stopped) = oneshot::channel();
+    let thread = thread::Builder::new()
         .name("softbus".to_owned())
         .spawn(move || {
             HERE.set(true);
-            runtime.block_on(std::future::pending::<()>());
+            let _ = runtime.block_on(stopped);
+            runtime.shutdown_timeout(STOP_TIME);
         })
         .ok()?;
     Some(Runtime {
         handle,
         process: std::process::id(),
+        thread: Mutex::new(Some((stop, thread))),
     })
+}
+
+/// Ends the runtime, with everything that lives there, before the process ends.
+pub(crate) fn stop() {
+    STOPPED.store(true, Ordering::Release);
+    let Some(runtime) = RUNTIME.get().and_then(Option::as_ref) else {
+        return;
+    };
+    let thread = runtime.thread.lock();
+    let thread = thread.unwrap_or_else(PoisonError::into_inner).take();
+    if let Some((stop, thread)) = thread {
+        let _ = stop.send(());
+        let _ = thread.join();
+    }
 }
 
 /// Whether this is the thread of the bus, on which nobody may wait.
@@ -115,7 +147,7 @@ where
 {
     let task = handle()?.spawn(async move { begin().await });
     // It ends otherwise only if it panics, which is not its caller's to die of.
-    wait(task)?.map_err(|_| NoRuntime::NotStarted)
+    wait(task)?.map_err(|_| NoRuntime::NotRunning)
 }
 
 struct Unpark(Thread);

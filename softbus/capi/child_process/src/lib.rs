@@ -42,7 +42,7 @@ const DEAD_REMOTE_OBJECT: c_int = 1_901_005;
 /// Children of a process at a time, as in OpenHarmony.
 const MAX_CHILDREN: usize = 50;
 /// How long a child may take until it has its stub.
-const START_MS: u32 = 10_000;
+const START_MS: u32 = 30_000;
 /// The program that a child runs.
 const LAUNCHER: &str = "softbus-child";
 /// Where it is, if it is not beside this library.

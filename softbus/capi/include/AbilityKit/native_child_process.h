@@ -20,7 +20,7 @@ typedef enum Ability_NativeChildProcess_ErrCode {
     NCP_ERR_INTERNAL = 16000050,
     /** Not used here: several children may start at once. */
     NCP_ERR_BUSY = 16010001,
-    /** The child was not ready after 10 s. */
+    /** The child was not ready after 30 s. */
     NCP_ERR_TIMEOUT = 16010002,
     /** The child could not be started, or ended before it was ready. */
     NCP_ERR_SERVICE_ERROR = 16010003,

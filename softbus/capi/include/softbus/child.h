@@ -24,7 +24,7 @@ int SoftBus_Child_Accept(int socket, int32_t pid, uint32_t waitMs, OHIPCRemotePr
  *  OH_IPC_DEAD_REMOTE_OBJECT, OH_IPC_INNER_ERROR. */
 int SoftBus_Child_Report(int socket, int32_t parent, int errCode, const OHIPCRemoteStub *stub);
 
-/** In the child, before it ends: lets requests that are under way end, for 100 ms at most. */
+/** In the child, before it ends: lets requests that are under way end, for 200 ms at most. Afterwards nothing can be called. */
 void SoftBus_Child_Leave(void);
 
 #ifdef __cplusplus

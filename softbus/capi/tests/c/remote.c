@@ -218,6 +218,19 @@ TEST(without_an_option_a_request_waits)
     OH_IPCRemoteProxy_Destroy(service);
 }
 
+TEST(a_request_within_the_device_waits_longer_than_its_time_out)
+{
+    OHIPCRemoteProxy *service = Start();
+    OHIPCParcel *data = OH_IPCParcel_Create();
+    OHIPCParcel *reply = OH_IPCParcel_Create();
+    OH_IPC_MessageOption option = {OH_IPC_REQUEST_MODE_SYNC, 1, NULL};
+    CHECK_EQUAL(OH_IPCParcel_WriteInt32(data, 1300), OH_IPC_SUCCESS);
+    CHECK_EQUAL(OH_IPCRemoteProxy_SendRequest(service, SERVICE_SLEEP, data, reply, &option), OH_IPC_SUCCESS);
+    OH_IPCParcel_Destroy(data);
+    OH_IPCParcel_Destroy(reply);
+    OH_IPCRemoteProxy_Destroy(service);
+}
+
 TEST(a_request_that_waits_needs_a_reply)
 {
     OHIPCRemoteProxy *service = Start();

@@ -6,6 +6,9 @@
 
 mod build;
 mod headers;
+mod installed;
+mod lab;
+mod memory;
 mod sample;
 
 use build::{Language, Libraries, Program};
@@ -47,6 +50,16 @@ fn stubs_proxies_and_death_recipients() {
 #[test]
 fn threads_and_callers() {
     run_c("skeleton.c", &[]);
+}
+
+#[test]
+fn devices() {
+    run_c("device.c", &[]);
+}
+
+#[test]
+fn many_calls() {
+    run_c("loop.c", &[("libtest_child.so", "service.c")]);
 }
 
 #[test]

@@ -1,0 +1,291 @@
+/* Devices: softbus/device.h, and row 27. Two nodes of this process are two devices on loopback. */
+#include "service.h"
+#include "test.h"
+
+#include <hilog/log.h>
+#include <softbus/device.h>
+#include <unistd.h>
+
+enum { SERVICE = 1401, OTHER = 1402, WAIT_MS = 20000 };
+
+struct Device {
+    SoftBusNode *node;
+    char id[SOFTBUS_DEVICE_ID_SIZE];
+};
+
+static struct Device g_server, g_client;
+static struct Event g_end = EVENT;
+
+static int Answer(uint32_t code, const OHIPCParcel *data, OHIPCParcel *reply, void *userData)
+{
+    (void)userData;
+    int32_t value = 0;
+    switch (code) {
+        case SERVICE_ECHO:
+            if (OH_IPCParcel_ReadInt32(data, &value) != OH_IPC_SUCCESS) {
+                return OH_IPC_PARCEL_READ_ERROR;
+            }
+            return OH_IPCParcel_WriteInt32(reply, value);
+        case SERVICE_SLEEP:
+            WaitFor(&g_end, 1);
+            return OH_IPC_SUCCESS;
+        case SERVICE_WHO:
+            OH_IPCParcel_WriteUint64(reply, OH_IPCSkeleton_GetCallingPid());
+            OH_IPCParcel_WriteUint64(reply, OH_IPCSkeleton_GetCallingUid());
+            OH_IPCParcel_WriteUint64(reply, OH_IPCSkeleton_GetCallingTokenId());
+            return OH_IPCParcel_WriteInt32(reply, OH_IPCSkeleton_IsLocalCalling());
+        case SERVICE_IDENTITY: {
+            /* A caller of another device is made this process, and itself again. */
+            char *text = NULL;
+            int32_t len = 0;
+            CHECK_EQUAL(OH_IPCSkeleton_ResetCallingIdentity(&text, &len, Allocate), OH_IPC_SUCCESS);
+            CHECK_EQUAL(OH_IPCSkeleton_IsLocalCalling(), 1);
+            CHECK_EQUAL(OH_IPCSkeleton_GetCallingPid(), getpid());
+            CHECK_EQUAL(OH_IPCSkeleton_SetCallingIdentity(text), OH_IPC_SUCCESS);
+            free(text);
+            return OH_IPCParcel_WriteInt32(reply, OH_IPCSkeleton_IsLocalCalling());
+        }
+        default:
+            return OH_IPC_SUCCESS;
+    }
+}
+
+static void Start(struct Device *device, const char *directory, const char *peers)
+{
+    SoftBus_NodeOptions options = {
+        .size = sizeof(options), .identityDirectory = directory, .listen = "127.0.0.1:0", .peers = peers};
+    CHECK_EQUAL(SoftBus_Node_Start(&options, &device->node), SOFTBUS_OK);
+    CHECK_EQUAL(SoftBus_Node_GetDeviceId(device->node, device->id, sizeof(device->id)), SOFTBUS_OK);
+}
+
+/** Both devices, once for all tests. */
+static void StartBoth(void)
+{
+    if (g_client.node != NULL) {
+        return;
+    }
+    Start(&g_server, "server", NULL);
+    CHECK(SoftBus_Node_GetPort(g_server.node) != 0);
+    char peers[200];
+    snprintf(peers, sizeof(peers), "%s 127.0.0.1:%d\n", g_server.id, SoftBus_Node_GetPort(g_server.node));
+    Start(&g_client, "client", peers);
+    CHECK_EQUAL(SoftBus_Node_Trust(g_client.node, g_server.id, "server"), SOFTBUS_OK);
+    CHECK_EQUAL(SoftBus_Node_Trust(g_server.node, g_client.id, NULL), SOFTBUS_OK);
+    OHIPCRemoteStub *stub = OH_IPCRemoteStub_Create("example", Answer, NULL, NULL);
+    CHECK_EQUAL(SoftBus_Service_Add(g_server.node, SERVICE, stub, SOFTBUS_DISTRIBUTED), SOFTBUS_OK);
+    CHECK_EQUAL(SoftBus_Service_Add(g_server.node, OTHER, stub, SOFTBUS_LOCAL), SOFTBUS_OK);
+    OH_IPCRemoteStub_Destroy(stub);
+}
+
+static OHIPCRemoteProxy *Get(void)
+{
+    StartBoth();
+    OHIPCRemoteProxy *proxy = NULL;
+    CHECK_EQUAL(SoftBus_Service_WaitFor(g_client.node, SERVICE, g_server.id, WAIT_MS, &proxy), SOFTBUS_OK);
+    CHECK(proxy != NULL);
+    return proxy;
+}
+
+static int64_t Milliseconds(void)
+{
+    struct timespec now;
+    clock_gettime(CLOCK_MONOTONIC, &now);
+    return (int64_t)now.tv_sec * 1000 + now.tv_nsec / 1000000;
+}
+
+TEST(a_service_of_another_device_is_called)
+{
+    OHIPCRemoteProxy *proxy = Get();
+    OHIPCParcel *data = OH_IPCParcel_Create();
+    OHIPCParcel *reply = OH_IPCParcel_Create();
+    CHECK_EQUAL(OH_IPCParcel_WriteInt32(data, 42), OH_IPC_SUCCESS);
+    CHECK_EQUAL(OH_IPCRemoteProxy_SendRequest(proxy, SERVICE_ECHO, data, reply, NULL), OH_IPC_SUCCESS);
+    int32_t value = 0;
+    CHECK_EQUAL(OH_IPCParcel_ReadInt32(reply, &value), OH_IPC_SUCCESS);
+    CHECK_EQUAL(value, 42);
+    /* Descriptors stay on their device. */
+    CHECK_EQUAL(OH_IPCParcel_WriteFileDescriptor(data, 0), OH_IPC_SUCCESS);
+    CHECK_EQUAL(OH_IPCRemoteProxy_SendRequest(proxy, SERVICE_ECHO, data, reply, NULL), OH_IPC_INNER_ERROR);
+    CHECK(strlen(SoftBus_LastError()) > 0);
+    OH_IPCParcel_Destroy(data);
+    OH_IPCParcel_Destroy(reply);
+    OH_IPCRemoteProxy_Destroy(proxy);
+}
+
+TEST(the_time_out_of_a_request_to_another_device_is_kept_to)
+{
+    OHIPCRemoteProxy *proxy = Get();
+    OHIPCParcel *data = OH_IPCParcel_Create();
+    OHIPCParcel *reply = OH_IPCParcel_Create();
+    OH_IPC_MessageOption option = {OH_IPC_REQUEST_MODE_SYNC, 1, NULL};
+    int64_t begun = Milliseconds();
+    CHECK_EQUAL(OH_IPCRemoteProxy_SendRequest(proxy, SERVICE_SLEEP, data, reply, &option), OH_IPC_INNER_ERROR);
+    int64_t took = Milliseconds() - begun;
+    /* Well before the 8 s that it would be otherwise. */
+    CHECK(took >= 1000 && took < 7000);
+    CHECK(strstr(SoftBus_LastError(), "timed out") != NULL);
+    /* The proxy is as good as before. */
+    CHECK_EQUAL(OH_IPCRemoteProxy_IsRemoteDead(proxy), 0);
+    CHECK_EQUAL(OH_IPCRemoteProxy_SendRequest(proxy, SERVICE_LAST, data, reply, &option), OH_IPC_SUCCESS);
+    Happen(&g_end);
+    OH_IPCParcel_Destroy(data);
+    OH_IPCParcel_Destroy(reply);
+    OH_IPCRemoteProxy_Destroy(proxy);
+}
+
+TEST(a_caller_of_another_device_has_no_process)
+{
+    OHIPCRemoteProxy *proxy = Get();
+    OHIPCParcel *data = OH_IPCParcel_Create();
+    OHIPCParcel *reply = OH_IPCParcel_Create();
+    CHECK_EQUAL(OH_IPCRemoteProxy_SendRequest(proxy, SERVICE_WHO, data, reply, NULL), OH_IPC_SUCCESS);
+    uint64_t pid, uid, token;
+    int32_t local = 77;
+    CHECK_EQUAL(OH_IPCParcel_ReadUint64(reply, &pid), OH_IPC_SUCCESS);
+    CHECK_EQUAL(OH_IPCParcel_ReadUint64(reply, &uid), OH_IPC_SUCCESS);
+    CHECK_EQUAL(OH_IPCParcel_ReadUint64(reply, &token), OH_IPC_SUCCESS);
+    CHECK_EQUAL(OH_IPCParcel_ReadInt32(reply, &local), OH_IPC_SUCCESS);
+    CHECK_EQUAL(pid, UINT64_MAX);
+    CHECK_EQUAL(uid, UINT64_MAX);
+    CHECK_EQUAL(token, 0);
+    CHECK_EQUAL(local, 0);
+    CHECK_EQUAL(OH_IPCRemoteProxy_SendRequest(proxy, SERVICE_IDENTITY, data, reply, NULL), OH_IPC_SUCCESS);
+    CHECK_EQUAL(OH_IPCParcel_ReadInt32(reply, &local), OH_IPC_SUCCESS);
+    CHECK_EQUAL(local, 0);
+    OH_IPCParcel_Destroy(data);
+    OH_IPCParcel_Destroy(reply);
+    OH_IPCRemoteProxy_Destroy(proxy);
+}
+
+static void Died(void *userData)
+{
+    Happen(userData);
+}
+
+TEST(a_service_that_is_removed_is_dead)
+{
+    StartBoth();
+    struct Event died = EVENT;
+    OHIPCRemoteProxy *proxy = NULL;
+    OHIPCRemoteStub *stub = OH_IPCRemoteStub_Create("example", Answer, NULL, NULL);
+    CHECK_EQUAL(SoftBus_Service_Add(g_server.node, 7, stub, SOFTBUS_DISTRIBUTED), SOFTBUS_OK);
+    CHECK_EQUAL(SoftBus_Service_Get(g_client.node, 7, g_server.id, WAIT_MS, &proxy), SOFTBUS_OK);
+    OHIPCDeathRecipient *recipient = OH_IPCDeathRecipient_Create(Died, NULL, &died);
+    CHECK_EQUAL(OH_IPCRemoteProxy_AddDeathRecipient(proxy, recipient), OH_IPC_SUCCESS);
+    CHECK_EQUAL(SoftBus_Service_Remove(g_server.node, 7), SOFTBUS_OK);
+    CHECK_EQUAL(SoftBus_Service_Remove(g_server.node, 7), SOFTBUS_ERR_ABSENT);
+    WaitFor(&died, 1);
+    CHECK_EQUAL(OH_IPCRemoteProxy_IsRemoteDead(proxy), 1);
+    OH_IPCRemoteProxy_Destroy(proxy);
+    OH_IPCDeathRecipient_Destroy(recipient);
+    OH_IPCRemoteStub_Destroy(stub);
+}
+
+TEST(look_ups_that_fail_say_why)
+{
+    StartBoth();
+    OHIPCRemoteProxy *proxy = NULL;
+    /* Which of the two a device is told depends on whether a rule names it for the id; none does here. */
+    CHECK_EQUAL(SoftBus_Service_Get(g_client.node, OTHER, g_server.id, WAIT_MS, &proxy), SOFTBUS_ERR_REFUSED);
+    CHECK_EQUAL(SoftBus_Service_Get(g_client.node, 99, g_server.id, WAIT_MS, &proxy), SOFTBUS_ERR_REFUSED);
+    /* On its own device it is told more. */
+    CHECK_EQUAL(SoftBus_Service_Get(g_server.node, 99, NULL, WAIT_MS, &proxy), SOFTBUS_ERR_ABSENT);
+    CHECK_EQUAL(SoftBus_Service_WaitFor(g_server.node, 99, NULL, 1, &proxy), SOFTBUS_ERR_TIMED_OUT);
+    CHECK_EQUAL(SoftBus_Service_Get(g_server.node, OTHER, NULL, WAIT_MS, &proxy), SOFTBUS_OK);
+    OH_IPCRemoteProxy_Destroy(proxy);
+    CHECK_EQUAL(SoftBus_Service_Get(g_server.node, OTHER, g_server.id, WAIT_MS, &proxy), SOFTBUS_OK);
+    OH_IPCRemoteProxy_Destroy(proxy);
+    proxy = NULL;
+    CHECK_EQUAL(SoftBus_Service_Get(g_client.node, 0, g_server.id, WAIT_MS, &proxy), SOFTBUS_ERR_ARGUMENT);
+    CHECK_EQUAL(SoftBus_Service_Get(g_client.node, 0x01000000, NULL, WAIT_MS, &proxy), SOFTBUS_ERR_ARGUMENT);
+    CHECK_EQUAL(SoftBus_Service_Get(g_client.node, 7, "no id", WAIT_MS, &proxy), SOFTBUS_ERR_ARGUMENT);
+    CHECK_EQUAL(SoftBus_Service_Get(g_client.node, 7, NULL, WAIT_MS, NULL), SOFTBUS_ERR_ARGUMENT);
+    CHECK_EQUAL(SoftBus_Service_Get(NULL, 7, NULL, WAIT_MS, &proxy), SOFTBUS_ERR_ARGUMENT);
+    CHECK(proxy == NULL);
+    /* The server knows no address of the client, which has never been there as this device. */
+    struct Device stranger;
+    Start(&stranger, "stranger", NULL);
+    CHECK_EQUAL(SoftBus_Service_Get(g_client.node, 7, stranger.id, 500, &proxy), SOFTBUS_ERR_NOT_TRUSTED);
+    CHECK_EQUAL(SoftBus_Node_Trust(g_client.node, stranger.id, NULL), SOFTBUS_OK);
+    int result = SoftBus_Service_Get(g_client.node, 7, stranger.id, 500, &proxy);
+    CHECK(result == SOFTBUS_ERR_UNREACHABLE || result == SOFTBUS_ERR_TIMED_OUT);
+    CHECK_EQUAL(SoftBus_Node_Forget(g_client.node, stranger.id), SOFTBUS_OK);
+    CHECK_EQUAL(SoftBus_Node_Forget(g_client.node, stranger.id), SOFTBUS_ERR_ABSENT);
+    SoftBus_Node_Stop(stranger.node);
+}
+
+TEST(services_are_registered_with_what_they_need)
+{
+    StartBoth();
+    OHIPCRemoteStub *stub = OH_IPCRemoteStub_Create("example", Answer, NULL, NULL);
+    CHECK_EQUAL(SoftBus_Service_Add(NULL, 7, stub, SOFTBUS_LOCAL), SOFTBUS_ERR_ARGUMENT);
+    CHECK_EQUAL(SoftBus_Service_Add(g_server.node, 0, stub, SOFTBUS_LOCAL), SOFTBUS_ERR_ARGUMENT);
+    CHECK_EQUAL(SoftBus_Service_Add(g_server.node, 7, NULL, SOFTBUS_LOCAL), SOFTBUS_ERR_ARGUMENT);
+    CHECK_EQUAL(SoftBus_Service_Add(g_server.node, 7, stub, (SoftBus_Access)7), SOFTBUS_ERR_ARGUMENT);
+    CHECK_EQUAL(SoftBus_Service_Remove(NULL, 7), SOFTBUS_ERR_ARGUMENT);
+    CHECK_EQUAL(SoftBus_Service_Remove(g_server.node, 0), SOFTBUS_ERR_ARGUMENT);
+    OH_IPCRemoteStub_Destroy(stub);
+}
+
+TEST(nodes_are_started_with_what_they_need)
+{
+    SoftBusNode *node = NULL;
+    SoftBus_NodeOptions options = {.size = sizeof(options), .listen = "127.0.0.1:0"};
+    CHECK_EQUAL(SoftBus_Node_Start(NULL, &node), SOFTBUS_ERR_ARGUMENT);
+    CHECK_EQUAL(SoftBus_Node_Start(&options, &node), SOFTBUS_ERR_ARGUMENT);
+    options.identityDirectory = "other";
+    CHECK_EQUAL(SoftBus_Node_Start(&options, NULL), SOFTBUS_ERR_ARGUMENT);
+    options.size = 8;
+    CHECK_EQUAL(SoftBus_Node_Start(&options, &node), SOFTBUS_ERR_ARGUMENT);
+    options.size = sizeof(options);
+    options.listen = "nowhere";
+    CHECK_EQUAL(SoftBus_Node_Start(&options, &node), SOFTBUS_ERR_ARGUMENT);
+    options.listen = "192.0.2.1:7000";
+    CHECK_EQUAL(SoftBus_Node_Start(&options, &node), SOFTBUS_ERR_ADDRESS);
+    options.listen = "127.0.0.1:0";
+    options.peers = "who where";
+    CHECK_EQUAL(SoftBus_Node_Start(&options, &node), SOFTBUS_ERR_ARGUMENT);
+    options.peers = NULL;
+    options.trustFile = "there-is-none";
+    CHECK_EQUAL(SoftBus_Node_Start(&options, &node), SOFTBUS_ERR_IDENTITY);
+    CHECK(node == NULL);
+    FILE *list = fopen("trust.txt", "w");
+    StartBoth();
+    CHECK(fprintf(list, "# devices\n%s the server\n", g_server.id) > 0);
+    fclose(list);
+    options.trustFile = "trust.txt";
+    CHECK_EQUAL(SoftBus_Node_Start(&options, &node), SOFTBUS_OK);
+    CHECK_EQUAL(SoftBus_Node_Forget(node, g_server.id), SOFTBUS_OK);
+    CHECK_EQUAL(SoftBus_Node_LoadTrust(node, "trust.txt"), SOFTBUS_OK);
+    CHECK_EQUAL(SoftBus_Node_LoadTrust(node, "there-is-none"), SOFTBUS_ERR_IDENTITY);
+    CHECK_EQUAL(SoftBus_Node_LoadTrust(node, NULL), SOFTBUS_ERR_ARGUMENT);
+    CHECK_EQUAL(SoftBus_Node_Trust(node, "no id", NULL), SOFTBUS_ERR_ARGUMENT);
+    CHECK_EQUAL(SoftBus_Node_Trust(node, NULL, NULL), SOFTBUS_ERR_ARGUMENT);
+    CHECK_EQUAL(SoftBus_Node_Forget(node, NULL), SOFTBUS_ERR_ARGUMENT);
+    char id[10];
+    CHECK_EQUAL(SoftBus_Node_GetDeviceId(node, id, sizeof(id)), SOFTBUS_ERR_ARGUMENT);
+    CHECK_EQUAL(SoftBus_Node_GetDeviceId(node, NULL, 100), SOFTBUS_ERR_ARGUMENT);
+    SoftBus_Node_Stop(node);
+    SoftBus_Node_Stop(node);
+    SoftBus_Node_Stop(NULL);
+    CHECK_EQUAL(SoftBus_Node_GetPort(node), 0);
+    CHECK_EQUAL(SoftBus_Node_LoadTrust(node, "trust.txt"), SOFTBUS_ERR_ARGUMENT);
+}
+
+TEST(what_is_destroyed_is_no_handle)
+{
+    StartBoth();
+    OHIPCParcel *parcel = OH_IPCParcel_Create();
+    uint32_t before = SoftBus_HandleCount();
+    OH_IPCParcel_Destroy(parcel);
+    CHECK_EQUAL(SoftBus_HandleCount(), before - 1);
+    SoftBus_Node_Stop(g_client.node);
+    SoftBus_Node_Stop(g_server.node);
+    CHECK_EQUAL(SoftBus_HandleCount(), 0);
+}
+
+int main(int argc, char **argv)
+{
+    OH_LOG_SetMinLogLevel(LOG_ERROR);
+    return RunTests(argc, argv);
+}
