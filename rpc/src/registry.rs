@@ -13,7 +13,7 @@ use crate::{
     bus::Bus,
     death::DeathLink,
     error::{AddServiceError, GetServiceError, RemoveServiceError},
-    limits,
+    limits, relay,
     remote::{LocalObject, Registration, RemoteObject, RemoteProxy, StubCell},
     samgr::{Change, Offer, OnDemandEntry, OnDemandTable, ServiceState},
 };
@@ -220,6 +220,17 @@ impl Standing {
                 registration: Some(Arc::clone(&self.registration)),
             }),
             What::Guest { proxy, .. } => proxy.clone().into(),
+        }
+    }
+
+    /// What other devices are given: for a stub of another process an object of this one that forwards.
+    pub(crate) fn object_for_devices(&self) -> RemoteObject {
+        match &self.what {
+            What::Own(_) => self.object(),
+            What::Guest { proxy, .. } => RemoteObject::from_local(LocalObject {
+                stub: relay::of(proxy).stub,
+                registration: Some(Arc::clone(&self.registration)),
+            }),
         }
     }
 

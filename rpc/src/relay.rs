@@ -71,6 +71,15 @@ impl Traffic {
     }
 }
 
+impl<F> RelayRules for F
+where
+    F: Fn(&Caller, DeviceId, Option<ServiceId>) -> bool + Send + Sync + 'static,
+{
+    fn may_leave(&self, caller: &Caller, device: DeviceId, service: Option<ServiceId>) -> bool {
+        self(caller, device, service)
+    }
+}
+
 /// What forwards to an object of somebody else.
 pub(crate) struct Relay {
     proxy: RemoteProxy,
@@ -170,7 +179,7 @@ impl Relay {
 
     fn check_egress(&self, to: &PeerShared, caller: &Caller) -> Result<(), Failure> {
         let bus = to.bus().ok_or(Status::ShuttingDown)?;
-        match bus.may_leave(caller, &self.proxy) {
+        match bus.lets_out(caller, self.proxy.device(), self.proxy.service()) {
             true => Ok(()),
             false => Err(Status::Refused.into()),
         }
@@ -228,14 +237,15 @@ impl Bus {
         caller: &Caller,
         proxy: &RemoteProxy,
     ) -> Result<RemoteObject, GetServiceError> {
-        match self.may_leave(caller, proxy) {
+        match self.lets_out(caller, proxy.device(), proxy.service()) {
             true => Ok(RemoteObject::from_local(of(proxy))),
             false => Err(GetServiceError::Refused),
         }
     }
 
-    fn may_leave(&self, caller: &Caller, proxy: &RemoteProxy) -> bool {
+    /// Whether a local process may call an object of another device.
+    pub fn lets_out(&self, caller: &Caller, device: DeviceId, service: Option<ServiceId>) -> bool {
         let rules = self.relay.get();
-        rules.is_some_and(|rules| rules.may_leave(caller, proxy.device(), proxy.service()))
+        rules.is_some_and(|rules| rules.may_leave(caller, device, service))
     }
 }

@@ -30,6 +30,7 @@
 mod attachment;
 mod desk;
 mod direct;
+mod egress;
 mod host;
 mod pair;
 mod prelude;
@@ -63,6 +64,7 @@ pub use pair::{join, welcome};
 
 pub(crate) use attachment::Attachment;
 pub(crate) use desk::Look;
+pub(crate) use egress::Egress;
 pub(crate) use host::LocalHost;
 
 /// Why two processes have no session.

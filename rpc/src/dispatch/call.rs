@@ -82,8 +82,8 @@ impl Call {
         let behalf = behalf.map(|device| *device);
         let ways = Ways::new(peer, &target, behalf);
         let mut serving = Serving::new(Arc::clone(peer), serving, ways, observed);
-        let device = behalf.or_else(|| peer.remote_device());
-        if let (Some(registration), Some(device)) = (&target.registration, device)
+        // For who calls through the host, the host has asked.
+        if let (Some(registration), Some(device)) = (&target.registration, peer.remote_device())
             && !peer.may_call(device, registration, code)
         {
             target.stub.gate.refused_by_rule();
@@ -94,7 +94,8 @@ impl Call {
         }
         let is_relay = target.is_relay();
         if code == DESCRIBE_TRANSACTION && !is_relay {
-            serving.answer(describe::answer(&target, device).map_err(Into::into));
+            let asker = behalf.or_else(|| peer.remote_device());
+            serving.answer(describe::answer(&target, asker).map_err(Into::into));
             return None;
         }
         if !is_relay && let Some(reply) = built_in(&target.stub, code) {

@@ -98,7 +98,11 @@ impl RemoteStub for SamgrStub {
         match found {
             Ok(standing) => {
                 reply.write_i32(answer::FOUND)?;
-                reply.write_remote_object(&standing.object())?;
+                let object = match caller.is_local() {
+                    true => standing.object(),
+                    false => standing.object_for_devices(),
+                };
+                reply.write_remote_object(&object)?;
             }
             Err(error) => {
                 if let (GetServiceError::Refused, Some(service)) = (&error, wanted) {

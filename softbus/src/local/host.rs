@@ -21,13 +21,16 @@ use tokio::{
 use super::{
     Arrived, LetIn, ListeningSocket, LocalError, Look, OPENING,
     desk::{ConnectError, DeskStub, HostDesk},
+    egress::Egress,
     prelude::Numbers,
     process, sockets,
 };
 use crate::{
+    ability_manager::SystemAbilityManager,
     device::Known,
     link::unix::{UnixLink, packets::Pair},
     peers::Peers,
+    side::Side,
 };
 
 /// Processes that may be attached at a time.
@@ -72,7 +75,13 @@ struct Attached {
 
 impl LocalHost {
     /// Lets in who comes. `secret` is the same for every host of the device.
-    pub(crate) fn start(bus: Arc<Bus>, socket: ListeningSocket, secret: &[u8; 32]) -> Arc<Self> {
+    pub(crate) fn start(
+        bus: Arc<Bus>,
+        socket: ListeningSocket,
+        secret: &[u8; 32],
+        egress: Egress,
+    ) -> Arc<Self> {
+        bus.set_relay(egress.0);
         let host = Arc::new_cyclic(|me: &Weak<Self>| Self {
             bus,
             peers: OnceLock::new(),
@@ -234,22 +243,49 @@ impl LocalHost {
     /// What a process of this device gets when it asks for a service of another device.
     pub(super) async fn service_of(
         &self,
-        _caller: &Caller,
-        _look: Look,
-        _service: ServiceId,
-        _device: DeviceId,
-        _wait: Duration,
+        caller: &Caller,
+        look: Look,
+        service: ServiceId,
+        device: DeviceId,
+        wait: Duration,
     ) -> Result<RemoteObject, GetServiceError> {
-        Err(GetServiceError::Refused)
+        let samgr = self.samgr_for(caller, device, Some(service))?;
+        let got = match look {
+            Look::Get => samgr.get_within(service, &device, wait).await,
+            Look::Check => samgr.check_of(service, &device).await,
+            Look::Load => samgr.load_within(service, &device, wait).await,
+            Look::WaitFor => samgr.wait_for(service, &device, wait).await,
+        }?;
+        let proxy = got.as_proxy().ok_or(GetServiceError::Refused)?;
+        self.bus.relay_to(caller, proxy)
+    }
+
+    /// What knows other devices, for a process that may call this one.
+    fn samgr_for(
+        &self,
+        caller: &Caller,
+        device: DeviceId,
+        service: Option<ServiceId>,
+    ) -> Result<SystemAbilityManager, GetServiceError> {
+        // Asked first: for who may not leave nobody is dialled.
+        if device == self.bus.party().device || !self.bus.lets_out(caller, device, service) {
+            return Err(GetServiceError::Refused);
+        }
+        let gone = || GetServiceError::Unreachable("shutting down".to_owned());
+        let peers = self.peers().ok_or_else(gone)?;
+        Ok(SystemAbilityManager::new(Side::Network(peers)))
     }
 
     /// Which services of another device a process of this one may call.
     pub(super) async fn services_of(
         &self,
-        _caller: &Caller,
-        _device: DeviceId,
+        caller: &Caller,
+        device: DeviceId,
     ) -> Result<Vec<ServiceId>, GetServiceError> {
-        Err(GetServiceError::Refused)
+        let samgr = self.samgr_for(caller, device, None)?;
+        let mut services = samgr.list_of(&device).await?;
+        services.retain(|service| self.bus.lets_out(caller, device, Some(*service)));
+        Ok(services)
     }
 
     pub(super) fn devices_changed(&self) -> Option<watch::Receiver<u64>> {

@@ -23,7 +23,10 @@ use tokio::sync::watch;
 
 use super::{Inner, Network, Node, discover::Discoveries, own_thread, policy_file, trust_file};
 #[cfg(target_os = "linux")]
-use crate::local::{Access, Attachment, ListeningSocket, LocalError, LocalHost};
+use rpc::RelayRules;
+
+#[cfg(target_os = "linux")]
+use crate::local::{Access, Attachment, Egress, ListeningSocket, LocalError, LocalHost};
 use crate::{
     access::OwnersPolicy,
     audit::AuditLog,
@@ -104,6 +107,8 @@ pub struct NodeBuilder {
     services: Services,
     #[cfg(target_os = "linux")]
     local: Local,
+    #[cfg(target_os = "linux")]
+    egress: Egress,
 }
 
 impl NodeBuilder {
@@ -293,6 +298,29 @@ impl NodeBuilder {
         self
     }
 
+    /// Which processes that attach may call which objects of other devices, in place of the rule that those of this node's own
+    /// user may call all, and no others any. Asked at every call, with the calling process, the device and the service; without
+    /// a service it is about an object that was handed to a process. Whom the other device lets in is its own affair: to it all
+    /// processes are this device.
+    ///
+    /// ```no_run
+    /// # fn example(builder: softbus::NodeBuilder) -> softbus::NodeBuilder {
+    /// use softbus::{Caller, DeviceId, ServiceId};
+    ///
+    /// const PRINTER: ServiceId = ServiceId::new(1402).unwrap();
+    ///
+    /// builder.egress(|process: &Caller, _: DeviceId, service: Option<ServiceId>| {
+    ///     process.uid() == Some(1000) && service == Some(PRINTER)
+    /// })
+    /// # }
+    /// ```
+    #[cfg(target_os = "linux")]
+    #[must_use]
+    pub fn egress(mut self, rules: impl RelayRules) -> Self {
+        self.egress = Egress(Arc::new(rules));
+        self
+    }
+
     fn register(mut self, service: ServiceId, register: impl Register + 'static) -> Self {
         self.services.0.push((service, Box::new(register)));
         self
@@ -400,7 +428,7 @@ impl NodeBuilder {
         #[cfg(target_os = "linux")]
         let host = socket.map(|socket| {
             let secret = identity.transport_secret("numbers of local processes");
-            LocalHost::start(Arc::clone(&bus), socket, &secret)
+            LocalHost::start(Arc::clone(&bus), socket, &secret, self.egress.clone())
         });
         let peers = Peers::new(
             bus,
