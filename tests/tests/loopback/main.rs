@@ -7,6 +7,8 @@ mod pairing;
 mod policy;
 mod services;
 mod sessions;
+#[cfg(target_os = "linux")]
+mod through_host;
 
 use std::time::Duration;
 

@@ -7,6 +7,7 @@
 
 mod calls;
 mod deaths;
+mod identity;
 mod objects;
 mod order;
 mod rules;

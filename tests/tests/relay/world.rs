@@ -195,6 +195,13 @@ impl World {
             .unwrap()
     }
 
+    /// The host's service, as another device has it.
+    pub(crate) async fn host_at_other(&self) -> RemoteObject {
+        let peer = self.other.peer(device(1));
+        let got = peer.get_service(SERVICE, Duration::from_secs(5)).await;
+        got.unwrap()
+    }
+
     /// The third device's service, as the other one has it.
     pub(crate) async fn third_at_other(&self) -> RemoteObject {
         let peer = self.other.peer(device(3));
