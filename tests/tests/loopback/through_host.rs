@@ -214,10 +214,8 @@ fn a_proxy_of_another_device_is_not_passed_on_locally() {
         let (callback, _called) = workbench();
         keep(&sibling, &callback).await.unwrap();
         keep(&proxy, &callback).await.unwrap();
-        assert_eq!(
-            reverse(&scene.bench.kept()[0].clone(), 12).await.unwrap(),
-            21
-        );
+        let kept = scene.bench.kept()[0].clone();
+        assert_eq!(reverse(&kept, 12).await.unwrap(), 21);
     });
 }
 
