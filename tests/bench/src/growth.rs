@@ -4,6 +4,7 @@
 //! memory are those of both ends together, and no network hides them.
 
 mod command;
+mod local;
 mod world;
 
 use anyhow::{Context, Result};
@@ -27,8 +28,9 @@ const PATIENCE: std::time::Duration = std::time::Duration::from_secs(120);
 /// A cost that grows no more than this from the least to the most is flat: what is left are caches.
 const FLAT: f64 = 1.5;
 const READY_MS: f64 = 50.0;
+const GIGABYTE_US: f64 = 1000.0;
 /// How many targets there are.
-pub(crate) const TARGETS: usize = 4;
+pub(crate) const TARGETS: usize = 5;
 
 /// What one process measures.
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -39,6 +41,10 @@ pub(crate) enum Grow {
     Peers(usize),
     /// The start of this program, in a network of its own.
     Start { program: std::path::PathBuf },
+    /// A second process of this device, which hands over memory and descriptors.
+    Local,
+    /// That process.
+    LocalCaller { path: std::path::PathBuf },
 }
 
 impl Grow {
@@ -47,6 +53,7 @@ impl Grow {
             Self::Objects(count) => format!("objects-{count}"),
             Self::Peers(count) => format!("peers-{count}"),
             Self::Start { .. } => "start".to_owned(),
+            Self::Local | Self::LocalCaller { .. } => "local".to_owned(),
         }
     }
 
@@ -56,7 +63,9 @@ impl Grow {
         match self {
             // It speaks mDNS.
             Self::Start { .. } => network::alone(&command),
-            Self::Objects(_) | Self::Peers(_) => Ok(command),
+            Self::Objects(_) | Self::Peers(_) | Self::Local | Self::LocalCaller { .. } => {
+                Ok(command)
+            }
         }
     }
 }
@@ -67,6 +76,8 @@ pub(crate) fn point(grow: &Grow) -> Result<()> {
     let figures = match grow {
         Grow::Objects(count) => world::objects(*count)?,
         Grow::Peers(count) => world::peers(*count)?,
+        Grow::Local => local::host()?,
+        Grow::LocalCaller { path } => local::caller(path)?,
         Grow::Start { program } => {
             network::make(Network::Loopback)?;
             command::start(program)?
@@ -76,10 +87,18 @@ pub(crate) fn point(grow: &Grow) -> Result<()> {
     Ok(())
 }
 
+fn block_on<T>(work: impl Future<Output = Result<T>>) -> Result<T> {
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()?;
+    runtime.block_on(work)
+}
+
 /// Measures all of it.
 pub(crate) fn run(interrupt: &Interrupt, measured: &mut Measured) -> Result<()> {
     let mut points: Vec<_> = OBJECTS.map(Grow::Objects).to_vec();
     points.extend(PEERS.map(Grow::Peers));
+    points.push(Grow::Local);
     match command::build() {
         Ok(program) => {
             let mut figures = Figures::default();
@@ -158,6 +177,22 @@ pub(crate) fn rows(summary: &Summary) -> Vec<(String, String)> {
         let what = format!("memory of a session over a memory link, of {count}");
         row(what, &point, "kib_each", "KiB, both ends");
     }
+    for (metric, what, unit) in [
+        (
+            "gigabyte_us",
+            "1 GiB of shared memory, handed to another process and seen there",
+            "us",
+        ),
+        ("gigabyte_p99_us", "the same, p99", "us"),
+        (
+            "calls_s_with_descriptor",
+            "calls to another process with a file descriptor, one after the other",
+            "per s",
+        ),
+        ("calls_s", "the same without", "per s"),
+    ] {
+        row(what.to_owned(), "local", metric, unit);
+    }
     let starts = [
         (
             "first_start_ms",
@@ -212,6 +247,10 @@ pub(crate) fn verdicts(summary: &Summary) -> Vec<(String, String, bool)> {
             let what = format!("{metric} of {most} <= {FLAT} x {least}");
             verdicts.push((what, format!("{ratio:.2}"), ratio <= FLAT));
         }
+    }
+    if let Some(handed) = summary.grown("local", "gigabyte_us") {
+        let what = format!("gigabyte_us <= {GIGABYTE_US}");
+        verdicts.push((what, text(handed, "us"), handed.median <= GIGABYTE_US));
     }
     if let Some(start) = summary.grown("start", "start_ms") {
         let what = format!("start_ms <= {READY_MS}");

@@ -13,8 +13,8 @@ use softbus::{
         session::passing_rules::Party,
     },
 };
-use tokio::runtime::Builder;
 
+use super::block_on;
 use crate::{driver::Figures, process::Usage};
 
 const SERVICE: ServiceId = match ServiceId::new(1500) {
@@ -85,11 +85,6 @@ async fn join(here: &Arc<Bus>, there: &Arc<Bus>) -> Result<(Peer, Peer)> {
 fn offer(bus: &Arc<Bus>, object: &RemoteObject) -> Result<()> {
     let options = ServiceOptions::distributed(Allow::trusted());
     Ok(bus.samgr().add(SERVICE, object, options)?)
-}
-
-fn block_on<T>(work: impl Future<Output = Result<T>>) -> Result<T> {
-    let runtime = Builder::new_current_thread().enable_all().build()?;
-    runtime.block_on(work)
 }
 
 /// Calls each in turn; CPU microseconds of a call. All have been called before: what is made at a first call is made.
