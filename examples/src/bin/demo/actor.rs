@@ -30,14 +30,15 @@ pub(crate) struct Actor {
 }
 
 impl Actor {
-    /// Starts a device and waits until it is on the bus.
+    /// Starts a device, or a process of one, and waits until it is on the bus.
     pub(crate) async fn start(
         name: &'static str,
+        role: &str,
         arguments: Vec<std::ffi::OsString>,
     ) -> Result<Self, Failure> {
         let program = std::env::current_exe().or_fail("the program's own path")?;
         let mut child = Command::new(program)
-            .arg("device")
+            .arg(role)
             .args(arguments)
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
@@ -58,6 +59,7 @@ impl Actor {
         };
         match actor.next().await? {
             Report::Ready { address } => Ok(Self { address, ..actor }),
+            Report::Attached => Ok(actor),
             Report::Answer(Err(failure)) => Err(failure),
             other => Err(Failure::new(
                 format!("{name} to say that it is ready"),
@@ -91,7 +93,7 @@ impl Actor {
                     bar.set_position(bytes);
                     bar.set_message(doing);
                 }
-                Report::Ready { .. } => {}
+                Report::Ready { .. } | Report::Attached => {}
             }
         }
     }

@@ -25,6 +25,10 @@ pub(crate) struct Arguments {
     /// Where its identity and trust store are
     #[arg(long)]
     dir: PathBuf,
+    /// Hosts the bus of its device here
+    #[cfg(target_os = "linux")]
+    #[arg(long)]
+    host: Option<PathBuf>,
     /// Finds the others by mDNS
     #[arg(long)]
     mdns: bool,
@@ -78,6 +82,10 @@ async fn perform(arguments: Arguments) -> Result<(), Failure> {
     if arguments.mdns {
         builder = builder.mdns(Interfaces::LoopbackOnly);
     }
+    #[cfg(target_os = "linux")]
+    if let Some(path) = &arguments.host {
+        builder = builder.host_local(path);
+    }
     for peer in &arguments.peer {
         if let Some(address) = peer.address {
             builder = builder.static_peer(peer.id, address);
@@ -107,7 +115,7 @@ async fn perform(arguments: Arguments) -> Result<(), Failure> {
 }
 
 /// Orders as they come. A thread of its own reads them: one that waits for input would hold up the end of the runtime.
-fn orders() -> mpsc::UnboundedReceiver<Result<Order, Failure>> {
+pub(crate) fn orders() -> mpsc::UnboundedReceiver<Result<Order, Failure>> {
     let (sender, orders) = mpsc::unbounded_channel();
     thread::spawn(move || {
         for line in io::stdin().lock().lines().map_while(Result::ok) {

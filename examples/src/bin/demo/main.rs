@@ -1,5 +1,5 @@
 //! What the soft-bus does, on this machine: three processes, each a device of its own, find each other, call each other
-//! and lose each other. Every step says what it did and how long it took; the exit status is 0 only if each did what it
+//! and lose each other. On Linux two more processes then share the phone's bus. Every step says what it did and how long it took; the exit status is 0 only if each did what it
 //! should.
 //!
 //! ```sh
@@ -14,6 +14,8 @@ mod actor;
 mod device;
 mod network;
 mod order;
+#[cfg(target_os = "linux")]
+mod process;
 mod report;
 mod script;
 mod services;
@@ -47,6 +49,10 @@ enum Role {
     /// One of the three devices; the demo starts itself so
     #[command(hide = true)]
     Device(device::Arguments),
+    /// A process of the phone's in the second act
+    #[cfg(target_os = "linux")]
+    #[command(hide = true)]
+    Process(process::Arguments),
 }
 
 fn main() -> ExitCode {
@@ -75,6 +81,8 @@ fn main() -> ExitCode {
     };
     match arguments.role {
         Some(Role::Device(device)) => runtime.block_on(device::run(device)),
+        #[cfg(target_os = "linux")]
+        Some(Role::Process(process)) => runtime.block_on(process::run(process)),
         None => runtime.block_on(direct(Reporter::new(arguments.json), network)),
     }
 }

@@ -34,6 +34,9 @@ pub(crate) enum Order {
     FindAgain,
     /// Wait until the tablet has left.
     SeeLeave,
+    LocalCall,
+    SharedMemory,
+    RawData,
     /// Take leave of the others and end.
     Leave,
 }
@@ -43,6 +46,8 @@ pub(crate) enum Order {
 pub(crate) enum Report {
     /// It is on the bus.
     Ready { address: SocketAddr },
+    /// It is a process of a device that is on the bus.
+    Attached,
     /// It has moved so many bytes of the transfer.
     Moved { bytes: u64, doing: String },
     /// It has carried out the order, or could not start.

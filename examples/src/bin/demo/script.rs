@@ -1,5 +1,8 @@
 //! The steps, in order.
 
+#[cfg(target_os = "linux")]
+mod one_device;
+
 use std::time::{Duration, Instant};
 
 use crate::{
@@ -148,6 +151,8 @@ async fn rest(stage: &mut Stage, reporter: &mut Reporter, finding: Finding) {
     let began = Instant::now();
     let restarted = restart(stage, finding).await;
     reporter.step("restart", began, &restarted);
+    #[cfg(target_os = "linux")]
+    one_device::run(stage, reporter).await;
     let began = Instant::now();
     let left = leave(stage).await;
     reporter.step("leave", began, &left);

@@ -15,6 +15,14 @@ pub(crate) const TABLET: usize = 1;
 pub(crate) const TV: usize = 2;
 pub(crate) const NAMES: [&str; 3] = ["phone", "tablet", "tv"];
 
+/// Processes of the phone, besides the one that hosts its bus.
+#[cfg(target_os = "linux")]
+pub(crate) const CAMERA: usize = 0;
+#[cfg(target_os = "linux")]
+pub(crate) const VIEWER: usize = 1;
+#[cfg(target_os = "linux")]
+pub(crate) const PROCESSES: [&str; 2] = ["camera", "viewer"];
+
 /// How the devices find each other.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Finding {
@@ -25,6 +33,7 @@ pub(crate) enum Finding {
 pub(crate) struct Stage {
     ids: [DeviceId; 3],
     actors: [Option<Actor>; 3],
+    processes: [Option<Actor>; 2],
     // Last, so that the processes end before their files go.
     directory: TempDir,
 }
@@ -50,6 +59,7 @@ impl Stage {
         Ok(Self {
             ids,
             actors: [None, None, None],
+            processes: [None, None],
             directory,
         })
     }
@@ -82,6 +92,10 @@ impl Stage {
         if finding == Finding::Mdns {
             arguments.push("--mdns".into());
         }
+        #[cfg(target_os = "linux")]
+        if which == PHONE {
+            arguments.extend(["--host".into(), self.bus().into_os_string()]);
+        }
         for other in (0..NAMES.len()).filter(|other| *other != which) {
             let address = match &self.actors[other] {
                 Some(actor) if finding == Finding::Static => format!("@{}", actor.address()),
@@ -90,8 +104,38 @@ impl Stage {
             arguments.push("--peer".into());
             arguments.push(format!("{}={}{address}", NAMES[other], self.ids[other]).into());
         }
-        self.actors[which] = Some(Actor::start(NAMES[which], arguments).await?);
+        self.actors[which] = Some(Actor::start(NAMES[which], "device", arguments).await?);
         Ok(())
+    }
+
+    /// Starts both processes that attach to the phone's bus.
+    #[cfg(target_os = "linux")]
+    pub(crate) async fn attach(&mut self) -> Result<(), Failure> {
+        for (which, name) in PROCESSES.into_iter().enumerate() {
+            let arguments: Vec<OsString> = vec![
+                "--name".into(),
+                name.into(),
+                "--attach".into(),
+                self.bus().into_os_string(),
+            ];
+            self.processes[which] = Some(Actor::start(name, "process", arguments).await?);
+        }
+        Ok(())
+    }
+
+    /// Both of them: camera, viewer.
+    #[cfg(target_os = "linux")]
+    pub(crate) fn both(&mut self) -> Result<[&mut Actor; 2], Failure> {
+        match &mut self.processes {
+            [Some(camera), Some(viewer)] => Ok([camera, viewer]),
+            _ => Err(Failure::new("two processes of the phone", "fewer")),
+        }
+    }
+
+    /// Where the phone hosts its bus.
+    #[cfg(target_os = "linux")]
+    fn bus(&self) -> PathBuf {
+        self.directory.path().join("bus").join("bus.sock")
     }
 
     fn path(&self, which: usize) -> PathBuf {
@@ -100,7 +144,8 @@ impl Stage {
 
     /// Ends every device that runs.
     pub(crate) async fn end_all(&mut self) {
-        for actor in self.actors.iter_mut().filter_map(Option::take) {
+        let actors = self.processes.iter_mut().chain(&mut self.actors);
+        for actor in actors.filter_map(Option::take) {
             let _ = tokio::time::timeout(Duration::from_secs(5), actor.end()).await;
         }
     }

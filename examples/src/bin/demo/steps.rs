@@ -84,7 +84,7 @@ impl Steps {
             Order::Aftermath => self.aftermath().await,
             Order::FindAgain => self.find_again().await,
             Order::SeeLeave => self.see_leave().await,
-            Order::Leave => Err(Failure::new("a step", "the order to leave")),
+            other => Err(Failure::new("a step of a device", format!("{other:?}"))),
         }
     }
 
