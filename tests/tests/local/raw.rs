@@ -44,6 +44,9 @@ impl RawProcess {
     /// Attaches, and says that it knows these features, and `more` behind its Hello.
     pub(crate) async fn attach_knowing(path: &Path, features: u64, more: &[u8]) -> Self {
         let control = UnixStream::connect(path).await.unwrap();
+        // The claim of a process that never was here.
+        let claim = [&b"SBLA"[..], &2_u32.to_le_bytes(), &[0; 40]].concat();
+        send(&control, &claim, &[]).await.unwrap();
         let (prelude, descriptors) = receive(&control, 4096).await.unwrap();
         assert_eq!(&prelude[..4], b"SBLU");
         let [call, packets] = <[OwnedFd; 2]>::try_from(descriptors).unwrap();
