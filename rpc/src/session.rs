@@ -86,7 +86,8 @@ pub struct Config {
 /// # Contract
 /// Commands and `handle_*` methods change the state and return at once. After each of them, and before the next, drain
 /// what it left: [`poll_event`](Self::poll_event) and [`poll_bulk`](Self::poll_bulk) until `None`, the lanes named by
-/// [`take_dirty_lanes`](Self::take_dirty_lanes) with [`poll_transmit`](Self::poll_transmit), and then read
+/// [`take_dirty_lanes`](Self::take_dirty_lanes) with [`poll_transmit`](Self::poll_transmit) and
+/// [`take_attached`](Self::take_attached), and then read
 /// [`poll_timeout`](Self::poll_timeout).
 ///
 /// A session never waits, never reads a clock (`now` is an argument), holds no lock, makes no random number (tags come

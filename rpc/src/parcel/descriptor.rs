@@ -17,7 +17,8 @@ use crate::link::Descriptor;
 ///
 /// A descriptor is duplicated when it is written and when it is read, and the parcel closes its own when it is dropped; none
 /// stays open in a program that is executed. What a descriptor leads to is known to its sender alone: what is read from it is
-/// as untrusted as any other argument, and reading may wait for ever. Shared memory is checked when it is read.
+/// as untrusted as any other argument, and reading it or closing it may wait for whoever serves it. Shared memory is checked
+/// when it is read.
 ///
 /// ```
 /// use std::io::{Read, Write};

@@ -149,15 +149,30 @@ impl LaneReceive for LaneReader {
         ARRIVING.with_borrow_mut(|bytes| {
             loop {
                 ready!(socket.poll_read_ready(cx)).map_err(|_| LinkError::Closed)?;
-                let receive = || receive_with(socket, bytes, &mut self.came);
-                match socket.try_io(Interest::READABLE, receive) {
-                    Ok(Some(read)) => {
+                let mut received = None;
+                let tried = socket.try_io(Interest::READABLE, || {
+                    let before = self.came.len();
+                    let read = receive_with(socket, bytes, &mut self.came)?;
+                    received = Some(read);
+                    // With room to spare that was all, unless descriptors ended it: the next look waits for the system
+                    // to say that there is more, and does not ask.
+                    match read {
+                        Some(1..READ) if self.came.len() == before => {
+                            Err(io::ErrorKind::WouldBlock.into())
+                        }
+                        _ => Ok(()),
+                    }
+                });
+                match (received, tried) {
+                    (Some(Some(read)), _) => {
                         buffer.extend_from_slice(&bytes[..read]);
                         return Poll::Ready(Ok(read));
                     }
-                    Ok(None) => return Poll::Ready(Err(LinkError::Descriptors)),
-                    Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
-                    Err(_) => return Poll::Ready(Err(LinkError::Closed)),
+                    (Some(None), _) => return Poll::Ready(Err(LinkError::Descriptors)),
+                    (None, Err(error)) if error.kind() != io::ErrorKind::WouldBlock => {
+                        return Poll::Ready(Err(LinkError::Closed));
+                    }
+                    (None, _) => {}
                 }
             }
         })
