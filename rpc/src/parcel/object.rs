@@ -15,7 +15,6 @@ pub(crate) type Slot = Result<Item, BrokenObject>;
 #[derive(Clone, Debug)]
 pub(crate) enum Item {
     Object(RemoteObject),
-    #[cfg_attr(not(unix), expect(dead_code, reason = "there are none"))]
     Descriptor(Descriptor),
 }
 
