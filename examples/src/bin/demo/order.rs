@@ -37,6 +37,8 @@ pub(crate) enum Order {
     LocalCall,
     SharedMemory,
     RawData,
+    ThroughHost,
+    SecondPass,
     /// Take leave of the others and end.
     Leave,
 }

@@ -9,7 +9,7 @@ use std::{path::PathBuf, process::ExitCode, time::Instant};
 use softbus::{Node, ServiceId, ServiceOptions};
 
 use crate::{
-    device::{orders, tell},
+    device::{Peer, orders, tell},
     order::{Done, Failure, OrFail, Order, Report},
 };
 use camera::{CameraStub, Pictures};
@@ -25,6 +25,9 @@ pub(crate) struct Arguments {
     /// Where the phone hosts the bus
     #[arg(long)]
     attach: PathBuf,
+    /// The tablet, as NAME=ID
+    #[arg(long)]
+    peer: Peer,
 }
 
 /// Does what it is told until it is told to leave, or until nobody is there to tell it anything.
@@ -49,7 +52,7 @@ async fn perform(arguments: Arguments) -> Result<(), Failure> {
         let registered = samgr.register(CAMERA, &pictures, ServiceOptions::local());
         registered.await.or_fail("a service to be registered")?;
     }
-    let mut viewer = Viewer::new(node.clone());
+    let mut viewer = Viewer::new(node.clone(), arguments.peer.id);
     tell(&Report::Attached);
     while let Some(order) = orders.recv().await {
         let order = order?;

@@ -117,6 +117,8 @@ impl Stage {
                 name.into(),
                 "--attach".into(),
                 self.bus().into_os_string(),
+                "--peer".into(),
+                format!("{}={}", NAMES[TABLET], self.ids[TABLET]).into(),
             ];
             self.processes[which] = Some(Actor::start(name, "process", arguments).await?);
         }

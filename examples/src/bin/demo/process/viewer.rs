@@ -3,15 +3,18 @@
 use std::time::{Duration, Instant};
 
 use softbus::{
-    CallError, DeathLink, DeathReason, Node, SendRequestError,
-    rpc::{ashmem::Ashmem, parcel::Bytes},
+    CallError, DeathLink, DeathReason, DeviceId, Node, SendRequestError,
+    rpc::{
+        ashmem::Ashmem,
+        parcel::{Bytes, PassObjectError},
+    },
 };
 use tokio::sync::watch;
 
 use super::{CAMERA, camera::CameraProxy};
 use crate::{
     order::{Done, Failure, OrFail, Order, Outcome, millis, refused, same, within},
-    services::checksum,
+    services::{NOTES, NotesProxy, checksum},
 };
 
 /// The size of the shared memory.
@@ -24,6 +27,7 @@ const NOTICE_TIME: Duration = Duration::from_secs(5);
 
 pub(super) struct Viewer {
     node: Node,
+    tablet: DeviceId,
     watched: Option<Watched>,
 }
 
@@ -35,9 +39,10 @@ struct Watched {
 }
 
 impl Viewer {
-    pub(super) const fn new(node: Node) -> Self {
+    pub(super) const fn new(node: Node, tablet: DeviceId) -> Self {
         Self {
             node,
+            tablet,
             watched: None,
         }
     }
@@ -47,6 +52,8 @@ impl Viewer {
             Order::LocalCall => self.local_call().await,
             Order::SharedMemory => self.shared_memory().await,
             Order::RawData => self.raw_data().await,
+            Order::ThroughHost => self.through_host().await,
+            Order::SecondPass => self.second_pass().await,
             Order::Watch => self.watch().await,
             Order::Told => self.told().await,
             other => Err(Failure::new("a step of a process", format!("{other:?}"))),
@@ -56,6 +63,11 @@ impl Viewer {
     async fn camera(&self) -> Result<CameraProxy, Failure> {
         let camera = self.node.samgr().get(CAMERA, &self.node.device_id()).await;
         camera.map(CameraProxy::new).or_fail("the camera's service")
+    }
+
+    async fn notes(&self) -> Result<NotesProxy, Failure> {
+        let notes = self.node.samgr().get(NOTES, &self.tablet).await;
+        notes.map(NotesProxy::new).or_fail("the tablet's notes")
     }
 
     async fn local_call(&self) -> Outcome {
@@ -125,6 +137,47 @@ impl Viewer {
             ways[0], ways[1]
         );
         Ok(Done::new(began.elapsed(), detail))
+    }
+
+    async fn through_host(&self) -> Outcome {
+        let began = Instant::now();
+        let notes = self.notes().await?;
+        let greeting = notes.greet("viewer").await.or_fail("a greeting")?;
+        let took = began.elapsed();
+        same(
+            "greeting",
+            &greeting.as_str(),
+            &"hello viewer, this is the tablet",
+        )?;
+        let seen = notes.who_am_i().await.or_fail("the caller's id")?;
+        let own = self.node.device_id().to_string();
+        same("device that the tablet sees", &seen, &own)?;
+        let detail =
+            format!("the same interface as between devices: {greeting:?}, who sees the phone");
+        Ok(Done::new(took, detail))
+    }
+
+    async fn second_pass(&self) -> Outcome {
+        let camera = self.camera().await?;
+        let notes = self.notes().await?;
+        let began = Instant::now();
+        let reason = PassObjectError::SecondLocalPass;
+        let error = SendRequestError::Pass { index: 0, reason };
+        let passed = camera.keep(notes.as_object().clone()).await;
+        refused(
+            "passing the tablet's object to the camera",
+            passed,
+            &CallError::Send(error.clone()),
+        )?;
+        let took = began.elapsed();
+        notes
+            .greet("viewer")
+            .await
+            .or_fail("it to be of use all the same")?;
+        Ok(Done::new(
+            took,
+            format!("an object of the tablet, passed from process to process: {error}"),
+        ))
     }
 
     async fn watch(&mut self) -> Outcome {

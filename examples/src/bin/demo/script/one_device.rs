@@ -9,10 +9,12 @@ use crate::{
 };
 
 /// What the viewer does.
-const CALLS: [(&str, Order); 3] = [
+const CALLS: [(&str, Order); 5] = [
     ("local call", Order::LocalCall),
     ("shared memory", Order::SharedMemory),
     ("raw data", Order::RawData),
+    ("through the host", Order::ThroughHost),
+    ("second pass", Order::SecondPass),
 ];
 
 pub(super) async fn run(stage: &mut Stage, reporter: &mut Reporter) {
