@@ -1,16 +1,20 @@
 //! From a proven key to a peer.
 
 use std::fmt;
+use std::time::SystemTime;
 
 use proto::DeviceId;
 use rustls::pki_types::CertificateDer;
 
+use crate::fleet::{Fleet, VerifyMemberError};
+use crate::policy::MemberName;
 use crate::trust::TrustStore;
 use crate::verifier::{VerifyPeerError, peer_device_id};
 
 /// Decides whether the device at the other end of a finished handshake is one we talk to.
 ///
-/// `peer_certificates` are what TLS verified on that connection, `own` is this device. Ask once per connection, and
+/// `peer_certificates` are what TLS verified on that connection, `own` is this device, `fleet` the CAs whose members are
+/// trusted without an entry in the store. Ask once per connection, and
 /// watch the store ([`TrustStore::subscribe`]) for as long as it lives.
 ///
 /// # Errors
@@ -20,15 +24,32 @@ pub fn admit(
     peer_certificates: &[CertificateDer<'_>],
     own: &DeviceId,
     trust: &TrustStore,
+    fleet: Option<&Fleet>,
 ) -> Result<AuthenticatedPeer, AdmitError> {
     let device = peer_device_id(peer_certificates)?;
     if device == *own {
         return Err(AdmitError::Oneself);
     }
-    match trust.get(&device) {
-        Some(entry) if entry.blocked => Err(AdmitError::Blocked { device }),
-        Some(_) => Ok(AuthenticatedPeer { device }),
-        None => Err(AdmitError::NotTrusted { device }),
+    let entry = trust.get(&device);
+    if entry.as_ref().is_some_and(|entry| entry.blocked) {
+        return Err(AdmitError::Blocked { device });
+    }
+    let member = match (fleet, peer_certificates) {
+        (Some(fleet), [certificate]) => fleet.member(certificate, SystemTime::now()),
+        _ => Err(VerifyMemberError::NoMember),
+    };
+    match (entry, member) {
+        // Who is trusted by its id is, whatever a CA says.
+        (Some(_), member) => Ok(AuthenticatedPeer {
+            device,
+            member: member.ok(),
+        }),
+        (None, Ok(member)) => Ok(AuthenticatedPeer {
+            device,
+            member: Some(member),
+        }),
+        (None, Err(VerifyMemberError::NoMember)) => Err(AdmitError::NotTrusted { device }),
+        (None, Err(error)) => Err(AdmitError::Member { device, error }),
     }
 }
 
@@ -37,9 +58,15 @@ pub fn admit(
 #[derive(Clone)]
 pub struct AuthenticatedPeer {
     device: DeviceId,
+    member: Option<MemberName>,
 }
 
 impl AuthenticatedPeer {
+    /// Which member of a fleet it is, if it is one now.
+    pub const fn member(&self) -> Option<&MemberName> {
+        self.member.as_ref()
+    }
+
     /// Who it is.
     pub const fn device_id(&self) -> &DeviceId {
         &self.device
@@ -70,6 +97,14 @@ pub enum AdmitError {
         /// Who it is.
         device: DeviceId,
     },
+    /// A stranger whose certificate names a member of a fleet, and does not make it one.
+    #[error("device {} is no member: {error}", .device.short())]
+    Member {
+        /// Who it is.
+        device: DeviceId,
+        /// Why not.
+        error: VerifyMemberError,
+    },
     /// A stranger. Pair with it, or import its id, on both sides.
     #[error("device {} is not trusted", .device.short())]
     NotTrusted {
@@ -82,7 +117,9 @@ impl AdmitError {
     /// Whom it is about, if the certificate said.
     pub const fn device(&self) -> Option<&DeviceId> {
         match self {
-            Self::Blocked { device } | Self::NotTrusted { device } => Some(device),
+            Self::Blocked { device }
+            | Self::NotTrusted { device }
+            | Self::Member { device, .. } => Some(device),
             Self::Certificate(_) | Self::Oneself => None,
         }
     }
@@ -93,7 +130,7 @@ impl AdmitError {
             Self::Certificate(_) => CloseCode::BadCertificate,
             Self::Oneself => CloseCode::Oneself,
             Self::Blocked { .. } => CloseCode::Revoked,
-            Self::NotTrusted { .. } => CloseCode::NotTrusted,
+            Self::NotTrusted { .. } | Self::Member { .. } => CloseCode::NotTrusted,
         }
     }
 }

@@ -17,7 +17,8 @@ use crate::verifier::peer_device_id;
 
 mod key;
 
-use key::{Key, KeyError};
+pub(crate) use key::Key;
+use key::KeyError;
 
 const LOCK: &str = "lock";
 const KEY: &str = "key.pem";
@@ -119,6 +120,30 @@ impl Identity {
             Some(directory) => StoredIdentity { directory }.device_id(),
             None => Ok(None),
         }
+    }
+
+    /// Puts a certificate that somebody else has issued for this device's key, in PEM, into the place of the one that is
+    /// there. The device stays who it is, and shows it from the next start on.
+    ///
+    /// # Errors
+    ///
+    /// [`OpenIdentityError`]: the identity is in use, there is none, or the certificate is not one for its key.
+    pub fn install_certificate(
+        directory: impl AsRef<Path>,
+        certificate: &str,
+    ) -> Result<(), OpenIdentityError> {
+        let directory = PrivateDir::open_or_create(directory.as_ref())?;
+        let Some(_lock) = directory.try_lock(LOCK)? else {
+            return Err(OpenIdentityError::IdentityInUse {
+                path: directory.path_of(LOCK),
+            });
+        };
+        let stored = StoredIdentity { directory };
+        let (key, _) = stored.key_and_certificate()?;
+        stored.parse_certificate(certificate.as_bytes(), &key)?;
+        Ok(stored
+            .directory
+            .replace(CERTIFICATE, certificate.as_bytes())?)
     }
 
     fn assemble(

@@ -2,6 +2,7 @@
 //!
 //! - [`Identity`]: the key and certificate of this device, kept in a directory nobody else may read.
 //! - [`TrustStore`]: which other devices this one has been told to trust, and who wants to know when that changes.
+//! - [`Fleet`]: devices that are trusted because a private CA vouches for them, and [`CertificateAuthority`], such a CA.
 //! - [`Policy`]: which devices may call which services and methods, and [`PolicyStore`], the one in force.
 //! - [`Door`]: what strangers can cost before anything is known of them.
 //! - [`AuditEvent`]: what an owner may want to know of who came and what was refused.
@@ -18,6 +19,7 @@ mod audit;
 mod display;
 mod door;
 mod files;
+mod fleet;
 mod identity;
 pub mod pairing;
 mod policy;
@@ -30,6 +32,9 @@ pub use audit::{AuditEvent, AuditFold};
 pub use display::escape_untrusted;
 pub use door::{Door, DoorLimits, Knock};
 pub use files::FileError;
+pub use fleet::{
+    AuthorityError, CertificateAuthority, Fleet, Issued, OpenFleetError, VerifyMemberError,
+};
 pub use identity::{GenerateIdentityError, Identity, OpenIdentityError};
 pub use policy::{
     Access, Explanation, FleetPattern, MemberName, ParseSubjectError, Policy, PolicyBuilder,

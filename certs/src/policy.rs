@@ -18,6 +18,7 @@ pub use error::{PolicyError, PolicyFault, ReadPolicyError};
 pub use explanation::{Explanation, Reason, RuleName};
 pub use rule::{Access, Rule};
 pub use store::PolicyStore;
+pub(crate) use subject::check_name;
 pub use subject::{FleetPattern, MemberName, ParseSubjectError, Subject};
 
 use rule::Selection;
@@ -195,7 +196,7 @@ impl PolicyBuilder {
         let Self { groups, rules } = self;
         error::at_most("groups", Policy::MAX_GROUP, groups.len())?;
         for (name, devices) in &groups {
-            subject::check_name(name).map_err(|_| PolicyFault::BadName(name.clone()))?;
+            check_name(name).map_err(|_| PolicyFault::BadName(name.clone()))?;
             error::at_most("devices in a group", Policy::MAX_GROUP, devices.len())?;
         }
         let mut ids = BTreeSet::new();

@@ -7,6 +7,7 @@ use std::fmt;
 use std::sync::{Arc, OnceLock};
 
 use proto::DeviceId;
+use rcgen::{PKCS_ECDSA_P256_SHA256, PKCS_ED25519, SignatureAlgorithm};
 use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
 use rustls::crypto::{CryptoProvider, verify_tls13_signature};
 use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
@@ -122,6 +123,23 @@ pub fn peer_device_id(certificates: &[CertificateDer<'_>]) -> Result<DeviceId, V
     }
 }
 
+/// What kind of key it is, and the key itself, of one that is accepted.
+pub(crate) fn public_key(spki: &[u8]) -> Option<(&'static SignatureAlgorithm, Vec<u8>)> {
+    let kinds: [(_, _, &'static SignatureAlgorithm); 2] = [
+        (ED25519_SPKI, ED25519_LEN, &PKCS_ED25519),
+        (P256_SPKI, P256_LEN, &PKCS_ECDSA_P256_SHA256),
+    ];
+    kinds.into_iter().find_map(|(prefix, len, algorithm)| {
+        let key = spki.strip_prefix(prefix).filter(|key| key.len() == len)?;
+        // A point is written with a byte before it that says that it is not compressed.
+        let key = match prefix.last() {
+            Some(0x04) => [&[0x04], key].concat(),
+            _ => key.to_vec(),
+        };
+        Some((algorithm, key))
+    })
+}
+
 fn certificate_device_id(certificate: &CertificateDer<'_>) -> Result<DeviceId, VerifyPeerError> {
     if certificate.len() > MAX_CERTIFICATE_LEN {
         return Err(VerifyPeerError::BadCertificate);
@@ -130,10 +148,7 @@ fn certificate_device_id(certificate: &CertificateDer<'_>) -> Result<DeviceId, V
         ParsedCertificate::try_from(certificate).map_err(|_| VerifyPeerError::BadCertificate)?;
     let spki = parsed.subject_public_key_info();
     // The whole encoding is compared, not only the algorithm: a key that may be written in two ways would have two ids.
-    let allowed = [(ED25519_SPKI, ED25519_LEN), (P256_SPKI, P256_LEN)]
-        .iter()
-        .any(|(prefix, len)| spki.starts_with(prefix) && spki.len() == prefix.len() + len);
-    if !allowed {
+    if public_key(&spki).is_none() {
         return Err(VerifyPeerError::UnsupportedKey);
     }
     Ok(DeviceId::from_spki(&spki))

@@ -6,22 +6,29 @@ use certs::{Access, AuditEvent, PolicyStore, Principal};
 use proto::{DeviceId, ServiceId};
 use rpc::{AccessPolicy, Permission};
 
-use crate::audit::AuditLog;
+use crate::{audit::AuditLog, fleet::Members};
 
 /// The policy in force, and the log of what it refuses.
 #[derive(Debug)]
 pub(crate) struct OwnersPolicy {
     policies: PolicyStore,
+    members: Arc<Members>,
     audit: Arc<AuditLog>,
 }
 
 impl OwnersPolicy {
-    pub(crate) fn new(policies: PolicyStore, audit: Arc<AuditLog>) -> Self {
-        Self { policies, audit }
+    pub(crate) fn new(policies: PolicyStore, members: Arc<Members>, audit: Arc<AuditLog>) -> Self {
+        Self {
+            policies,
+            members,
+            audit,
+        }
     }
 
     fn principal(&self, device: DeviceId) -> Principal {
-        Principal::device(device)
+        let mut principal = Principal::device(device);
+        principal.member = self.members.name(&device);
+        principal
     }
 }
 
@@ -36,7 +43,8 @@ impl AccessPolicy for OwnersPolicy {
     }
 
     fn version(&self) -> u64 {
-        self.policies.version()
+        // Each of them only grows, so their sum moves when either does.
+        self.policies.version() + self.members.version()
     }
 
     fn refused(&self, caller: DeviceId, service: ServiceId, code: Option<u32>) {

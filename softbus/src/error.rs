@@ -19,6 +19,9 @@ pub enum StartNodeError {
     /// The trust store could not be opened; the text says which file and what to do.
     #[error("trust store: {0}")]
     Trust(String),
+    /// The file of the fleet is not right; the text says why.
+    #[error("fleet: {0}")]
+    Fleet(String),
     /// The policy's file is not right, and nobody is let in by guessing what it means; the text says which line.
     #[error("policy: {0}")]
     Policy(String),

@@ -77,6 +77,7 @@ mod access;
 pub mod audit;
 mod device;
 pub mod error;
+mod fleet;
 mod link;
 #[cfg(target_os = "linux")]
 pub mod local;

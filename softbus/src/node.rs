@@ -3,6 +3,7 @@
 mod builder;
 mod discover;
 mod file_watch;
+mod fleet_file;
 mod own_thread;
 mod policy_file;
 mod trust_file;

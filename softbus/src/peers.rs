@@ -2,6 +2,7 @@
 //! becomes of a session that ends.
 
 mod accept;
+mod admission;
 mod dial;
 mod neighbours;
 mod probe;
@@ -30,6 +31,7 @@ use crate::local::LocalHost;
 use crate::{
     audit::AuditLog,
     device::{Device, Known},
+    fleet::Members,
     pairing,
     presence::{Machine, OfflineReason, Profile},
     service_watch::Followers,
@@ -41,6 +43,7 @@ pub(crate) struct Peers {
     identity: Arc<Identity>,
     trust: TrustStore,
     audit: Arc<AuditLog>,
+    members: Arc<Members>,
     endpoint: quinn::Endpoint,
     profile: Profile,
     max_devices: usize,
@@ -58,6 +61,15 @@ pub(crate) struct Peers {
     #[cfg(target_os = "linux")]
     local_host: OnceLock<Weak<LocalHost>>,
     me: Weak<Self>,
+}
+
+/// What the owner of this device decides about others.
+pub(crate) struct Owner {
+    pub(crate) trust: TrustStore,
+    pub(crate) audit: Arc<AuditLog>,
+    pub(crate) members: Arc<Members>,
+    /// With how many devices there may be a session.
+    pub(crate) max_devices: usize,
 }
 
 #[derive(Default)]
@@ -147,17 +159,22 @@ impl Peers {
     pub(crate) fn new(
         bus: Arc<Bus>,
         identity: Arc<Identity>,
-        trust: TrustStore,
-        audit: Arc<AuditLog>,
+        owner: Owner,
         endpoint: quinn::Endpoint,
         profile: Profile,
-        max_devices: usize,
     ) -> Arc<Self> {
+        let Owner {
+            trust,
+            audit,
+            members,
+            max_devices,
+        } = owner;
         let peers = Arc::new_cyclic(|me| Self {
             bus,
             identity,
             trust,
             audit,
+            members,
             endpoint,
             profile,
             max_devices,
@@ -257,7 +274,7 @@ impl Peers {
             id,
             name: entry.name.clone(),
             presence: entry.machine.presence().clone(),
-            trusted: self.trust.is_trusted(&id),
+            trusted: self.trusts(&id),
             addresses,
         }
     }
@@ -353,7 +370,7 @@ impl Peers {
         let mut asked = false;
         loop {
             changed.mark_unchanged();
-            if !self.trust.is_trusted(&device) {
+            if !self.may_trust(&device) {
                 return Err(GetServiceError::DeviceNotTrusted);
             }
             let error = {
@@ -409,7 +426,7 @@ impl Peers {
     fn dial_if_useful(&self, device: DeviceId) {
         let Some(me) = self.me.upgrade() else { return };
         let mut table = self.lock();
-        if table.closing || !self.trust.is_trusted(&device) {
+        if table.closing || !self.may_trust(&device) {
             return;
         }
         let Some(entry) = table.entries.get_mut(&device) else {
@@ -484,20 +501,12 @@ impl Peers {
             entry.lost_session = peer.session_name();
             let reason = entry.verdict.take().unwrap_or_else(|| offline_reason(end));
             entry.machine.offline(reason.clone());
+            self.members.left(device);
             (entry.session.take(), reason)
         };
         tracing::info!(?device, %reason, "device offline");
         self.tell();
         self.dial_if_useful(device);
-    }
-
-    /// The limit, if one more device is over it. A device that has a session already is always taken.
-    fn full_for(&self, device: DeviceId) -> Option<usize> {
-        let table = self.lock();
-        let mut others = table.entries.iter().filter(|(id, _)| **id != device);
-        let limit = self.max_devices;
-        let has_session = |(_, entry): &(&DeviceId, &Entry)| entry.session.is_some();
-        (others.by_ref().filter(has_session).count() >= limit).then_some(limit)
     }
 
     /// The epoch of the start that is connected, if one is.

@@ -24,20 +24,20 @@ const SEED_LEN: usize = 32;
 const PKCS8_LEN: usize = PKCS8_HEAD.len() + SEED_LEN;
 
 /// An Ed25519 key.
-pub(super) struct Key {
+pub(crate) struct Key {
     seed: Zeroizing<[u8; SEED_LEN]>,
     pair: Ed25519KeyPair,
 }
 
 /// Why a key could not be made or used.
 #[derive(Debug)]
-pub(super) enum KeyError {
+pub(crate) enum KeyError {
     Random,
     Unusable,
 }
 
 impl Key {
-    pub(super) fn generate() -> Result<Self, KeyError> {
+    pub(crate) fn generate() -> Result<Self, KeyError> {
         let mut seed = Zeroizing::new([0; SEED_LEN]);
         getrandom::fill(&mut *seed).map_err(|_| KeyError::Random)?;
         Self::from_seed(seed).ok_or(KeyError::Unusable)
@@ -50,7 +50,7 @@ impl Key {
 
     /// Reads what [`to_pem`](Self::to_pem) writes, which is also what other tools write for Ed25519. By hand, because
     /// general readers leave copies of the key in memory.
-    pub(super) fn from_pem(content: &[u8]) -> Option<Self> {
+    pub(crate) fn from_pem(content: &[u8]) -> Option<Self> {
         let body = content
             .trim_ascii()
             .strip_prefix(PEM_HEAD)?
@@ -66,7 +66,7 @@ impl Key {
         Self::from_seed(seed)
     }
 
-    pub(super) fn to_pem(&self) -> Zeroizing<Vec<u8>> {
+    pub(crate) fn to_pem(&self) -> Zeroizing<Vec<u8>> {
         let body_len = BASE64.encode_len(PKCS8_LEN);
         let mut pem = Zeroizing::new(Vec::with_capacity(
             PEM_HEAD.len() + PEM_TAIL.len() + body_len + 3,

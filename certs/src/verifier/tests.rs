@@ -6,7 +6,7 @@ use rustls::pki_types::CertificateDer;
 
 use super::*;
 
-fn self_signed(algorithm: &'static rcgen::SignatureAlgorithm) -> CertificateDer<'static> {
+fn self_signed(algorithm: &'static SignatureAlgorithm) -> CertificateDer<'static> {
     let key = KeyPair::generate_for(algorithm).unwrap();
     CertificateParams::default()
         .self_signed(&key)

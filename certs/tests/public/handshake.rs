@@ -359,21 +359,24 @@ fn admitted_is_who_is_trusted() {
     let own = pair.server.device_id();
     let trust = TrustStore::in_memory();
 
-    let stranger = admit(shown, own, &trust).unwrap_err();
+    let stranger = admit(shown, own, &trust, None).unwrap_err();
     assert_eq!(stranger, AdmitError::NotTrusted { device });
     assert_eq!(stranger.close_code(), CloseCode::NotTrusted);
 
     trust.trust(device, "phone").unwrap();
-    assert_eq!(*admit(shown, own, &trust).unwrap().device_id(), device);
+    assert_eq!(
+        *admit(shown, own, &trust, None).unwrap().device_id(),
+        device
+    );
 
     trust.block(&device).unwrap();
-    let blocked = admit(shown, own, &trust).unwrap_err();
+    let blocked = admit(shown, own, &trust, None).unwrap_err();
     assert_eq!(blocked, AdmitError::Blocked { device });
     assert_eq!(blocked.close_code(), CloseCode::Revoked);
 
     trust.forget(&device).unwrap();
     assert_eq!(
-        admit(shown, own, &trust).unwrap_err(),
+        admit(shown, own, &trust, None).unwrap_err(),
         AdmitError::NotTrusted { device }
     );
 }
@@ -384,10 +387,10 @@ fn oneself_is_not_admitted_even_if_listed() {
     let trust = TrustStore::in_memory();
     trust.import_list(&oneself.device_id().to_string()).unwrap();
     let shown = [oneself.certificate().clone()];
-    let error = admit(&shown, oneself.device_id(), &trust).unwrap_err();
+    let error = admit(&shown, oneself.device_id(), &trust, None).unwrap_err();
     assert_eq!(error, AdmitError::Oneself);
     assert_eq!(error.close_code(), CloseCode::Oneself);
-    let none = admit(&[], oneself.device_id(), &trust).unwrap_err();
+    let none = admit(&[], oneself.device_id(), &trust, None).unwrap_err();
     assert_eq!(none.close_code(), CloseCode::BadCertificate);
 }
 

@@ -1,11 +1,13 @@
 //! What can be said on the command line.
 
+mod ca;
 mod call;
 mod policy;
 #[cfg(test)]
 mod tests;
 mod value;
 
+pub(crate) use ca::Ca;
 pub(crate) use call::{Argument, CallArguments, ReplyType};
 pub(crate) use policy::Policy;
 pub(crate) use value::{ListenAddress, MethodName, StaticPeer};
@@ -147,6 +149,15 @@ JSON: one object for each event, with the field event:
 Questions are asked on the standard error and answered on the standard input.")]
     Pair(Pair),
 
+    /// Make a CA for a fleet, and issue certificates: devices that list it trust each other without entries
+    ///
+    /// docs/security.md has the steps.
+    Ca {
+        /// What to do with it.
+        #[command(subcommand)]
+        action: Ca,
+    },
+
     /// Check and explain the policy: what this device allows others
     ///
     /// It is the file policy.toml in the directory of the identity, if there is one; a running node in the same directory
@@ -227,13 +238,22 @@ pub(crate) struct Run {
 }
 
 /// `softbus identity`
-#[derive(Clone, Copy, Debug, Subcommand)]
+#[derive(Debug, Subcommand)]
 pub(crate) enum Identity {
     /// Show the id of this device; the identity is made where there is none yet
     #[command(
         after_help = "JSON: one object: device, directory, created (whether it was made just now)"
     )]
     Show,
+    /// Print the certificate that is shown to others, for a CA
+    #[command(after_help = "JSON: one object: certificate (PEM)")]
+    Certificate,
+    /// Show a certificate that a CA has issued for this device, from the next start on
+    #[command(after_help = "JSON: one object: installed")]
+    Install {
+        /// The file that `softbus ca issue` printed
+        file: PathBuf,
+    },
 }
 
 /// `softbus trust`

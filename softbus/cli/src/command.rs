@@ -1,5 +1,6 @@
 //! The commands, a file each, and what they share.
 
+pub(crate) mod ca;
 pub(crate) mod call;
 pub(crate) mod describe;
 pub(crate) mod devices;

@@ -49,6 +49,13 @@ fn run(arguments: Arguments, output: &output::Output) -> Result<(), Failure> {
         Command::Identity {
             action: Identity::Show,
         } => command::identity::show(&context),
+        Command::Identity {
+            action: Identity::Certificate,
+        } => command::ca::show(&context),
+        Command::Identity {
+            action: Identity::Install { file },
+        } => command::ca::install(&context, &file),
+        Command::Ca { action } => command::ca::run(&context, action),
         Command::Policy { action } => command::policy::run(&context, action),
         Command::Trust { action } => command::trust::run(&context, action),
         Command::Pair(options) => on_runtime(command::pair::run(&context, options)),

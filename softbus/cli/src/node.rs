@@ -56,6 +56,10 @@ async fn start(context: &Context<'_>) -> Result<Node, Failure> {
             .hint("a node does not start with a policy that is not right")
     })?;
     let builder = builder.policy(policies);
+    let builder = match command::ca::fleet_in(&context.directory) {
+        Some(fleet) => builder.fleet(fleet),
+        None => builder,
+    };
     // Last, because it counts as a start.
     let identity = Identity::open(&context.directory);
     let builder = builder.identity(identity.map_err(|error| identity_failure(context, &error))?);

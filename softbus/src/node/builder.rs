@@ -6,7 +6,7 @@ use std::{
     sync::Arc,
 };
 
-use certs::{DoorLimits, Identity, PolicyStore, TrustStore};
+use certs::{DoorLimits, Fleet, Identity, PolicyStore, TrustStore};
 use discovery::{
     Advertisement, Announcement, Discovery, Interfaces, ProtocolVersions, StaticPeers,
 };
@@ -21,7 +21,9 @@ use rpc::{
 };
 use tokio::sync::watch;
 
-use super::{Inner, Network, Node, discover::Discoveries, own_thread, policy_file, trust_file};
+use super::{
+    Inner, Network, Node, discover::Discoveries, fleet_file, own_thread, policy_file, trust_file,
+};
 #[cfg(target_os = "linux")]
 use rpc::RelayRules;
 
@@ -31,8 +33,9 @@ use crate::{
     access::OwnersPolicy,
     audit::AuditLog,
     error::StartNodeError,
+    fleet::Members,
     link::quic::{config, socket},
-    peers::Peers,
+    peers::{Owner, Peers},
     presence::Profile,
     side::Side,
 };
@@ -92,6 +95,7 @@ pub struct NodeBuilder {
     directory: Option<PathBuf>,
     trust: Option<TrustStore>,
     policies: Option<PolicyStore>,
+    fleet: Option<PathBuf>,
     listen: Option<SocketAddr>,
     port: u16,
     mdns: Option<Interfaces>,
@@ -143,6 +147,15 @@ impl NodeBuilder {
     #[must_use]
     pub fn policy(mut self, policy: impl Into<PolicyStore>) -> Self {
         self.policies = Some(policy.into());
+        self
+    }
+
+    /// The file of the [`Fleet`]: whoever its CAs vouch for is trusted without an entry in the trust store, unless it is
+    /// blocked there. It is followed, and members are looked at again every minute: who is one no longer loses its session.
+    /// Without this it is the `fleet.toml` of [`identity_dir`](Self::identity_dir), if there is one at the start.
+    #[must_use]
+    pub fn fleet(mut self, file: impl Into<PathBuf>) -> Self {
+        self.fleet = Some(file.into());
         self
     }
 
@@ -407,6 +420,7 @@ impl NodeBuilder {
             Local::Alone | Local::Attach(_) | Local::AttachOrHost(_) => None,
         };
         let policies = self.policies()?;
+        let fleet = self.open_fleet()?;
         let (identity, trust) = self.open()?;
         let endpoint = self.bind(&identity)?;
         let address = endpoint
@@ -422,7 +436,9 @@ impl NodeBuilder {
         bus.slow = self.slow;
         let bus = Bus::new(bus);
         let audit = Arc::new(AuditLog::new());
-        let owners = OwnersPolicy::new(policies.clone(), Arc::clone(&audit));
+        let (fleet_file, fleet) = fleet.unzip();
+        let members = Arc::new(Members::new(fleet));
+        let owners = OwnersPolicy::new(policies.clone(), Arc::clone(&members), Arc::clone(&audit));
         bus.set_access_policy(Arc::new(owners));
         self.services.register(&bus.samgr())?;
         #[cfg(target_os = "linux")]
@@ -430,15 +446,13 @@ impl NodeBuilder {
             let secret = identity.transport_secret("numbers of local processes");
             LocalHost::start(Arc::clone(&bus), socket, &secret, self.egress.clone())
         });
-        let peers = Peers::new(
-            bus,
-            Arc::new(identity),
-            trust.clone(),
-            Arc::clone(&audit),
-            endpoint,
-            self.profile,
-            self.max_devices.unwrap_or(MAX_DEVICES),
-        );
+        let owner = Owner {
+            trust: trust.clone(),
+            audit: Arc::clone(&audit),
+            members: Arc::clone(&members),
+            max_devices: self.max_devices.unwrap_or(MAX_DEVICES),
+        };
+        let peers = Peers::new(bus, Arc::new(identity), owner, endpoint, self.profile);
         peers
             .pairing
             .set_name(self.name.as_deref().unwrap_or_default());
@@ -477,6 +491,10 @@ impl NodeBuilder {
         });
         // Behind the subscription, which has to hear what it finds.
         tokio::spawn(trust_file::follow(trust, stop.subscribe()));
+        if let Some(file) = fleet_file {
+            let peers = Arc::downgrade(&peers);
+            tokio::spawn(fleet_file::follow(file, members, peers, stop.subscribe()));
+        }
         tokio::spawn(policy_file::follow(
             policies.clone(),
             Arc::downgrade(&peers.bus),
@@ -508,6 +526,20 @@ impl NodeBuilder {
             (None, None) => Ok(PolicyStore::new()),
         };
         policies.map_err(|error| StartNodeError::Policy(error.to_string()))
+    }
+
+    fn open_fleet(&self) -> Result<Option<(PathBuf, Fleet)>, StartNodeError> {
+        let in_directory = || {
+            let file = self.directory.as_ref()?.join("fleet.toml");
+            file.exists().then_some(file)
+        };
+        let Some(file) = self.fleet.clone().or_else(in_directory) else {
+            return Ok(None);
+        };
+        match Fleet::open(&file) {
+            Ok(fleet) => Ok(Some((file, fleet))),
+            Err(error) => Err(StartNodeError::Fleet(error.to_string())),
+        }
     }
 
     fn open(&mut self) -> Result<(Identity, TrustStore), StartNodeError> {

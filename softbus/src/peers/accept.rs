@@ -6,7 +6,7 @@ use std::{
     time::Duration,
 };
 
-use certs::{AdmitError, AuditEvent, CloseCode, Door, DoorLimits, Knock, admit};
+use certs::{AdmitError, AuditEvent, CloseCode, Door, DoorLimits, Knock, MemberName};
 use proto::{BootId, DeviceId};
 use quinn::VarInt;
 use rpc::{
@@ -15,7 +15,6 @@ use rpc::{
     session::passing_rules::Party,
     telemetry,
 };
-use rustls::pki_types::CertificateDer;
 
 use super::{Entry, Peers, Session, Table, dial::DIAL_TIME};
 use crate::{
@@ -42,8 +41,8 @@ pub(super) async fn accept_all(peers: Arc<Peers>, strangers: DoorLimits) {
             };
             let opened = tokio::time::timeout(rpc::limits::HANDSHAKE_TIME, handshake).await;
             drop(place);
-            if let Ok(Some((device, connection, incoming))) = opened {
-                open_session(&peers, device, connection, incoming).await;
+            if let Ok(Some(guest)) = opened {
+                open_session(&peers, guest).await;
             }
         });
     }
@@ -93,22 +92,23 @@ fn lock(door: &Mutex<Door>) -> MutexGuard<'_, Door> {
     door.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// From a proven key to an admitted device that has said Hello.
-async fn receive_stranger(
-    peers: &Arc<Peers>,
+/// An admitted device that has said Hello.
+struct Guest {
+    device: DeviceId,
+    member: Option<MemberName>,
     connection: quinn::Connection,
-) -> Option<(DeviceId, quinn::Connection, Incoming)> {
+    incoming: Incoming,
+}
+
+/// From a proven key to an admitted device that has said Hello.
+async fn receive_stranger(peers: &Arc<Peers>, connection: quinn::Connection) -> Option<Guest> {
     if pairing::is_pairing(&connection) {
         // It has limits of its own, and waits for users.
         peers.spawn(pairing::respond(Arc::clone(peers), connection));
         return None;
     }
-    let certificates = connection.peer_identity();
-    let certificates = certificates
-        .and_then(|identity| identity.downcast::<Vec<CertificateDer<'static>>>().ok())
-        .unwrap_or_default();
-    let device = match admit(&certificates, &peers.me(), &peers.trust) {
-        Ok(peer) => *peer.device_id(),
+    let (device, member) = match peers.admit(&connection) {
+        Ok(peer) => (*peer.device_id(), peer.member().cloned()),
         Err(error) => {
             let from = connection.remote_address();
             peers.audit.tell(AuditEvent::TurnedAway {
@@ -134,7 +134,12 @@ async fn receive_stranger(
     let link = Arc::new(QuicLink::new(connection.clone(), false));
     let remote = Remote::device(Party { device, process: 0 });
     match Incoming::accept(link, remote).await {
-        Ok(incoming) => Some((device, connection, incoming)),
+        Ok(incoming) => Some(Guest {
+            device,
+            member,
+            connection,
+            incoming,
+        }),
         Err(error) => {
             tracing::info!(?device, %error, "no session");
             None
@@ -143,12 +148,13 @@ async fn receive_stranger(
 }
 
 /// Decides between a connection we were dialled on and what there is already.
-async fn open_session(
-    peers: &Arc<Peers>,
-    device: DeviceId,
-    connection: quinn::Connection,
-    incoming: Incoming,
-) {
+async fn open_session(peers: &Arc<Peers>, guest: Guest) {
+    let Guest {
+        device,
+        member,
+        connection,
+        incoming,
+    } = guest;
     if let Some(refusal) = judge_boot(peers, device, &incoming) {
         incoming.refuse(refusal.code(), "boot id");
         return;
@@ -171,9 +177,14 @@ async fn open_session(
         incoming.refuse(CloseCode::Duplicate.code(), "another connection was kept");
         return;
     };
+    // Before the first call can come.
+    peers.members.admitted(device, member.as_ref());
     match incoming.welcome(&peers.bus).await {
         Ok(peer) => peers.install(device, Session { peer, connection }),
-        Err(error) => tracing::info!(?device, %error, "no session"),
+        Err(error) => {
+            peers.no_member_without_session(device);
+            tracing::info!(?device, %error, "no session");
+        }
     }
 }
 

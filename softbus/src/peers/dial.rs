@@ -46,7 +46,7 @@ pub(super) async fn dial_until_online(peers: Arc<Peers>, device: DeviceId) {
         let (pause, heard) = {
             let mut table = peers.lock();
             let closing = table.closing;
-            let trusted = peers.trust.is_trusted(&device);
+            let trusted = peers.may_trust(&device);
             let Some(entry) = table.entries.get_mut(&device) else {
                 return;
             };
@@ -168,13 +168,10 @@ async fn connect(
         None => closed(link_closed(error)),
     })?;
     // The handshake has compared the id; trust may have changed since the dial began.
-    if !peers.trust.is_trusted(&device) {
-        close(
-            &connection,
-            CloseCode::NotTrusted.code().into(),
-            b"not trusted",
-        );
-        return Err(DialError::Failed("trust was withdrawn".into()));
+    if let Err(error) = peers.admit(&connection) {
+        let code = error.close_code().code();
+        close(&connection, code.into(), b"not trusted");
+        return Err(DialError::Failed(error.to_string()));
     }
     Ok(connection)
 }
@@ -190,12 +187,19 @@ async fn open(
         let entry = table.entries.get(&device);
         entry.map_or(0, |entry| entry.lost_session)
     };
+    let admitted = peers.admit(&connection);
+    let admitted = admitted.map_err(|error| DialError::Failed(error.to_string()))?;
+    // Before the first call can come.
+    peers.members.admitted(device, admitted.member());
     let link = Arc::new(QuicLink::new(connection.clone(), true));
     let remote = Remote::device(Party { device, process: 0 });
     let peer = opening::connect(&peers.bus, link, remote, replaces).await;
-    let peer = peer.map_err(|error| match error {
-        OpenSessionError::Closed(end) => closed(end),
-        other => DialError::Failed(other.to_string()),
+    let peer = peer.map_err(|error| {
+        peers.no_member_without_session(device);
+        match error {
+            OpenSessionError::Closed(end) => closed(end),
+            other => DialError::Failed(other.to_string()),
+        }
     })?;
     // No wait in between: a session that has begun is always taken.
     peers.install(device, Session { peer, connection });

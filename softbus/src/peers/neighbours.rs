@@ -10,7 +10,7 @@ use super::Peers;
 #[async_trait]
 impl Neighbours for Peers {
     fn is_trusted(&self, device: &DeviceId) -> bool {
-        self.trust.is_trusted(device)
+        self.trusts(device)
     }
 
     async fn session(&self, with: Party, deadline: Instant) -> Result<Peer, GetServiceError> {

@@ -78,6 +78,7 @@ async fn perform(arguments: Arguments) -> Result<(), Failure> {
     let mut orders = orders();
     let mut builder = Node::builder()
         .identity_dir(&arguments.dir)
+        .policy(services::policy().or_fail("the policy to be right")?)
         .listen((Ipv4Addr::LOCALHOST, 0).into());
     if arguments.mdns {
         builder = builder.mdns(Interfaces::LoopbackOnly);

@@ -4,8 +4,11 @@ use std::sync::{Mutex, PoisonError};
 
 use sha2::{Digest, Sha256};
 use softbus::{
-    Allow, CallOption, Caller, HandlerError, Node, Parcel, RemoteObject, RemoteStub, ServiceId,
-    ServiceOptions, async_trait, remote_interface, rpc::parcel::Bytes,
+    Allow, CallOption, Caller, HandlerError, Node, Parcel, Policy, RemoteObject, RemoteStub,
+    ServiceId, ServiceOptions, async_trait,
+    certs::{PolicyError, Rule, Subject},
+    remote_interface,
+    rpc::parcel::Bytes,
 };
 use tokio::sync::watch;
 
@@ -40,10 +43,25 @@ pub(crate) mod store {
     pub(crate) const HEARD: u32 = 1;
 }
 
+/// What the owner of each device allows the others. Other methods than those of the two services there are none, and of
+/// what is not named here nobody is told whether it is there.
+pub(crate) fn policy() -> Result<Policy, PolicyError> {
+    let rule = |id| Rule::allow(id).from(Subject::Trusted);
+    let known = [NOTES, REMOVED];
+    Policy::builder()
+        .rule(
+            rule("store")
+                .service(STORE)
+                .methods(store::SUM..=store::ASK),
+        )
+        .rule(rule("notes").services(known).every_method())
+        .build()
+}
+
 /// Offers all of it on a node.
 pub(crate) fn offer(node: &Node, name: &str) -> Result<(), Failure> {
     let samgr = node.samgr();
-    let everybody = || ServiceOptions::distributed(Allow::trusted());
+    let everybody = || ServiceOptions::distributed(Allow::by_policy());
     let (notes, store) = (
         NotesStub::new(Notebook::new(name)).into(),
         RemoteObject::new(Store::default()),

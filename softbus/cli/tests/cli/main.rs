@@ -6,6 +6,7 @@
 mod basics;
 mod calls;
 mod described;
+mod fleet;
 mod harness;
 mod identity;
 mod pairing;

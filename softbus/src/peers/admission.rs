@@ -1,0 +1,68 @@
+//! Who is talked to: the trust store, the fleet, and how many there are already.
+
+use certs::{AdmitError, AuditEvent, AuthenticatedPeer, CloseCode};
+use proto::{DeviceId, message::DeathReason};
+use rustls::pki_types::CertificateDer;
+
+use super::{Entry, Peers};
+
+impl Peers {
+    /// Whether a device is talked to: it is in the store, or here as a member of a fleet.
+    pub(crate) fn trusts(&self, device: &DeviceId) -> bool {
+        self.trust.is_trusted(device) || self.members.name(device).is_some()
+    }
+
+    /// Whether it is worth dialling: whoever is not blocked may turn out to be a member of a fleet.
+    pub(super) fn may_trust(&self, device: &DeviceId) -> bool {
+        let blocked = || self.trust.get(device).is_some_and(|entry| entry.blocked);
+        self.trust.is_trusted(device) || (self.members.fleet().is_some() && !blocked())
+    }
+
+    /// Decides about who is at the other end of a connection, as things are now.
+    pub(super) fn admit(
+        &self,
+        connection: &quinn::Connection,
+    ) -> Result<AuthenticatedPeer, AdmitError> {
+        let certificates = connection.peer_identity();
+        let certificates = certificates
+            .and_then(|identity| identity.downcast::<Vec<CertificateDer<'static>>>().ok())
+            .unwrap_or_default();
+        let fleet = self.members.fleet();
+        certs::admit(&certificates, &self.me(), &self.trust, fleet.as_deref())
+    }
+
+    /// A connection of a device brought no session.
+    pub(super) fn no_member_without_session(&self, device: DeviceId) {
+        let table = self.lock();
+        let entry = table.entries.get(&device);
+        if entry.is_none_or(|entry| entry.session.is_none()) {
+            self.members.left(device);
+        }
+    }
+
+    /// Other CAs are listed, or time has passed: sessions of those who are members no longer end.
+    pub(crate) fn admit_again(&self) {
+        for (device, session) in self.sessions() {
+            match self.admit(&session.connection) {
+                Ok(peer) => self.members.admitted(device, peer.member()),
+                Err(error) => {
+                    tracing::info!(?device, %error, "member no longer");
+                    self.audit.tell(AuditEvent::TrustWithdrawn { device });
+                    let code = CloseCode::Revoked.code();
+                    session
+                        .peer
+                        .close(DeathReason::AccessRevoked, code, "revoked");
+                }
+            }
+        }
+    }
+
+    /// The limit, if one more device is over it. A device that has a session already is always taken.
+    pub(super) fn full_for(&self, device: DeviceId) -> Option<usize> {
+        let table = self.lock();
+        let mut others = table.entries.iter().filter(|(id, _)| **id != device);
+        let limit = self.max_devices;
+        let has_session = |(_, entry): &(&DeviceId, &Entry)| entry.session.is_some();
+        (others.by_ref().filter(has_session).count() >= limit).then_some(limit)
+    }
+}
