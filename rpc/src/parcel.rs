@@ -410,7 +410,11 @@ impl fmt::Debug for Parcel {
 fn grow(data: &mut Vec<u8>, len: usize, limit: usize) {
     let doubled = (data.capacity() * 2).clamp(FIRST_ALLOCATION, limit.max(FIRST_ALLOCATION));
     let wanted = doubled.max(data.len() + len);
-    data.reserve_exact(wanted - data.len());
+    if data.capacity() == 0 {
+        *data = Vec::with_capacity(wanted);
+    } else {
+        data.reserve_exact(wanted - data.len());
+    }
 }
 
 /// The bytes an item of `len` bytes takes; saturates, so that a forged length stays too long.

@@ -1,7 +1,7 @@
 use bytes::{Buf, BufMut, Bytes, BytesMut};
 
 use super::{
-    Extensions, Fields, Grant, Grants, MAX_GRANTS, MAX_INLINE_BODY, framed,
+    Extensions, Fields, Grant, Grants, MAX_FRAME_LEN, MAX_GRANTS, MAX_INLINE_BODY,
     kind::{CALL, REPLY},
 };
 use crate::{CallId, DecodeError, Handle, message::DeathReason};
@@ -139,21 +139,29 @@ impl Call {
             slot: 0,
             generation: 0,
         });
-        out.reserve(4 + Self::HEADER + tail_len(&self.grants, &self.extensions, parts));
-        framed(out, |out| {
-            out.put_u8(CALL);
-            out.put_u8(flags);
-            out.put_u8(self.grants.len() as u8);
-            out.put_u8(self.depth);
-            out.put_u32_le(id.slot);
-            out.put_u32_le(id.generation);
-            out.put_u32_le(self.code);
-            out.put_u64_le(self.handle.raw());
-            out.put_u64_le(self.chain);
-            out.put_u32_le(self.deadline_us);
-            out.put_u16_le(self.binding);
-            put_tail(out, self.bulk, &self.grants, &self.extensions, parts);
-        });
+        let tail = Tail {
+            bulk: self.bulk,
+            grants: &self.grants,
+            extensions: &self.extensions,
+            body: parts,
+        };
+        // Put together first: one look at the room in `out` instead of one for each number.
+        let mut header = [0; 4 + Self::HEADER];
+        let mut at = &mut header[..];
+        at.put_u32_le((Self::HEADER + tail.len()) as u32);
+        at.put_u8(CALL);
+        at.put_u8(flags);
+        at.put_u8(self.grants.len() as u8);
+        at.put_u8(self.depth);
+        at.put_u32_le(id.slot);
+        at.put_u32_le(id.generation);
+        at.put_u32_le(self.code);
+        at.put_u64_le(self.handle.raw());
+        at.put_u64_le(self.chain);
+        at.put_u32_le(self.deadline_us);
+        at.put_u16_le(self.binding);
+        at.put_u16_le(self.extensions.as_bytes().len() as u16);
+        tail.append(&header, out);
     }
 }
 
@@ -308,18 +316,25 @@ impl Reply {
     /// When the parts are longer than [`MAX_INLINE_BODY`] or there are more than [`MAX_GRANTS`] objects.
     pub fn encode_with(&self, parts: [&[u8]; 2], out: &mut BytesMut) {
         let (status, value) = self.status.to_wire();
-        out.reserve(4 + Self::HEADER + tail_len(&self.grants, &self.extensions, parts));
-        framed(out, |out| {
-            out.put_u8(REPLY);
-            out.put_u8(if self.bulk.is_some() { BULK } else { 0 });
-            out.put_u8(self.grants.len() as u8);
-            out.put_u8(0);
-            out.put_u32_le(self.id.slot);
-            out.put_u32_le(self.id.generation);
-            out.put_u16_le(status);
-            out.put_i32_le(value);
-            put_tail(out, self.bulk, &self.grants, &self.extensions, parts);
-        });
+        let tail = Tail {
+            bulk: self.bulk,
+            grants: &self.grants,
+            extensions: &self.extensions,
+            body: parts,
+        };
+        let mut header = [0; 4 + Self::HEADER];
+        let mut at = &mut header[..];
+        at.put_u32_le((Self::HEADER + tail.len()) as u32);
+        at.put_u8(REPLY);
+        at.put_u8(if self.bulk.is_some() { BULK } else { 0 });
+        at.put_u8(self.grants.len() as u8);
+        at.put_u8(0);
+        at.put_u32_le(self.id.slot);
+        at.put_u32_le(self.id.generation);
+        at.put_u16_le(status);
+        at.put_i32_le(value);
+        at.put_u16_le(self.extensions.as_bytes().len() as u16);
+        tail.append(&header, out);
     }
 }
 
@@ -372,25 +387,42 @@ fn tail(
     Ok((grants, extensions, rest))
 }
 
-fn put_tail(
-    out: &mut BytesMut,
+/// What follows a fixed header.
+struct Tail<'a> {
     bulk: Option<BulkPart>,
-    grants: &Grants,
-    extensions: &Extensions,
-    body: [&[u8]; 2],
-) {
-    out.put_u16_le(extensions.as_bytes().len() as u16);
-    if let Some(part) = bulk {
-        part.encode(out);
-    }
-    out.put_slice(grants.as_bytes());
-    out.put_slice(extensions.as_bytes());
-    out.put_slice(body[0]);
-    out.put_slice(body[1]);
+    grants: &'a Grants,
+    extensions: &'a Extensions,
+    body: [&'a [u8]; 2],
 }
 
-/// At most how many bytes follow a fixed header.
-fn tail_len(grants: &Grants, extensions: &Extensions, body: [&[u8]; 2]) -> usize {
-    let tables = grants.as_bytes().len() + extensions.as_bytes().len();
-    BulkPart::LEN + tables + body[0].len() + body[1].len()
+impl Tail<'_> {
+    fn len(&self) -> usize {
+        let bulk = if self.bulk.is_some() {
+            BulkPart::LEN
+        } else {
+            0
+        };
+        let tables = self.grants.as_bytes().len() + self.extensions.as_bytes().len();
+        bulk + tables + self.body[0].len() + self.body[1].len()
+    }
+
+    /// Appends a header, which begins with the length of the frame, and this.
+    fn append(&self, header: &[u8], out: &mut BytesMut) {
+        let len = header.len() - 4 + self.len();
+        assert!(
+            len <= MAX_FRAME_LEN,
+            "a frame of {len} bytes was made, limit {MAX_FRAME_LEN}"
+        );
+        out.reserve(4 + len);
+        out.put_slice(header);
+        if let Some(part) = self.bulk {
+            part.encode(out);
+        }
+        let tables = [self.grants.as_bytes(), self.extensions.as_bytes()];
+        for part in tables.into_iter().chain(self.body) {
+            if !part.is_empty() {
+                out.put_slice(part);
+            }
+        }
+    }
 }

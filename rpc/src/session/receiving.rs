@@ -137,7 +137,10 @@ impl Session {
                 objects,
                 introductions,
             };
-            self.whole(Whole::Reply(reply.id, arrived));
+            match introductions {
+                None => self.complete(reply.id, Outcome::Replied(arrived)),
+                Some(_) => self.whole(Whole::Reply(reply.id, arrived)),
+            }
             return Ok(());
         };
         let pending = Pending::Reply {

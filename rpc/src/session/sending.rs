@@ -1,6 +1,6 @@
 //! What we send: calls, replies, cancels, releases.
 
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use bytes::{Bytes, BytesMut};
 use proto::{
@@ -256,14 +256,15 @@ impl Session {
 
     /// Parts a body into what goes in the frame and what goes beside it.
     fn split<'a>(&mut self, body: &Body<'a>, of: Of) -> (Option<BulkPart>, [&'a [u8]; 2]) {
+        if !body.is_bulk() {
+            return (None, body.parts);
+        }
         let raw = body.raw.cloned().unwrap_or_default();
         if body.len() > MAX_INLINE_BODY {
             let mut joined = BytesMut::with_capacity(body.len());
             joined.extend_from_slice(body.parts[0]);
             joined.extend_from_slice(body.parts[1]);
             (Some(self.bulk.send(joined.freeze(), raw, of)), [&[], &[]])
-        } else if raw.is_empty() {
-            (None, body.parts)
         } else {
             (Some(self.bulk.send(Bytes::new(), raw, of)), body.parts)
         }
@@ -325,6 +326,9 @@ impl Session {
 
     /// Where the introduced ones of these objects are to be had, and where the relayed ones live.
     fn extensions_of(&self, objects: &[Outgoing]) -> Extensions {
+        if objects.is_empty() {
+            return Extensions::default();
+        }
         let mut entries = Entries::default();
         let mut homes = Entries::default();
         for object in objects {
@@ -496,9 +500,9 @@ impl<T: PartialEq> Entries<T> {
 /// What is left until `deadline`, for a header; a deadline that has passed is the shortest there is, since 0 is none.
 fn remaining_us(now: Instant, deadline: Option<Instant>) -> u32 {
     deadline.map_or(0, |deadline| {
-        let left = deadline
-            .saturating_duration_since(now)
-            .max(Duration::from_micros(1));
-        u32::try_from(left.as_micros()).unwrap_or(u32::MAX)
+        let left = deadline.saturating_duration_since(now);
+        let us = left.as_secs().saturating_mul(1_000_000);
+        let us = us.saturating_add(left.subsec_micros().into());
+        u32::try_from(us.max(1)).unwrap_or(u32::MAX)
     })
 }
