@@ -451,7 +451,7 @@ impl Session {
 
     fn queue(&mut self, lane: u16, frame: &Frame) {
         if self.closed.is_none() {
-            frame.encode(&mut self.lanes[usize::from(lane)].out);
+            frame.encode(self.lanes[usize::from(lane)].out());
             self.touch(lane);
         }
     }

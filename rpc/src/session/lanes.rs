@@ -3,7 +3,7 @@
 use bytes::BytesMut;
 use proto::{
     Handle,
-    frame::{Ack, Frame},
+    frame::{Ack, Frame, MAX_FRAME_LEN},
 };
 
 use super::descriptors::OfLane;
@@ -15,7 +15,7 @@ pub(super) const CONTROL: u16 = 0;
 #[derive(Debug, Default)]
 pub(super) struct Lane {
     /// Frames to be written. Bounded by what the agreed limits let be under way.
-    pub(super) out: BytesMut,
+    out: BytesMut,
     sent: Tally,
     acked: Ack,
     arrived: Tally,
@@ -24,6 +24,8 @@ pub(super) struct Lane {
     told: Ack,
     /// What is not told is to be told without waiting for something else to write.
     ack_due: bool,
+    /// How much was written at a time last: as much may come again.
+    usual: usize,
     /// Replies in `out`.
     pub(super) replies: u32,
     pub(super) descriptors: OfLane,
@@ -111,8 +113,9 @@ impl Lane {
         if self.has_untold() && !self.is_empty() {
             self.ack_due = false;
             self.told = self.ended;
-            Frame::Ack(self.ended).encode(&mut self.out);
+            Frame::Ack(self.ended).encode(self.out());
         }
+        self.usual = self.out.len().min(MAX_FRAME_LEN);
         if into.is_empty() {
             std::mem::swap(&mut self.out, into);
         } else {
@@ -120,6 +123,14 @@ impl Lane {
             self.out.clear();
         }
         std::mem::take(&mut self.replies)
+    }
+
+    /// Where the next frame goes. A buffer that was given away is made anew at once as large as it is going to be.
+    pub(super) fn out(&mut self) -> &mut BytesMut {
+        if self.out.capacity() == 0 {
+            self.out.reserve(self.usual);
+        }
+        &mut self.out
     }
 
     pub(super) fn is_empty(&self) -> bool {

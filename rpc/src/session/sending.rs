@@ -123,8 +123,9 @@ impl Session {
             body: Bytes::new(),
         };
         let out = &mut self.lanes[usize::from(lane)];
-        out.descriptors.attach(out.out.len(), request.objects);
-        call.encode_with(parts, &mut out.out);
+        let at = out.out().len();
+        out.descriptors.attach(at, request.objects);
+        call.encode_with(parts, out.out());
         if request.one_way {
             out.one_way_sent(bytes);
         }
@@ -392,9 +393,10 @@ impl Session {
         }
         let out = &mut self.lanes[usize::from(lane)];
         if let (Answer::Parcel { objects, .. }, Status::Ok) = (answer, reply.status) {
-            out.descriptors.attach(out.out.len(), objects);
+            let at = out.out().len();
+            out.descriptors.attach(at, objects);
         }
-        reply.encode_with(parts, &mut out.out);
+        reply.encode_with(parts, out.out());
         out.replies += 1;
         self.unsent_replies += 1;
         self.touch(lane);

@@ -19,7 +19,7 @@ use std::{
 };
 
 use async_trait::async_trait;
-use bytes::{Buf, Bytes, BytesMut};
+use bytes::{Bytes, BytesMut};
 use quinn::{
     Connection, ConnectionError, ReadError, ReadExactError, RecvStream, SendStream, VarInt,
 };
@@ -212,13 +212,17 @@ impl LaneSend for LaneWriter {
         cx: &mut Context<'_>,
         bytes: &mut BytesMut,
     ) -> Poll<Result<(), LinkError>> {
-        match Pin::new(&mut self.stream).poll_write(cx, bytes) {
-            Poll::Ready(Ok(written)) => {
-                bytes.advance(written);
-                Poll::Ready(Ok(()))
-            }
-            Poll::Ready(Err(_)) => Poll::Ready(Err(LinkError::Closed)),
-            Poll::Pending => Poll::Pending,
+        // Given away whole: quinn would have to copy what it is only lent.
+        let mut pieces = [std::mem::take(bytes).freeze()];
+        // As for reading, the future holds no state of its own between polls.
+        let written = pin!(self.stream.write_chunks(&mut pieces)).poll(cx);
+        let [rest] = pieces;
+        if !rest.is_empty() {
+            *bytes = rest.into();
+        }
+        match ready!(written) {
+            Ok(_) => Poll::Ready(Ok(())),
+            Err(_) => Poll::Ready(Err(LinkError::Closed)),
         }
     }
 

@@ -36,7 +36,7 @@ pub(crate) enum Command {
 /// What people ask for.
 #[derive(Subcommand)]
 pub(crate) enum Measure {
-    /// Everything: all workloads, all contestants, five rounds, and growth. About half an hour.
+    /// Everything: all workloads, all contestants, five rounds, and growth. Twenty to twenty-five minutes.
     All {
         /// Without growth, which builds the release of the `softbus` command.
         #[arg(long)]

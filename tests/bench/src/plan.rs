@@ -67,8 +67,8 @@ impl Plan {
             workloads: Workload::ALL.to_vec(),
             contestants: NAMES.map(str::to_owned).to_vec(),
             rounds: 5,
-            warm: Duration::from_millis(300),
-            measure: Duration::from_millis(800),
+            warm: Duration::from_millis(250),
+            measure: Duration::from_millis(550),
         }
     }
 
