@@ -132,7 +132,11 @@ fn names_are_carried_cut_and_both_modes_of_one_window_work() {
     let (initiator, hello) =
         Initiator::by_secret(channel(PHONE, TV, connection), &name, &secret).unwrap();
     tv.run(initiator, hello, &mut responder).unwrap();
-    assert!(responder.peer_name().len() <= MAX_NAME_LEN);
+    // As many of both as fit into 64 bytes: 12 times 3 and 2, and one of 3.
+    assert_eq!(
+        responder.peer_name(),
+        format!("{}\u{202e}", "\u{202e}ü".repeat(12))
+    );
     assert_eq!(responder.mode(), Some(PairingMode::Qr));
     assert_eq!(tv.window.attempts_left(PairingMode::Code), 3);
 }
@@ -670,4 +674,42 @@ fn a_network_of_ipv6_counts_as_one_address() {
     assert!(admit("2001:db8:0:1::1").is_ok());
     assert!(admit("192.168.1.5").is_ok());
     assert_eq!(admit("::ffff:192.168.1.5"), Err(PairingError::Busy));
+}
+
+#[test]
+fn a_window_is_open_for_fifteen_minutes_at_most() {
+    let options = PairingOptions::code().open_for(Duration::from_secs(3600));
+    assert_eq!(options.time(), Duration::from_secs(900));
+    let mut tv = Tv::new(&options);
+    let opened = tv.now;
+    assert_eq!(tv.window.end(opened + Duration::from_secs(899)), None);
+    tv.now = opened + Duration::from_secs(900);
+    assert_eq!(tv.window.end(tv.now), Some(WindowEnd::Expired));
+    assert!(!PairingOptions::code().is_despite_failures());
+}
+
+#[test]
+fn an_unknown_key_exchange_is_refused() {
+    let mut tv = Tv::new(&PairingOptions::code());
+    let code = tv.code();
+    let (mut responder, _, connection) = tv.connect(PHONE).unwrap();
+    let (phone, mut hello) =
+        Initiator::by_code(channel(PHONE, TV, connection), "phone", &code).unwrap();
+    assert_eq!(phone.peer_name(), "");
+    hello[3] = 2;
+    let refused = responder.receive(&mut tv.window, &hello, tv.now);
+    assert_eq!(refused, Err(PairingError::Protocol("unknown key exchange")));
+}
+
+#[test]
+fn an_end_at_work_is_seen_and_each_knows_the_other_s_name() {
+    let mut tv = Tv::new(&PairingOptions::code());
+    let code = tv.code();
+    let (phone, mut responder, session, kex) = up_to_kex(&mut tv, &code);
+    assert_eq!((phone.peer_name(), responder.peer_name()), ("tv", "phone"));
+    assert!(!tv.window.is_working());
+    responder.receive(&mut tv.window, &kex, tv.now).unwrap();
+    assert!(tv.window.is_working());
+    tv.window.over(session);
+    assert!(!tv.window.is_working());
 }
