@@ -275,8 +275,7 @@ impl NodeBuilder {
         self
     }
 
-    /// As [`host_local`](Self::host_local), for processes of the socket's group too. Put it into a directory that the group
-    /// may enter and nobody else, with the set-group-id bit, so that the socket is of that group.
+    /// As [`host_local`](Self::host_local), for the socket's group too: that of its directory, with the set-group-id bit.
     #[cfg(target_os = "linux")]
     #[must_use]
     pub fn host_local_for_group(mut self, path: impl AsRef<Path>) -> Self {
@@ -284,8 +283,7 @@ impl NodeBuilder {
         self
     }
 
-    /// As [`host_local`](Self::host_local), on a socket that listens already, such as one of systemd's. Who may attach is what
-    /// its mode says.
+    /// As [`host_local`](Self::host_local), on a socket that listens already; its mode says who may attach.
     #[cfg(target_os = "linux")]
     #[must_use]
     pub fn host_local_on(mut self, listener: std::os::unix::net::UnixListener) -> Self {
@@ -302,8 +300,7 @@ impl NodeBuilder {
         self
     }
 
-    /// [Attaches](Self::attach) if a host listens at `path`, and [is the host](Self::host_local) otherwise. Of several that
-    /// start at a time one becomes the host.
+    /// [Attaches](Self::attach) if there is a host at `path`, and [is the host](Self::host_local) otherwise.
     #[cfg(target_os = "linux")]
     #[must_use]
     pub fn attach_or_host(mut self, path: impl AsRef<Path>) -> Self {
@@ -387,7 +384,6 @@ impl NodeBuilder {
                     self.local = Local::Listening(socket);
                     return Ok(None);
                 }
-                // Another one is about to listen, or has just ceased to.
                 Err(LocalError::InUse(_)) if Instant::now() < deadline => {
                     tokio::time::sleep(Duration::from_millis(10)).await;
                 }
