@@ -75,7 +75,7 @@ pub struct Config {
     pub boot: BootId,
     /// Which start of its bus the peer is.
     pub peer_boot: BootId,
-    /// What both ends can do beyond version 1: [`feature`](proto::message::feature).
+    /// What both ends can do beyond version 1: [`feature`].
     pub features: u64,
     /// The peer hosts this device's bus, and may relay for other devices.
     pub peer_is_host: bool,

@@ -123,7 +123,7 @@ impl fmt::Debug for Request<'_> {
     }
 }
 
-/// A request and then its answer. A future by hand for the reason that [`Transact`] is one.
+/// A request and then its answer. A future by hand for the reason that `Transact` is one.
 #[derive(Debug)]
 pub struct Answer<'a, T> {
     request: Request<'a>,
