@@ -10,6 +10,8 @@ use proto::{
     message::{DeathReason, PeerLimits},
 };
 
+#[cfg(unix)]
+use crate::forked;
 use crate::{
     access::{Access, AccessPolicy, Permission},
     introduction::{self, Introductions, Neighbours},
@@ -73,6 +75,8 @@ pub struct Bus {
 impl Bus {
     /// A bus without services and sessions.
     pub fn new(config: BusConfig) -> Arc<Self> {
+        #[cfg(unix)]
+        forked::watch();
         Arc::new_cyclic(|bus: &Weak<Self>| {
             let stub = StubCell::root(Arc::new(SamgrStub::new(bus.clone())));
             Self {

@@ -110,6 +110,10 @@ pub enum SendRequestError {
         /// The limit.
         limit: u8,
     },
+    /// This process is a child that was forked and has not become another program: the sockets it has are its parent's. Start
+    /// a program of its own, and have that attach.
+    #[error("forked: the bus is the parent's")]
+    Forked,
     /// The other side is shutting down and begins nothing new.
     #[error("peer is shutting down")]
     ShuttingDown,

@@ -15,6 +15,8 @@ mod dispatch;
 mod driver;
 pub mod dynamic;
 pub mod error;
+#[cfg(unix)]
+mod forked;
 #[doc(hidden)]
 pub mod fuzzing;
 pub mod interface;

@@ -365,6 +365,7 @@ impl PeerShared {
     fn holder(&self) -> Holder {
         Holder {
             device: self.remote.device,
+            pid: self.caller.pid(),
             session: self.name,
             references: 1,
         }

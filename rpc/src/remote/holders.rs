@@ -14,6 +14,8 @@ use super::RemoteObject;
 pub struct Holder {
     /// Its device.
     pub device: DeviceId,
+    /// Which process, if it is one of this device.
+    pub pid: Option<u32>,
     /// The session's name, as [`Peer::session_name`](crate::Peer::session_name) says it.
     pub session: u64,
     /// How many references it has: one to the stub itself, and one to each registration of it. However often a

@@ -143,6 +143,11 @@ impl Future for Transact<'_> {
     type Output = Result<Parcel, SendRequestError>;
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        #[cfg(unix)]
+        if crate::forked::is_forked() {
+            // Before anything is touched that the parent's threads may have locked.
+            return Poll::Ready(Err(SendRequestError::Forked));
+        }
         let result = ready!(self.poll_end(cx));
         self.progress = Progress::Ended;
         if let Repr::Remote(proxy) = &self.object.0 {

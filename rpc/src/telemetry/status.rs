@@ -87,7 +87,7 @@ impl From<&SendRequestError> for CallStatus {
             SendRequestError::Indeterminate => Self::Indeterminate,
             SendRequestError::Cancelled => Self::Cancelled,
             SendRequestError::Service(_) => Self::Service,
-            SendRequestError::Internal(_) => Self::Internal,
+            SendRequestError::Internal(_) | SendRequestError::Forked => Self::Internal,
         }
     }
 }

@@ -1,0 +1,126 @@
+//! A process of a device for tests that kill processes: `local_process PATH`, which attaches to the host there.
+//!
+//! It says what happens, a JSON object a line, and obeys lines on its standard input, with whose end it ends:
+//!
+//! - `serve`: registers a workbench.
+//! - `hold`: gets the workbench of the device, calls it, keeps it and watches it.
+//! - `fork`: leaves its sockets to a child that it forks.
+//! - `call in a child`: calls what it holds in a child that it forks, and says what came of it.
+//!
+//! # Safety
+//!
+//! What runs between `fork` and `exec` may only do little ([`CommandExt::pre_exec`]): the children here wait or make one call,
+//! which has to be refused before it does anything.
+#![expect(unsafe_code, reason = "forks")]
+
+use std::{
+    io::{self, BufRead, Write},
+    os::unix::process::CommandExt,
+    pin::pin,
+    process::Command,
+    task::{Context, Poll, Waker},
+    thread,
+    time::Duration,
+};
+
+use serde_json::{Value, json};
+use softbus::{CallOption, Node, Parcel, RemoteObject, SendRequestError, ServiceOptions};
+use testkit::scenarios::workbench::{SERVICE, reverse, workbench};
+use tokio::sync::mpsc;
+
+type Failure = Box<dyn std::error::Error + Send + Sync>;
+
+/// What a child tells by its failure to start.
+const FORKED: i32 = 71;
+const NOT_REFUSED: i32 = 72;
+
+fn main() -> Result<(), Failure> {
+    let path = std::env::args_os().nth(1).ok_or("local_process PATH")?;
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()?;
+    runtime.block_on(run(path.into()))?;
+    // The thread that reads standard input may wait for ever.
+    runtime.shutdown_background();
+    Ok(())
+}
+
+async fn run(path: std::path::PathBuf) -> Result<(), Failure> {
+    let node = Node::attach(path).await?;
+    let (stub, _bench) = workbench();
+    let mut lines = input();
+    let mut held = Vec::new();
+    say(&json!({ "event": "ready" }));
+    while let Some(line) = lines.recv().await {
+        match &*line {
+            "serve" => {
+                let options = ServiceOptions::local();
+                node.samgr().register(SERVICE, &stub, options).await?;
+                say(&json!({ "event": "serves" }));
+            }
+            "hold" => {
+                let proxy = node.samgr().get(SERVICE, &node.device_id()).await?;
+                reverse(&proxy, 12).await?;
+                let link = proxy.link_to_death(|reason| {
+                    say(&json!({ "event": "died", "reason": format!("{reason:?}") }));
+                })?;
+                held.push((proxy, link));
+                say(&json!({ "event": "holds" }));
+            }
+            "fork" => {
+                thread::spawn(|| {
+                    fork(|| {
+                        thread::sleep(Duration::from_secs(600));
+                        Ok(())
+                    })
+                });
+            }
+            "call in a child" => {
+                let (proxy, _) = held.first().ok_or("nothing is held")?;
+                let proxy = proxy.clone();
+                let error = fork(move || Err(io::Error::from_raw_os_error(call_once(&proxy))));
+                let refused = error.and_then(|error| error.raw_os_error()) == Some(FORKED);
+                say(&json!({ "event": "called", "refused": refused }));
+                reverse(&held[0].0, 12).await?;
+            }
+            other => return Err(format!("what is {other}?").into()),
+        }
+    }
+    Ok(())
+}
+
+/// Runs something in a forked child. Returns when that has ended: why it did.
+fn fork(child: impl FnMut() -> io::Result<()> + Send + Sync + 'static) -> Option<io::Error> {
+    let mut command = Command::new("true");
+    // SAFETY: it sleeps, or makes a call that is refused before it takes a lock.
+    unsafe { command.pre_exec(child) };
+    command.spawn().err()
+}
+
+/// Makes a call that is not waited for.
+fn call_once(proxy: &RemoteObject) -> i32 {
+    let data = Parcel::new();
+    let call = pin!(proxy.send_request(1, &data, CallOption::two_way()));
+    match call.poll(&mut Context::from_waker(Waker::noop())) {
+        Poll::Ready(Err(SendRequestError::Forked)) => FORKED,
+        _ => NOT_REFUSED,
+    }
+}
+
+fn input() -> mpsc::UnboundedReceiver<String> {
+    let (sender, receiver) = mpsc::unbounded_channel();
+    thread::spawn(move || {
+        for line in io::stdin().lock().lines().map_while(Result::ok) {
+            if sender.send(line).is_err() {
+                return;
+            }
+        }
+    });
+    receiver
+}
+
+fn say(value: &Value) {
+    let mut out = io::stdout().lock();
+    let _ = writeln!(out, "{value}");
+    let _ = out.flush();
+}
