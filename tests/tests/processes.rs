@@ -81,7 +81,7 @@ async fn a_killed_process_is_noticed_by_its_peers_at_once() {
         let proxy = proxy.unwrap();
         reverse(&proxy, 12).await.unwrap();
         let (tell, mut told) = obituaries();
-        let _link = proxy.link_to_death(move |reason| tell(reason)).unwrap();
+        let _link = proxy.link_to_death(tell).unwrap();
         let killed = Instant::now();
         rustix::process::kill_process(
             rustix::process::Pid::from_raw(process.id() as i32).unwrap(),
@@ -137,7 +137,7 @@ async fn a_process_that_left_its_sockets_to_a_child_is_dead_when_it_ends() {
     let proxy = watcher.samgr().get(SERVICE, &watcher.device_id()).await;
     let proxy = proxy.unwrap();
     let (tell, mut told) = obituaries();
-    let _link = proxy.link_to_death(move |reason| tell(reason)).unwrap();
+    let _link = proxy.link_to_death(tell).unwrap();
     process.send_line("fork").unwrap();
     let pid = process.id();
     let children = format!("/proc/{pid}/task/{pid}/children");
