@@ -41,7 +41,11 @@ async fn serve(spec: &Spec, object: RemoteObject) -> Result<()> {
         .await?;
     let options = ServiceOptions::distributed(Allow::trusted());
     node.samgr().add(SERVICE, &object, options)?;
-    announce(&node.local_addr().map_or_else(String::new, |address| address.to_string()));
+    announce(
+        &node
+            .local_addr()
+            .map_or_else(String::new, |address| address.to_string()),
+    );
     std::future::pending().await
 }
 
