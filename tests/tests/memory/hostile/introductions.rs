@@ -65,12 +65,19 @@ async fn stage(world: &mut MemoryWorld) -> Stage {
     }
 }
 
+/// Whether an object may be passed to a device: the device itself, and none of its processes.
+fn question(receiver: DeviceId, handle: Handle) -> Vec<u8> {
+    let mut body = receiver.as_bytes().to_vec();
+    body.extend(0_u64.to_le_bytes());
+    body.extend(1_i32.to_le_bytes());
+    body.extend(handle.raw().to_le_bytes());
+    body
+}
+
 impl Stage {
     /// What `b` says about passing its service to a device: its answer, and a token if it is yes.
     async fn ask(&mut self, receiver: DeviceId, handle: Handle) -> (i32, Option<Token>) {
-        let mut body = receiver.as_bytes().to_vec();
-        body.extend(1_i32.to_le_bytes());
-        body.extend(handle.raw().to_le_bytes());
+        let body = question(receiver, handle);
         let call = self.at_b.call(Handle::SAMGR, INTRODUCE, &body);
         self.at_b.send(CALLS, &Frame::Call(call)).await;
         let reply = self.at_b.receive_reply().await;
@@ -271,9 +278,7 @@ fn only_what_one_holds_can_be_introduced() {
             assert_eq!(stage.ask(c, guess).await.0, 1);
         }
         // The third wrong tag of a session is its end, wherever it stands.
-        let mut body = c.as_bytes().to_vec();
-        body.extend(1_i32.to_le_bytes());
-        body.extend(Handle::new(stage.service.index(), 3).raw().to_le_bytes());
+        let body = question(c, Handle::new(stage.service.index(), 3));
         let call = stage.at_b.call(Handle::SAMGR, INTRODUCE, &body);
         stage.at_b.send(CALLS, &Frame::Call(call)).await;
         stage.at_b.closed().await;
