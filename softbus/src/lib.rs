@@ -44,6 +44,7 @@
 //! - [`Node`], [`NodeBuilder`]: start, stop, who this is, which devices are there ([`Device`], [`DeviceEvents`](presence::DeviceEvents)).
 //! - [`SystemAbilityManager`]: register a service; get one by (service id, device id).
 //! - [`pairing`]: how strangers come to trust each other ([`Node::open_pairing`], [`Node::pair`]).
+//! - [`local`]: other processes of this device ([`NodeBuilder::host_local`], [`Node::attach`]); on Linux.
 //! - [`service_watch`]: follow a service of another device ([`SystemAbilityManager::watch_of`]).
 //! - [`RemoteObject`]: what is called, passed in a [`Parcel`], and watched ([`RemoteObject::link_to_death`]).
 //! - [`Parcelable`](macro@Parcelable): derived, makes a type of your own an argument or result.

@@ -38,7 +38,8 @@ timed_out, interrupted), exit_code, and hint (what to do next, or null). Only wh
 form of the command line is said in words.
 
 One process at a time uses an identity. While `softbus run` runs, other commands that start a node
-need a directory of their own (--dir), and the devices they talk to have to trust that one's id.";
+attach to it (--local on both, on Linux), or need a directory of their own (--dir), and then the devices
+they talk to have to trust that one's id.";
 
 /// Run a node of the soft-bus, look around, call services.
 #[derive(Debug, Parser)]
@@ -99,6 +100,22 @@ pub(crate) struct Network {
     /// them on one side of the command
     #[arg(long = "peer", global = true, value_name = "DEVICE@ADDR")]
     pub(crate) peers: Vec<StaticPeer>,
+
+    /// The bus of this device, at the socket PATH: `softbus run` hosts it for other processes, on the socket that systemd hands
+    /// over if it does, and every other command attaches to it instead of being a device of its own [default PATH: softbus/bus.sock
+    /// in $XDG_RUNTIME_DIR, else in /run]
+    #[cfg(target_os = "linux")]
+    #[arg(long, global = true, value_name = "PATH", num_args = 0..=1, require_equals = true)]
+    pub(crate) local: Option<Option<PathBuf>>,
+}
+
+#[cfg(target_os = "linux")]
+impl Network {
+    /// Where the bus of this device is, if it was asked for.
+    pub(crate) fn local_path(&self) -> Option<PathBuf> {
+        let given = self.local.clone()?;
+        Some(given.unwrap_or_else(softbus::local::default_path))
+    }
 }
 
 /// What to do.
@@ -107,7 +124,7 @@ pub(crate) enum Command {
     /// Run a node until Ctrl-C or SIGTERM, and print its id, its address and what happens to devices
     #[command(after_help = "\
 JSON: one object for each event, with the field event:
-  started    device, address (where it listens), directory, epoch (counts the starts), services (ids)
+  started    device, address (where it listens, or null if it is attached), directory, epoch (counts the starts), services (ids)
   online     device, name (from the trust store or null), addresses, time_ms (since 1970)
   offline    device, name, reason (left, crashed, timed_out, restarted, access_revoked, failed,
              other), detail (text or null), time_ms
@@ -180,8 +197,8 @@ trusted, addresses (list of IP:PORT)")]
 
     /// List the services of a device, or of all trusted devices that are online
     ///
-    /// Only what this device may call is listed, what is started on demand too. The services of this device itself belong to the programs that run a
-    /// node here; ask for them from another device.
+    /// Only what this device may call is listed, what is started on demand too. The services of this device itself are listed with
+    /// --local; without, ask for them from another device.
     #[command(after_help = "\
 JSON: one object for each service: device, name (from the trust store or null), service")]
     Services(Services),

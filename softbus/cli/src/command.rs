@@ -59,6 +59,13 @@ impl<'a> Context<'a> {
         }
     }
 
+    /// What devices are called here. An attached node has no trust store; that of our directory may be its host's, and is asked for
+    /// names only.
+    pub(crate) fn names(&self, node: &Node) -> Option<TrustStore> {
+        let own = node.trust().cloned();
+        own.or_else(|| TrustStore::open(&self.directory).ok())
+    }
+
     pub(crate) fn trust(&self) -> Result<TrustStore, Failure> {
         TrustStore::open(&self.directory).map_err(|error| Failure::failed(error.to_string()))
     }
@@ -76,8 +83,8 @@ pub(crate) fn trusted(trust: Option<&TrustStore>) -> Vec<TrustEntry> {
 }
 
 /// Which device the user means, for a command with a node.
-fn device(given: &str, node: &Node) -> Result<DeviceId, Failure> {
-    device_name::resolve(given, &trusted(node.trust()))
+fn device(context: &Context<'_>, given: &str, node: &Node) -> Result<DeviceId, Failure> {
+    device_name::resolve(given, &trusted(context.names(node).as_ref()))
 }
 
 /// What our user calls a device.

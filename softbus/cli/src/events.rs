@@ -4,7 +4,7 @@ use std::time::{Instant, SystemTime, UNIX_EPOCH};
 
 use serde_json::{Value, json};
 use softbus::{
-    DeviceEvent, DeviceId, Node,
+    DeviceEvent, DeviceId, Node, TrustStore,
     certs::{TrustChange, TrustEvent, escape_untrusted},
     presence::OfflineReason,
 };
@@ -23,6 +23,7 @@ const MAX_DETAIL: usize = 200;
 pub(crate) struct Events<'a> {
     context: &'a Context<'a>,
     node: &'a Node,
+    names: Option<TrustStore>,
     began: Instant,
 }
 
@@ -31,6 +32,7 @@ impl<'a> Events<'a> {
         Self {
             context,
             node,
+            names: context.names(node),
             began: Instant::now(),
         }
     }
@@ -138,7 +140,7 @@ impl<'a> Events<'a> {
     }
 
     fn name(&self, device: &DeviceId) -> Option<String> {
-        local_name(self.node.trust(), device)
+        local_name(self.names.as_ref(), device)
     }
 
     fn addresses(&self, id: &DeviceId) -> Vec<String> {

@@ -2,6 +2,8 @@
 
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 
+#[cfg(target_os = "linux")]
+use softbus::local::LocalError;
 use softbus::{
     Identity, Interfaces, Node, NodeBuilder, TrustStore,
     certs::{OpenIdentityError, PolicyStore},
@@ -25,15 +27,57 @@ pub(crate) enum OnSignal {
     Interrupted,
 }
 
-/// Runs `work` with a node, until it is done or the user asks to stop; the node takes leave either way. Asked a second
-/// time, it goes without.
+/// Runs `work` with a node, which is a device or, with `--local`, a process of one.
 pub(crate) async fn with_node(
     context: &Context<'_>,
     on_signal: OnSignal,
     work: impl AsyncFnOnce(&Node) -> Result<(), Failure>,
 ) -> Result<(), Failure> {
+    #[cfg(target_os = "linux")]
+    if let Some(path) = context.network.local_path() {
+        let attached = async {
+            Node::attach(path)
+                .await
+                .map_err(|error| start_failure(&error))
+        };
+        return with_started(attached, on_signal, work).await;
+    }
+    with_started(start(device(context)?), on_signal, work).await
+}
+
+/// Runs `work` with a node that is a device and, with `--local`, hosts its bus.
+pub(crate) async fn with_host(
+    context: &Context<'_>,
+    on_signal: OnSignal,
+    work: impl AsyncFnOnce(&Node) -> Result<(), Failure>,
+) -> Result<(), Failure> {
+    let builder = device(context)?;
+    #[cfg(target_os = "linux")]
+    let builder = match context.network.local_path() {
+        // Whoever started us may listen already, and then knows where.
+        Some(path) => match listenfd::ListenFd::from_env().take_unix_listener(0) {
+            Ok(Some(listener)) => builder.host_local_on(listener),
+            Ok(None) => builder.host_local(path),
+            Err(error) => {
+                let message = format!("the socket that was handed over is none: {error}");
+                return Err(Failure::failed(message).hint(
+                    "the unit needs ListenStream= with a path, as systemd/softbus.socket has it",
+                ));
+            }
+        },
+        None => builder,
+    };
+    with_started(start(builder), on_signal, work).await
+}
+
+/// Until it is done or the user asks to stop; the node takes leave either way. Asked a second time, it goes without.
+async fn with_started(
+    start: impl Future<Output = Result<Node, Failure>>,
+    on_signal: OnSignal,
+    work: impl AsyncFnOnce(&Node) -> Result<(), Failure>,
+) -> Result<(), Failure> {
     let mut signal = StopSignal::new()?;
-    let node = start(context).await?;
+    let node = start.await?;
     let result = tokio::select! {
         result = work(&node) => result,
         () = signal.received() => match on_signal {
@@ -47,7 +91,8 @@ pub(crate) async fn with_node(
     }
 }
 
-async fn start(context: &Context<'_>) -> Result<Node, Failure> {
+/// A node with everything that the directory and the command line say.
+fn device(context: &Context<'_>) -> Result<NodeBuilder, Failure> {
     let trust = context.trust()?;
     let builder = network(Node::builder(), &context.network, &trust)?.trust(trust);
     let policies = PolicyStore::open_if_there(command::policy::file_in(&context.directory));
@@ -62,19 +107,36 @@ async fn start(context: &Context<'_>) -> Result<Node, Failure> {
     };
     // Last, because it counts as a start.
     let identity = Identity::open(&context.directory);
-    let builder = builder.identity(identity.map_err(|error| identity_failure(context, &error))?);
-    builder.start().await.map_err(|error| {
-        let hint = match &error {
-            StartNodeError::Bind { .. } => {
-                "another program may listen there: choose another --port or --listen"
-            }
-            StartNodeError::Discovery(_) => {
-                "--no-mdns does without, --interface NAME chooses where"
-            }
-            _ => return Failure::failed(error.to_string()),
-        };
-        Failure::failed(error.to_string()).hint(hint)
-    })
+    Ok(builder.identity(identity.map_err(|error| identity_failure(context, &error))?))
+}
+
+async fn start(builder: NodeBuilder) -> Result<Node, Failure> {
+    builder.start().await.map_err(|error| start_failure(&error))
+}
+
+fn start_failure(error: &StartNodeError) -> Failure {
+    let hint = match error {
+        StartNodeError::Bind { .. } => {
+            "another program may listen there: choose another --port or --listen"
+        }
+        StartNodeError::Discovery(_) => "--no-mdns does without, --interface NAME chooses where",
+        #[cfg(target_os = "linux")]
+        StartNodeError::Local(LocalError::Absent(_)) => {
+            return Failure::new(Kind::NotFound, error.to_string())
+                .hint("start the host of this device's bus: softbus run --local");
+        }
+        #[cfg(target_os = "linux")]
+        StartNodeError::Local(LocalError::Denied(_)) => {
+            return Failure::new(Kind::Refused, error.to_string())
+                .hint("the host says who may attach; by default it is its own user alone");
+        }
+        #[cfg(target_os = "linux")]
+        StartNodeError::Local(LocalError::InUse(_)) => {
+            "this device has a host already; --local=PATH chooses another place"
+        }
+        _ => return Failure::failed(error.to_string()),
+    };
+    Failure::failed(error.to_string()).hint(hint)
 }
 
 /// Why there is no identity to start with.
@@ -84,7 +146,8 @@ pub(crate) fn identity_failure(context: &Context<'_>, error: &OpenIdentityError)
     };
     let directory = context.directory.display();
     Failure::failed(format!("the identity in {directory} is in use by another process, as `softbus run`")).hint(
-        "give this command a directory of its own, which makes it another device: softbus --dir DIR ..; \
+        "start that one as `softbus run --local` and this command with --local, which makes it a process of the same device (on Linux); or \
+         give this command a directory of its own, which makes it another device: softbus --dir DIR ..; \
          the devices it shall talk to have to trust the id that `softbus --dir DIR identity show` prints; \
          to pair with the one that runs, start it as `softbus run --pair`",
     )

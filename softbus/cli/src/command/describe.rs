@@ -47,7 +47,7 @@ pub(super) async fn get(
     service: ServiceId,
     wait: Duration,
 ) -> Result<RemoteObject, Failure> {
-    let device = device(given, node)?;
+    let device = device(context, given, node)?;
     let object = node.samgr().get_within(service, &device, wait).await;
     let us = node.device_id();
     object.map_err(|error| {

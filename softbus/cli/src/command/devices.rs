@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use serde_json::json;
-use softbus::{Device, Node, certs::escape_untrusted, presence::Presence};
+use softbus::{Device, TrustStore, certs::escape_untrusted, presence::Presence};
 
 use super::{Context, addresses, local_name};
 use crate::{
@@ -20,8 +20,10 @@ pub(crate) async fn run(context: &Context<'_>, options: Devices) -> Result<(), F
     with_node(context, OnSignal::Interrupted, async |node| {
         look_around(context.output, options.look.time).await;
         let devices = node.devices();
+        let names = context.names(node);
+        let names = names.as_ref();
         if context.output.is_json() {
-            return devices.iter().try_for_each(|device| context.output.object(&object(node, device)));
+            return devices.iter().try_for_each(|device| context.output.object(&object(names, device)));
         }
         if devices.is_empty() {
             context.output.note("no devices found; --for SECONDS looks longer, --peer DEVICE@ADDR says where one is");
@@ -29,7 +31,7 @@ pub(crate) async fn run(context: &Context<'_>, options: Devices) -> Result<(), F
         }
         let mut table = Table::new(["ID", "NAME", "PRESENCE", "TRUSTED", "ADDRESSES"]);
         for device in &devices {
-            table.row(row(node, device, options.long));
+            table.row(row(names, device, options.long));
         }
         table.print(context.output)
     })
@@ -65,10 +67,10 @@ impl Drop for ClearProgress<'_> {
     }
 }
 
-fn object(node: &Node, device: &Device) -> serde_json::Value {
+fn object(names: Option<&TrustStore>, device: &Device) -> serde_json::Value {
     json!({
         "device": device.id.to_string(),
-        "name": local_name(node.trust(), &device.id),
+        "name": local_name(names, &device.id),
         "claimed_name": device.name.as_deref().map(|name| escape_untrusted(name, 64)),
         "presence": presence(&device.presence).0,
         "trusted": device.trusted,
@@ -76,13 +78,13 @@ fn object(node: &Node, device: &Device) -> serde_json::Value {
     })
 }
 
-fn row(node: &Node, device: &Device, long: bool) -> [(String, Style); 5] {
+fn row(names: Option<&TrustStore>, device: &Device, long: bool) -> [(String, Style); 5] {
     let id = if long {
         device.id.to_string()
     } else {
         device.id.short().to_string()
     };
-    let name = match (local_name(node.trust(), &device.id), &device.name) {
+    let name = match (local_name(names, &device.id), &device.name) {
         (Some(name), _) => (escape_untrusted(&name, 64), Style::Bold),
         (None, Some(claimed)) => (format!("\"{}\"", escape_untrusted(claimed, 64)), Style::Dim),
         (None, None) => ("-".to_owned(), Style::Dim),

@@ -13,7 +13,7 @@ use crate::{
 
 pub(crate) async fn run(context: &Context<'_>, load: Load) -> Result<(), Failure> {
     with_node(context, OnSignal::Interrupted, async |node| {
-        let device = device(&load.device, node)?;
+        let device = device(context, &load.device, node)?;
         let service = load.service;
         let (samgr, began) = (node.samgr(), Instant::now());
         let loaded = samgr.load_within(service, &device, load.wait).await;

@@ -19,6 +19,14 @@ use crate::{
 };
 
 pub(crate) async fn run(context: &Context<'_>, options: Pair) -> Result<(), Failure> {
+    #[cfg(target_os = "linux")]
+    if context.network.local.is_some() {
+        return Err(Failure::new(
+            Kind::Usage,
+            "a process that attaches has no trust store to pair for",
+        )
+        .hint("the host pairs while it runs: softbus run --local --pair"));
+    }
     with_node(context, OnSignal::Interrupted, async |node| {
         let Some(target) = &options.target else {
             return listen::run(context, node, &options).await;

@@ -14,12 +14,12 @@ use crate::{
     args::Run,
     events::Events,
     failure::Failure,
-    node::{OnSignal, with_node},
+    node::{OnSignal, with_host},
 };
 use echo::Echo;
 
 pub(crate) async fn run(context: &Context<'_>, options: Run) -> Result<(), Failure> {
-    with_node(context, OnSignal::Done, async |node| {
+    with_host(context, OnSignal::Done, async |node| {
         if let Some(service) = options.echo {
             offer(node, service)?;
         }

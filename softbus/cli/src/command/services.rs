@@ -17,7 +17,7 @@ pub(crate) async fn run(context: &Context<'_>, options: Services) -> Result<(), 
         OnSignal::Interrupted,
         async |node| match &options.device {
             Some(given) => {
-                let device = device(given, node)?;
+                let device = device(context, given, node)?;
                 let services = list(context, node, device).await?;
                 print(context, node, &[(device, services)])
             }
@@ -35,11 +35,13 @@ async fn list(
     node: &Node,
     device: DeviceId,
 ) -> Result<Vec<ServiceId>, Failure> {
-    if device == node.device_id() {
+    // An attached node asks the host, which knows them all.
+    let attached = node.local_addr().is_none();
+    if device == node.device_id() && !attached {
         return Err(Failure::failed(
             "this is this device: its services are those of the programs that run a node here",
         )
-        .hint("ask for them from another device that this one trusts"));
+        .hint("host its bus and ask there, with --local on both commands, or ask from another device that this one trusts"));
     }
     let services = node.samgr().list_of(&device).await;
     let us = node.device_id();
@@ -75,6 +77,8 @@ fn print(
     found: &[(DeviceId, Vec<ServiceId>)],
 ) -> Result<(), Failure> {
     let output = context.output;
+    let names = context.names(node);
+    let names = names.as_ref();
     let all = || {
         found
             .iter()
@@ -82,7 +86,7 @@ fn print(
     };
     if output.is_json() {
         return all().try_for_each(|(device, service)| {
-            let name = local_name(node.trust(), device);
+            let name = local_name(names, device);
             output.object(&json!({
                 "device": device.to_string(), "name": name, "service": service.get(),
             }))
@@ -97,7 +101,7 @@ fn print(
     }
     let mut table = Table::new(["DEVICE", "NAME", "SERVICE"]);
     for (device, service) in all() {
-        let name = local_name(node.trust(), device).unwrap_or_default();
+        let name = local_name(names, device).unwrap_or_default();
         let id = device.short().to_string();
         table.row([
             (id, Style::Plain),

@@ -93,7 +93,32 @@ impl Device {
     pub(crate) fn start<I: AsRef<OsStr>>(&self, arguments: impl IntoIterator<Item = I>) -> Running {
         let mut command = self.command(["--json"]);
         command.args(arguments);
-        let mut running = Running::spawn(command);
+        self.started(Running::spawn(command))
+    }
+
+    /// As [`start`](Self::start), on a socket that listens, as systemd starts a service.
+    #[cfg(target_os = "linux")]
+    pub(crate) fn start_activated<I: AsRef<OsStr>>(
+        &self,
+        socket: std::os::unix::net::UnixListener,
+        arguments: impl IntoIterator<Item = I>,
+    ) -> Running {
+        let softbus = self.command(["--json"]);
+        let mut shell = Command::new("sh");
+        shell.args([
+            "-c",
+            "exec 3<&0 0</dev/null; LISTEN_FDS=1 LISTEN_PID=$$ exec \"$@\"",
+            "sh",
+        ]);
+        shell
+            .arg(softbus.get_program())
+            .args(softbus.get_args())
+            .args(arguments);
+        let socket = std::os::fd::OwnedFd::from(socket);
+        self.started(Running::spawn_reading(shell, socket.into()))
+    }
+
+    fn started(&self, mut running: Running) -> Running {
         let started = running.event("started");
         assert_eq!(started["device"], self.id.as_str());
         running.address = started["address"].as_str().unwrap().to_owned();
@@ -157,9 +182,13 @@ pub(crate) struct Running {
 }
 
 impl Running {
-    fn spawn(mut command: Command) -> Self {
+    fn spawn(command: Command) -> Self {
+        Self::spawn_reading(command, Stdio::null())
+    }
+
+    fn spawn_reading(mut command: Command, stdin: Stdio) -> Self {
         let command = command
-            .stdin(Stdio::null())
+            .stdin(stdin)
             .stdout(Stdio::piped())
             .stderr(Stdio::piped());
         let mut child = command.spawn().unwrap();

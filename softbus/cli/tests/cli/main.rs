@@ -9,6 +9,8 @@ mod described;
 mod fleet;
 mod harness;
 mod identity;
+#[cfg(target_os = "linux")]
+mod local;
 mod pairing;
 mod policy;
 mod presence;
