@@ -10,8 +10,8 @@ use std::{
 
 use serde_json::Value;
 
-/// What `--json` says of each step, in order.
-const STEPS: [&str; 19] = [
+/// What `--json` says of each step, in order: of devices, and on Linux of the processes of one.
+const STEPS: &[&str] = &[
     "start",
     "discovery",
     "typed call",
@@ -30,6 +30,20 @@ const STEPS: [&str; 19] = [
     "kill -9",
     "after death",
     "restart",
+    #[cfg(target_os = "linux")]
+    "one device",
+    #[cfg(target_os = "linux")]
+    "local call",
+    #[cfg(target_os = "linux")]
+    "shared memory",
+    #[cfg(target_os = "linux")]
+    "raw data",
+    #[cfg(target_os = "linux")]
+    "through the host",
+    #[cfg(target_os = "linux")]
+    "second pass",
+    #[cfg(target_os = "linux")]
+    "process death",
     "leave",
 ];
 
