@@ -11,10 +11,13 @@ use std::{
 
 use quinn::crypto::rustls::QuicClientConfig;
 use softbus::{
-    Allow, CallOption, Caller, DeviceId, HandlerError, Identity, Node, NodeBuilder, Parcel,
-    RemoteObject, RemoteStub, ServiceId, ServiceOptions, TrustStore, async_trait,
+    Allow, CallOption, Caller, DeviceId, GetServiceError, HandlerError, Identity, Node,
+    NodeBuilder, Parcel, RemoteObject, RemoteStub, ServiceId, ServiceOptions, TrustStore,
+    async_trait,
     certs::{AuditEvent, CloseCode, DoorLimits, tls},
 };
+
+mod session;
 
 const SERVICE: ServiceId = ServiceId::new(7).unwrap();
 const SOON: Duration = Duration::from_secs(20);
@@ -96,8 +99,7 @@ impl Scene {
         }
         let held: Vec<_> = self.node.usage().into_iter().map(|(of, _)| of).collect();
         assert_eq!(held, [self.friend.device_id()]);
-        took.sort();
-        took[took.len() / 2]
+        median(&mut took)
     }
 
     fn endpoint() -> quinn::Endpoint {
@@ -134,6 +136,11 @@ fn run(test: impl AsyncFnOnce()) {
         .unwrap();
     let ended = runtime.block_on(async { tokio::time::timeout(SOON, test()).await });
     ended.expect("the test ends in time");
+}
+
+fn median(took: &mut [Duration]) -> Duration {
+    took.sort();
+    took[took.len() / 2]
 }
 
 fn code(end: &quinn::ConnectionError) -> Option<CloseCode> {
@@ -337,6 +344,76 @@ fn who_comes_too_often_is_refused_and_audited_and_hinders_nobody() {
             }
         };
         assert_eq!(limit, ("handshakes of one source in a second", 1));
+        scene.unharmed().await;
+    });
+}
+
+#[test]
+fn one_device_more_than_may_have_a_session_is_told_the_limit() {
+    run(async || {
+        let scene = Scene::start(|builder| builder.max_devices(1)).await;
+        let mut audit = scene.node.audit();
+        // The friend is the one.
+        scene.unharmed().await;
+        let endpoint = Scene::endpoint();
+        let connection = scene.dial(&endpoint, &scene.known).await.unwrap();
+        let _lane = session::say_hello(&connection).await;
+        let end = connection.closed().await;
+        assert_eq!(code(&end), Some(CloseCode::Limit), "{end}");
+        let quinn::ConnectionError::ApplicationClosed(close) = end else {
+            panic!("{end}");
+        };
+        assert_eq!(close.reason, "1 devices are connected");
+        let limit = loop {
+            if let AuditEvent::LimitReached { limit, value } = audit.next().await.unwrap().event {
+                break (limit, value);
+            }
+        };
+        assert_eq!(limit, ("devices with a session", 1));
+        scene.unharmed().await;
+    });
+}
+
+/// Input 35. The answer has to be the same; how long each takes is for who runs this to see, because machines that run
+/// tests have other things to do.
+#[test]
+fn whom_no_rule_admits_hears_the_same_of_what_is_there_and_what_is_not() {
+    const ROUNDS: usize = 200;
+    run(async || {
+        let nobody = Allow::devices([DeviceId::from_bytes([9; 32])]);
+        let kinds = [
+            ("there", Some(ServiceOptions::distributed(nobody))),
+            ("not distributed", Some(ServiceOptions::local())),
+            ("not there", None),
+        ];
+        let service = |kind: usize| ServiceId::new(20 + kind as u32).unwrap();
+        let object = RemoteObject::new(Echo);
+        let scene = Scene::start(|mut builder| {
+            for (kind, (_, options)) in kinds.iter().enumerate() {
+                if let Some(options) = options {
+                    builder = builder.service(service(kind), &object, options.clone());
+                }
+            }
+            builder
+        })
+        .await;
+        scene.unharmed().await;
+        let (samgr, node) = (scene.friend.samgr(), scene.node.device_id());
+        let mut took = kinds.each_ref().map(|_| Vec::new());
+        for _ in 0..ROUNDS {
+            for (kind, took) in took.iter_mut().enumerate() {
+                let begun = Instant::now();
+                let answer = samgr.get(service(kind), &node).await;
+                took.push(begun.elapsed());
+                assert_eq!(answer.unwrap_err(), GetServiceError::Refused);
+            }
+        }
+        let first = median(&mut took[0]);
+        for ((name, _), took) in kinds.iter().zip(&mut took) {
+            let median = median(took);
+            let part = median.as_secs_f64() / first.as_secs_f64();
+            println!("refused for what is {name}: {median:?}, {part:.2} of the first");
+        }
         scene.unharmed().await;
     });
 }
