@@ -98,6 +98,7 @@ fn killed_at_any_step_of_writing_trust_the_old_or_the_new_is_whole() {
     let path = temp.path().join("d");
     let list: String = (0..BEFORE).map(|n| format!("{}\n", device(n))).collect();
     TrustStore::open(&path).unwrap().import_list(&list).unwrap();
+    let whole = fs::metadata(path.join(TRUST)).unwrap().len();
     let mut steps = HashMap::new();
     let deadline = Instant::now() + SOON;
     for round in 0.. {
@@ -106,7 +107,12 @@ fn killed_at_any_step_of_writing_trust_the_old_or_the_new_is_whole() {
         let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
         assert!(lines.any(|line| line.unwrap() == "ready"));
         let wanted = [Step::Begun, Step::Filled, Step::Without][round % 3];
-        let stood = kill_at(wanted, &mut child, || step(&path, TRUST));
+        let stood = kill_at(wanted, &mut child, || {
+            // At no time is there less than a whole file, and so at no time that it may be killed at.
+            let length = fs::metadata(path.join(TRUST)).unwrap().len();
+            assert!(length >= whole, "{length} of {whole} bytes");
+            step(&path, TRUST)
+        });
         *steps.entry(stood).or_default() += 1;
 
         // The next start reads it, and takes what was left for nothing.
