@@ -444,7 +444,7 @@ impl Peers {
     /// A session has begun. What there was before with this device is replaced.
     fn install(&self, device: DeviceId, session: Session) {
         let Some(me) = self.me.upgrade() else { return };
-        let peer = session.peer.clone();
+        let (peer, connection) = (session.peer.clone(), session.connection.clone());
         let (before, again) = {
             let mut table = self.lock();
             if table.closing {
@@ -457,7 +457,7 @@ impl Peers {
                 return;
             }
             let entry = table.entries.entry(device).or_insert_with(Entry::new);
-            entry.worked = Some(session.connection.remote_address());
+            entry.worked = Some(connection.remote_address());
             entry.failures = 0;
             entry.verdict = None;
             let before = entry.session.replace(session);
@@ -480,6 +480,9 @@ impl Peers {
         self.audit.tell(AuditEvent::Admitted { device });
         tracing::info!(?device, boot = peer.boot().epoch, "device online");
         self.tell();
+        // It was let in when its connection began, and may have taken its time since. Whoever withdraws its trust from here on
+        // finds the session.
+        self.admit_still(device, &connection, &peer);
         self.runtime.spawn(async move {
             let end = peer.ended().await;
             me.ended(device, &peer, &end);

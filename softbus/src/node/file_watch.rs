@@ -10,8 +10,8 @@ use tokio::{sync::watch, time::MissedTickBehavior};
 /// How often a file is looked at: one system call.
 pub(super) const INTERVAL: Duration = Duration::from_millis(500);
 
-/// What differs when the file has been replaced or written to; `None` where there is no file.
-type Stamp = Option<(Option<SystemTime>, u64, u64)>;
+/// What differs when the file has been replaced, written to or given other rights; `None` where there is no file.
+type Stamp = Option<(Option<SystemTime>, u64, Identity)>;
 
 /// Calls `reload` whenever a file changes, until told to stop. The first look does too: the file may have changed since it
 /// was read.
@@ -50,13 +50,18 @@ fn stamp(path: &Path) -> Stamp {
     Some((data.modified().ok(), data.len(), identity(&data)))
 }
 
-/// A file that was replaced is another one, even within the clock's resolution.
+/// A file that was replaced is another one, even within the clock's resolution; one whose rights have changed may be read now.
 #[cfg(unix)]
-fn identity(data: &std::fs::Metadata) -> u64 {
-    std::os::unix::fs::MetadataExt::ino(data)
+type Identity = (u64, i64, i64);
+
+#[cfg(unix)]
+fn identity(data: &std::fs::Metadata) -> Identity {
+    use std::os::unix::fs::MetadataExt;
+    (data.ino(), data.ctime(), data.ctime_nsec())
 }
 
 #[cfg(not(unix))]
-fn identity(_data: &std::fs::Metadata) -> u64 {
-    0
-}
+type Identity = ();
+
+#[cfg(not(unix))]
+fn identity(_data: &std::fs::Metadata) -> Identity {}

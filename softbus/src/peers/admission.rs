@@ -4,6 +4,8 @@ use certs::{AdmitError, AuditEvent, AuthenticatedPeer, CloseCode};
 use proto::{DeviceId, message::DeathReason};
 use rustls::pki_types::CertificateDer;
 
+use rpc::Peer;
+
 use super::{Entry, Peers};
 
 impl Peers {
@@ -43,16 +45,24 @@ impl Peers {
     /// Other CAs are listed, or time has passed: sessions of those who are members no longer end.
     pub(crate) fn admit_again(&self) {
         for (device, session) in self.sessions() {
-            match self.admit(&session.connection) {
-                Ok(peer) => self.members.admitted(device, peer.member()),
-                Err(error) => {
-                    tracing::info!(?device, %error, "member no longer");
-                    self.audit.tell(AuditEvent::TrustWithdrawn { device });
-                    let code = CloseCode::Revoked.code();
-                    session
-                        .peer
-                        .close(DeathReason::AccessRevoked, code, "revoked");
-                }
+            self.admit_still(device, &session.connection, &session.peer);
+        }
+    }
+
+    /// A session whose device would not be let in any more ends.
+    pub(super) fn admit_still(
+        &self,
+        device: DeviceId,
+        connection: &quinn::Connection,
+        peer: &Peer,
+    ) {
+        match self.admit(connection) {
+            Ok(admitted) => self.members.admitted(device, admitted.member()),
+            Err(error) => {
+                tracing::info!(?device, %error, "let in no longer");
+                self.audit.tell(AuditEvent::TrustWithdrawn { device });
+                let code = CloseCode::Revoked.code();
+                peer.close(DeathReason::AccessRevoked, code, "revoked");
             }
         }
     }

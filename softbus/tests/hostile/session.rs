@@ -196,6 +196,26 @@ fn who_says_it_is_somebody_else_is_still_itself_or_loses_its_session() {
     });
 }
 
+/// Input 16: who was let in and says Hello only when it is blocked has no session.
+#[test]
+fn who_is_blocked_before_it_says_hello_has_no_session() {
+    run(async || {
+        let scene = Scene::start(|builder| builder).await;
+        let endpoint = Scene::endpoint();
+        let connection = scene.dial(&endpoint, &scene.known).await.unwrap();
+        // The node has let it in by then: it has answered a hundred calls since.
+        scene.unharmed().await;
+        let trust = scene.node.trust().unwrap();
+        trust.block(scene.known.device_id()).unwrap();
+        let mut control = say_hello(&connection).await;
+        let _welcome = control.receive().await;
+        let _calls = Lane::open(&connection, CALLS).await;
+        let end = connection.closed().await;
+        assert_eq!(code(&end), Some(CloseCode::Revoked), "{end}");
+        scene.unharmed().await;
+    });
+}
+
 /// Input 47: time that is given for Hello is not given again with each byte.
 #[test]
 fn who_says_hello_byte_by_byte_is_gone_after_five_seconds() {
