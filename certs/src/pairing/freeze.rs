@@ -97,7 +97,7 @@ impl PairingFreeze {
     ///
     /// # Errors
     ///
-    /// [`FileError`]; until this process ends it is remembered all the same.
+    /// [`FileError`]; this value remembers it all the same.
     pub fn failed(&mut self, now: SystemTime) -> Result<(), FileError> {
         self.record.failed = self.record.failed.saturating_add(1);
         let time = TIMES[self.step()];
