@@ -353,6 +353,29 @@ async fn the_window_s_time_ends_and_is_told() {
     assert_eq!(late, PairError::CodeExpired);
 }
 
+#[tokio::test]
+async fn a_full_disk_does_not_let_anybody_guess_on() {
+    let temp = tempfile::tempdir().unwrap();
+    let home = temp.path().join("tv");
+    let (phone, tv) = (stranger().await, kept_in(&home).await);
+    std::fs::create_dir_all(home.join(".pairing.toml.new/in the way")).unwrap();
+    let mut window = tv.open_pairing(PairingOptions::code()).await.unwrap();
+    let code = window.code().unwrap();
+    for _ in 0..3 {
+        let error = try_pair(&phone, tv.local_addr().unwrap(), &wrong(&code)).await;
+        assert_eq!(error, PairError::WrongCode);
+        next(&mut window).await;
+    }
+    let closed = next(&mut window).await;
+    assert!(matches!(closed, PairingEvent::Closed(WindowEnd::Failed)));
+    drop(window);
+    let frozen = tv.open_pairing(PairingOptions::code()).await.unwrap_err();
+    assert!(
+        matches!(frozen, OpenPairingError::Frozen { .. }),
+        "{frozen}"
+    );
+}
+
 /// Whatever a store writes fails, as on a full disk: what it would write to is a directory that is not empty.
 fn spoil(directory: &Path) {
     std::fs::create_dir_all(directory.join(".trust.toml.new/in the way")).unwrap();

@@ -3,7 +3,7 @@
 use std::{
     path::PathBuf,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
-    time::{Instant, SystemTime},
+    time::{Duration, Instant, SystemTime},
 };
 
 use certs::{
@@ -19,7 +19,7 @@ use super::{OpenPairingError, PairingEvent};
 pub(crate) struct Slot {
     name: Mutex<String>,
     open: Mutex<Option<Arc<OpenWindow>>>,
-    /// Of a node without a directory; with one, the file there is what counts.
+    /// Of a node without a directory. With one the file there is what counts, and what could not be written to it.
     in_memory: Arc<Mutex<Option<PairingFreeze>>>,
 }
 
@@ -63,7 +63,7 @@ impl Slot {
             in_memory: Arc::clone(&self.in_memory),
         };
         let left = freeze.clone().with(|freeze| freeze.left(SystemTime::now()));
-        if let Some(left) = left.await?
+        if let Some(left) = left.await?.max(freeze.not_written())
             && !options.is_despite_failures()
         {
             return Err(OpenPairingError::Frozen { left });
@@ -115,15 +115,32 @@ impl OpenWindow {
             true => freeze.succeeded(),
             false => freeze.failed(SystemTime::now()),
         };
-        match self.freeze.clone().with(remember).await {
-            Ok(Ok(())) => {}
-            Ok(Err(error)) => tracing::error!(%error, "pairing: failures not remembered"),
-            Err(error) => tracing::error!(%error, "pairing: failures not remembered"),
+        let error = match self.freeze.clone().with(remember).await {
+            Ok(Ok(())) => return,
+            Ok(Err(error)) => error.to_string(),
+            Err(error) => error.to_string(),
+        };
+        tracing::error!(%error, "pairing: failures not written");
+        if !paired {
+            self.freeze.keep_in_memory();
         }
     }
 }
 
 impl Freeze {
+    /// A failure that the disk did not take is remembered until this process ends: a full one opens no door.
+    fn keep_in_memory(&self) {
+        let mut freeze = lock(&self.in_memory);
+        let freeze = freeze.get_or_insert_with(PairingFreeze::in_memory);
+        // Nothing is written, so nothing fails.
+        let _ = freeze.failed(SystemTime::now());
+    }
+
+    fn not_written(&self) -> Option<Duration> {
+        let freeze = lock(&self.in_memory);
+        freeze.as_ref()?.left(SystemTime::now())
+    }
+
     /// Away from the runtime's thread: it waits for the disk.
     async fn with<T: Send + 'static>(
         self,
