@@ -50,8 +50,10 @@ async fn pair_with(peers: Arc<Peers>, with: PairWith) -> Result<PairedDevice, Pa
         name,
     } = with;
     let connection = connect(&peers, &addresses, expected).await?;
-    let time = SESSION_TIME + CONSENT_TIME;
-    let result = tokio::time::timeout(time, pair(&peers, &connection, proof, &name)).await;
+    // Its stream is kept until the connection says why it closes: the end of a stream would come first.
+    let mut wire = None;
+    let pairing = pair(&peers, &connection, proof, &name, &mut wire);
+    let result = tokio::time::timeout(SESSION_TIME + CONSENT_TIME, pairing).await;
     let result = result.unwrap_or(Err(PairError::TimedOut));
     match &result {
         Ok(paired) => {
@@ -111,6 +113,7 @@ async fn pair(
     connection: &quinn::Connection,
     proof: Proof,
     name: &str,
+    wire: &mut Option<Wire>,
 ) -> Result<PairedDevice, PairError> {
     let certificates = connection.peer_identity();
     let certificates = certificates
@@ -149,7 +152,7 @@ async fn pair(
         .open_bi()
         .await
         .map_err(|end| PairError::from(link_closed(end)))?;
-    let mut wire = Wire::new(connection.clone(), stream, device);
+    let wire = wire.insert(Wire::new(connection.clone(), stream, device));
     wire.send(&hello).await?;
     let mut end = InitiatingEnd { machine, mode, ask };
     let paired = wire.run(&mut end, peers.trust(), name).await?;
