@@ -13,6 +13,7 @@ pub use ca::{CertificateAuthority, Issued};
 pub use error::{AuthorityError, OpenFleetError, VerifyMemberError};
 
 use std::collections::BTreeSet;
+use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use rustls::pki_types::{CertificateDer, UnixTime};
@@ -41,6 +42,8 @@ pub struct Fleet {
 struct Authority {
     name: String,
     certificate: CertificateDer<'static>,
+    /// Where the certificate was read from.
+    file: PathBuf,
     /// What the URI of each member begins with.
     prefix: String,
 }
@@ -79,6 +82,12 @@ impl Fleet {
             return Err(VerifyMemberError::Denied { member });
         }
         Ok(member)
+    }
+
+    /// Where the certificates of the CAs were read from. For who follows the file of the fleet, which names them.
+    pub fn certificate_files(&self) -> impl Iterator<Item = &Path> {
+        let authorities = self.authorities.iter();
+        authorities.map(|authority| authority.file.as_path())
     }
 
     /// Whether a clock is behind what is known to have happened, and is not believed.

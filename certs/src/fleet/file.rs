@@ -1,7 +1,7 @@
 //! The file that lists CAs.
 
 use std::collections::BTreeSet;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use rustls::pki_types::CertificateDer;
 use rustls::pki_types::pem::PemObject;
@@ -76,13 +76,13 @@ impl Fleet {
             let certificate = beside.join(&entry.certificate);
             let pem = read(&certificate)?;
             fleet.floor = fleet.floor.max(floor(modified(&certificate)));
-            let added = fleet.add(entry, pem.as_bytes());
+            let added = fleet.add(entry, certificate, pem.as_bytes());
             added.map_err(|reason| damaged(format!("CA {name:?}: {reason}")))?;
         }
         Ok(fleet)
     }
 
-    fn add(&mut self, entry: Entry, pem: &[u8]) -> Result<(), String> {
+    fn add(&mut self, entry: Entry, file: PathBuf, pem: &[u8]) -> Result<(), String> {
         check_name(&entry.name).map_err(|error| format!("it {error}"))?;
         check_prefix(&entry.uri_prefix).map_err(|error| error.to_string())?;
         if self
@@ -107,6 +107,7 @@ impl Fleet {
         self.authorities.push(Authority {
             name: entry.name,
             certificate: certificate.into_owned(),
+            file,
             prefix: entry.uri_prefix,
         });
         Ok(())

@@ -1,30 +1,45 @@
 //! Takes over what another process, such as the command line tool, has decided about devices.
 
+use std::path::PathBuf;
+
 use certs::TrustStore;
 use tokio::sync::watch;
 
-use super::file_watch;
+use super::file_watch::{self, Followed};
 
 /// Reloads the store whenever its file changes, until told to stop.
 pub(super) async fn follow(trust: TrustStore, stop: watch::Receiver<bool>) {
     let Some(path) = trust.path() else { return };
-    let reload = {
-        let path = path.clone();
-        move || match trust.reload() {
-            Ok(()) => tracing::debug!(?path, "trust store read"),
-            Err(error) => {
-                tracing::error!(%error, "trust store not read, the devices stay as they were");
-            }
-        }
-    };
-    file_watch::follow(path, reload, stop).await;
+    file_watch::follow(TrustFile { path, trust }, stop).await;
+}
+
+#[derive(Clone)]
+struct TrustFile {
+    path: PathBuf,
+    trust: TrustStore,
+}
+
+impl Followed for TrustFile {
+    fn files(&self) -> Vec<PathBuf> {
+        vec![self.path.clone()]
+    }
+
+    fn reload(&self) -> Result<(), String> {
+        self.trust.reload().map_err(|error| error.to_string())?;
+        tracing::debug!(path = ?self.path, "trust store read");
+        Ok(())
+    }
+
+    fn failed(&self, error: &str) {
+        tracing::error!(%error, "trust store not read, the devices stay as they were");
+    }
 }
 
 #[cfg(test)]
 mod tests {
     use proto::DeviceId;
 
-    use super::{file_watch::INTERVAL, *};
+    use super::{super::file_watch::INTERVAL, *};
 
     const DEVICE: DeviceId = DeviceId::from_bytes([7; 32]);
 
