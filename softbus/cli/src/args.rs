@@ -2,6 +2,7 @@
 
 mod ca;
 mod call;
+mod listen;
 mod policy;
 #[cfg(test)]
 mod tests;
@@ -20,7 +21,7 @@ use softbus::ServiceId;
 const AFTER_HELP: &str = "\
 Devices are given by their full id, by the beginning of the id of a trusted device, or by the name
 under which `softbus trust add --name` put it into this device's trust store. What a device calls
-itself is never used.
+itself only finds a stranger for `softbus pair`, where the code proves who it is.
 
 Exit codes:
     0  done
@@ -75,7 +76,7 @@ pub(crate) struct Options {
 #[command(next_help_heading = "Network (of commands that start a node)")]
 pub(crate) struct Network {
     /// Listen at this address only, as `192.168.1.5`, `127.0.0.1:4000` or `[::1]:4000` [default: all addresses]
-    #[arg(long, global = true, value_name = "ADDR", num_args = 0..=1, default_missing_value = "")]
+    #[arg(long, value_name = "ADDR")]
     pub(crate) listen: Option<ListenAddress>,
 
     /// Listen at this UDP port [default: any free one]

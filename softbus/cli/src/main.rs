@@ -15,15 +15,13 @@ mod signal;
 
 use std::process::ExitCode;
 
-use clap::Parser;
-
 use args::{Arguments, Command, Identity};
 use command::Context;
 use failure::Failure;
 
 fn main() -> ExitCode {
     keep_secrets_out_of_core_dumps();
-    let arguments = Arguments::parse();
+    let arguments = Arguments::read(std::env::args_os()).unwrap_or_else(|error| error.exit());
     let output = output::Output::new(arguments.options.json);
     match run(arguments, &output) {
         Ok(()) => ExitCode::SUCCESS,

@@ -159,8 +159,8 @@ fn network(
     trust: &TrustStore,
 ) -> Result<NodeBuilder, Failure> {
     let port = port(network)?;
-    builder = match network.listen.and_then(|listen| listen.ip) {
-        Some(ip) => builder.listen(SocketAddr::new(ip, port)),
+    builder = match network.listen {
+        Some(listen) => builder.listen(SocketAddr::new(listen.ip, port)),
         None => builder.port(port),
     };
     // clap does not notice when one stands before the command and the other behind it.

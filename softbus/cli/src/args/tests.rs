@@ -1,17 +1,15 @@
 //! How a command line is read.
 
-use clap::CommandFactory;
-
 use super::*;
 
 #[test]
 fn the_definition_is_sound() {
-    Arguments::command().debug_assert();
+    Arguments::definition().debug_assert();
 }
 
 fn call(line: &str) -> Call {
     let words = ["softbus", "call", "kitchen", "7", "0x10"];
-    let arguments = Arguments::try_parse_from(words.into_iter().chain(line.split(' '))).unwrap();
+    let arguments = Arguments::read(words.into_iter().chain(line.split(' '))).unwrap();
     let Command::Call(call) = arguments.command else {
         panic!("a call")
     };
@@ -50,7 +48,31 @@ fn options_before_and_behind_the_command() {
         "watch --no-mdns --dir d --json",
     ] {
         let words = ["softbus"].into_iter().chain(line.split(' '));
-        let options = Arguments::try_parse_from(words).unwrap().options;
+        let options = Arguments::read(words).unwrap().options;
         assert!(options.network.no_mdns && options.json && options.dir.is_some());
     }
+}
+
+#[test]
+fn an_address_to_listen_at_is_not_taken_back_by_a_window_that_is_opened() {
+    let listen = |line: &str| {
+        let arguments = Arguments::read(["softbus"].into_iter().chain(line.split(' ')));
+        arguments.map(|arguments| arguments.options.network.listen)
+    };
+    let loopback: Option<ListenAddress> = Some("127.0.0.1:40".parse().unwrap());
+    for line in [
+        "--listen 127.0.0.1:40 pair --listen",
+        "pair --listen 127.0.0.1:40",
+        "--listen 127.0.0.1:40 pair",
+        "--listen 127.0.0.1:40 run --pair",
+        "run --listen 127.0.0.1:40",
+        "--listen 127.0.0.2 pair --listen 127.0.0.1:40",
+        "--listen 127.0.0.1:40 identity show",
+        "identity show --listen 127.0.0.1:40",
+    ] {
+        assert_eq!(listen(line).unwrap(), loopback, "{line}");
+    }
+    assert_eq!(listen("pair --listen").unwrap(), None);
+    // Only what opens a window says it without an address.
+    assert!(listen("run --listen").is_err() && listen("--listen run").is_err());
 }

@@ -15,8 +15,7 @@ const MAX_SECONDS: f64 = 3000.0;
 /// Where to listen: an address, and a port if it was said.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct ListenAddress {
-    /// Without, all addresses.
-    pub(crate) ip: Option<IpAddr>,
+    pub(crate) ip: IpAddr,
     pub(crate) port: Option<u16>,
 }
 
@@ -26,17 +25,12 @@ impl FromStr for ListenAddress {
     fn from_str(text: &str) -> Result<Self, Self::Err> {
         if let Ok(address) = text.parse::<SocketAddr>() {
             return Ok(Self {
-                ip: Some(address.ip()),
+                ip: address.ip(),
                 port: Some(address.port()),
             });
         }
-        if text.is_empty() {
-            let (ip, port) = (None, None);
-            return Ok(Self { ip, port });
-        }
         let ip = text
             .parse()
-            .map(Some)
             .map_err(|_| "not an IP address, with or without a port")?;
         Ok(Self { ip, port: None })
     }

@@ -80,6 +80,17 @@ fn a_wrong_code_is_refused_and_told_at_both_ends() {
 }
 
 #[test]
+fn a_window_listens_where_it_was_told_to_however_it_is_opened() {
+    let tv = Device::new();
+    // Before the command stands --listen 127.0.0.1.
+    let shown = tv.run(["--json", "pair", "--listen", "--open-for", "0.2"]);
+    let open: Value = serde_json::from_str(shown.stdout.lines().next().unwrap()).unwrap();
+    let addresses = open["addresses"].as_array().unwrap();
+    assert_eq!(addresses.len(), 1, "{open}");
+    assert!(addresses[0].as_str().unwrap().starts_with("127.0.0.1:"));
+}
+
+#[test]
 fn a_person_sees_a_code_and_a_qr_code() {
     let tv = Device::new();
     let shown = tv.run(["pair", "--open-for", "0.2"]);
