@@ -21,7 +21,7 @@ const TIMES: [Duration; 4] = [
 ];
 
 /// When the next window may be opened, after windows whose attempts were used up.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub struct PairingFreeze {
     directory: Option<PrivateDir>,
     record: Record,
@@ -54,10 +54,7 @@ pub enum OpenFreezeError {
 impl PairingFreeze {
     /// Kept as long as the process runs.
     pub fn in_memory() -> Self {
-        Self {
-            directory: None,
-            record: Record::default(),
-        }
+        Self::default()
     }
 
     /// Kept as `pairing.toml` in a private directory.

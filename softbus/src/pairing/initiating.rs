@@ -2,6 +2,7 @@
 
 use std::{net::SocketAddr, sync::Arc, time::Duration};
 
+use async_trait::async_trait;
 use certs::{
     AuditEvent, VerifyPeerError,
     pairing::{CONSENT_TIME, Initiator, PairingError, PairingMode, SESSION_TIME, Step},
@@ -167,8 +168,9 @@ struct InitiatingEnd {
     ask: Option<Box<dyn FnOnce(PairingRequest) + Send>>,
 }
 
+#[async_trait]
 impl End for InitiatingEnd {
-    fn receive(&mut self, message: &[u8]) -> Result<Vec<Step>, PairingError> {
+    async fn receive(&mut self, message: &[u8]) -> Result<Vec<Step>, PairingError> {
         self.machine.receive(message)
     }
 

@@ -2,6 +2,7 @@
 
 use std::{net::SocketAddr, sync::Arc, time::Instant};
 
+use async_trait::async_trait;
 use certs::{
     AuditEvent, CloseCode,
     pairing::{
@@ -57,7 +58,9 @@ pub(crate) async fn respond(peers: Arc<Peers>, connection: quinn::Connection) {
     let result = tokio::time::timeout(SESSION_TIME + CONSENT_TIME, pairing).await;
     let result = result.unwrap_or(Err(PairError::TimedOut));
     let mode = open.window().mode_of(session);
-    open.remember(mode, result.is_ok()).await;
+    if result.is_ok() {
+        open.forgive().await;
+    }
     match &result {
         Ok(_) => {
             peers.audit().tell(AuditEvent::Paired { device });
@@ -132,6 +135,7 @@ async fn pair(
     let machine = Responder::new(channel, session, &peers.pairing.name());
     let mut end = RespondingEnd {
         machine,
+        session,
         open: Arc::clone(open),
     };
     let wire = wire.insert(Wire::new(connection.clone(), stream, device));
@@ -141,13 +145,16 @@ async fn pair(
 /// The machine and the window it belongs to.
 struct RespondingEnd {
     machine: Responder,
+    session: SessionNumber,
     open: Arc<OpenWindow>,
 }
 
+#[async_trait]
 impl End for RespondingEnd {
-    fn receive(&mut self, message: &[u8]) -> Result<Vec<Step>, PairingError> {
-        let mut window = self.open.window();
-        self.machine.receive(&mut window, message, Instant::now())
+    async fn receive(&mut self, message: &[u8]) -> Result<Vec<Step>, PairingError> {
+        let machine = &mut self.machine;
+        let step = |window: &mut _| machine.receive(window, message, Instant::now());
+        self.open.count(self.session, step).await
     }
 
     fn agreed(&mut self) -> Result<Vec<Step>, PairingError> {

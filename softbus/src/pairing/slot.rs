@@ -7,8 +7,8 @@ use std::{
 };
 
 use certs::{
-    TrustStore,
-    pairing::{PairingFreeze, PairingMode, PairingOptions, PairingWindow},
+    FileError, TrustStore,
+    pairing::{PairingFreeze, PairingOptions, PairingWindow, SessionNumber},
 };
 use tokio::sync::mpsc;
 
@@ -19,8 +19,8 @@ use super::{OpenPairingError, PairingEvent};
 pub(crate) struct Slot {
     name: Mutex<String>,
     open: Mutex<Option<Arc<OpenWindow>>>,
-    /// Of a node without a directory. With one the file there is what counts, and what could not be written to it.
-    in_memory: Arc<Mutex<Option<PairingFreeze>>>,
+    /// What this process has seen; all there is of a node without a directory.
+    in_memory: Arc<Mutex<PairingFreeze>>,
 }
 
 /// A window that is open, or was until its owner looks.
@@ -35,7 +35,7 @@ pub(super) struct OpenWindow {
 #[derive(Clone, Debug)]
 struct Freeze {
     directory: Option<PathBuf>,
-    in_memory: Arc<Mutex<Option<PairingFreeze>>>,
+    in_memory: Arc<Mutex<PairingFreeze>>,
 }
 
 impl Slot {
@@ -62,8 +62,7 @@ impl Slot {
             directory: directory.and_then(|path| Some(path.parent()?.to_owned())),
             in_memory: Arc::clone(&self.in_memory),
         };
-        let left = freeze.clone().with(|freeze| freeze.left(SystemTime::now()));
-        if let Some(left) = left.await?.max(freeze.not_written())
+        if let Some(left) = freeze.left().await?
             && !options.is_despite_failures()
         {
             return Err(OpenPairingError::Frozen { left });
@@ -105,60 +104,82 @@ impl OpenWindow {
         let _ = self.events.try_send(event);
     }
 
-    /// Before a session is over: that it paired, or that it used up the attempts, is on disk before anybody may open again.
-    pub(super) async fn remember(&self, mode: Option<PairingMode>, paired: bool) {
-        let used_up = mode.is_some_and(|mode| self.window().attempts_left(mode) == 0);
-        if !paired && !used_up {
-            return;
-        }
-        let remember = move |freeze: &mut PairingFreeze| match paired {
-            true => freeze.succeeded(),
-            false => freeze.failed(SystemTime::now()),
+    /// A message of a session has arrived and `step` of its machine is made with it. If that was the last attempt of its way, it
+    /// is on disk before anything is answered: neither the end of this process nor a window that is dropped takes it back.
+    pub(super) async fn count<T>(
+        &self,
+        session: SessionNumber,
+        step: impl FnOnce(&mut PairingWindow) -> T,
+    ) -> T {
+        let (result, used_up) = {
+            let mut window = self.window();
+            let before = window.mode_of(session);
+            let result = step(&mut window);
+            let attempt = window.mode_of(session).filter(|_| before.is_none());
+            let used_up = attempt.is_some_and(|mode| window.attempts_left(mode) == 0);
+            (result, used_up)
         };
-        let error = match self.freeze.clone().with(remember).await {
-            Ok(Ok(())) => return,
-            Ok(Err(error)) => error.to_string(),
-            Err(error) => error.to_string(),
-        };
-        tracing::error!(%error, "pairing: failures not written");
-        if !paired {
-            self.freeze.keep_in_memory();
+        if used_up {
+            self.freeze.failed().await;
         }
+        result
+    }
+
+    /// A device was paired: whoever tried before was our user.
+    pub(super) async fn forgive(&self) {
+        self.freeze.succeeded().await;
     }
 }
 
 impl Freeze {
-    /// A failure that the disk did not take is remembered until this process ends: a full one opens no door.
-    fn keep_in_memory(&self) {
-        let mut freeze = lock(&self.in_memory);
-        let freeze = freeze.get_or_insert_with(PairingFreeze::in_memory);
-        // Nothing is written, so nothing fails.
-        let _ = freeze.failed(SystemTime::now());
+    /// Written as well as remembered: where the disk takes nothing, a failure counts until this process ends.
+    async fn failed(&self) {
+        let now = SystemTime::now();
+        // In memory nothing fails.
+        let _ = lock(&self.in_memory).failed(now);
+        self.write(move |freeze| freeze.failed(now)).await;
     }
 
-    fn not_written(&self) -> Option<Duration> {
-        let freeze = lock(&self.in_memory);
-        freeze.as_ref()?.left(SystemTime::now())
+    async fn succeeded(&self) {
+        let _ = lock(&self.in_memory).succeeded();
+        self.write(PairingFreeze::succeeded).await;
     }
 
-    /// Away from the runtime's thread: it waits for the disk.
-    async fn with<T: Send + 'static>(
-        self,
+    /// How long no window may be opened.
+    async fn left(&self) -> Result<Option<Duration>, OpenPairingError> {
+        let now = SystemTime::now();
+        let remembered = lock(&self.in_memory).left(now);
+        let written = self.on_disk(move |freeze| freeze.left(now)).await?;
+        Ok(remembered.max(written.flatten()))
+    }
+
+    async fn write(
+        &self,
+        change: impl FnOnce(&mut PairingFreeze) -> Result<(), FileError> + Send + 'static,
+    ) {
+        let error = match self.on_disk(change).await {
+            Ok(None | Some(Ok(()))) => return,
+            Ok(Some(Err(error))) => error.to_string(),
+            Err(error) => error.to_string(),
+        };
+        tracing::error!(%error, "pairing: failures not written");
+    }
+
+    /// Away from the runtime's thread: it waits for the disk. `None` for a node without a directory.
+    async fn on_disk<T: Send + 'static>(
+        &self,
         action: impl FnOnce(&mut PairingFreeze) -> T + Send + 'static,
-    ) -> Result<T, OpenPairingError> {
-        let done = tokio::task::spawn_blocking(move || match self.directory {
-            Some(directory) => PairingFreeze::open(directory)
-                .map(|mut freeze| action(&mut freeze))
-                .map_err(|error| error.to_string()),
-            None => {
-                let mut freeze = lock(&self.in_memory);
-                Ok(action(freeze.get_or_insert_with(PairingFreeze::in_memory)))
-            }
+    ) -> Result<Option<T>, OpenPairingError> {
+        let Some(directory) = self.directory.clone() else {
+            return Ok(None);
+        };
+        let done = tokio::task::spawn_blocking(move || {
+            let opened = PairingFreeze::open(directory);
+            opened.map(|mut freeze| action(&mut freeze))
         });
-        match done.await {
-            Ok(done) => done.map_err(OpenPairingError::Failed),
-            Err(error) => Err(OpenPairingError::Failed(error.to_string())),
-        }
+        let failed = |error: &dyn std::fmt::Display| OpenPairingError::Failed(error.to_string());
+        let done = done.await.map_err(|error| failed(&error))?;
+        done.map(Some).map_err(|error| failed(&error))
     }
 }
 

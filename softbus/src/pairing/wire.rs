@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use async_trait::async_trait;
 use certs::{
     TrustStore,
     pairing::{
@@ -16,8 +17,10 @@ use super::{PairError, PairedDevice, PairingRequest, shown};
 use crate::link::quic::link_closed;
 
 /// One end of a pairing, as the pure machines have it.
+#[async_trait]
 pub(super) trait End: Send {
-    fn receive(&mut self, message: &[u8]) -> Result<Vec<Step>, PairingError>;
+    /// A message has arrived. What has to be on disk before it is answered is, when this returns.
+    async fn receive(&mut self, message: &[u8]) -> Result<Vec<Step>, PairingError>;
     fn agreed(&mut self) -> Result<Vec<Step>, PairingError>;
     fn stored(&mut self) -> Result<Vec<Step>, PairingError>;
     fn peer_name(&self) -> &str;
@@ -115,7 +118,7 @@ impl Wire {
                     Ok(message) => message,
                     Err(error) => return self.ended(trust, paired, error).await,
                 };
-                steps = end.receive(&message)?;
+                steps = end.receive(&message).await?;
                 continue;
             }
             match steps.remove(0) {

@@ -2,6 +2,9 @@
 
 #![expect(clippy::unwrap_used, reason = "a helper of a test fails the test")]
 
+mod freeze;
+mod middle;
+
 use std::{
     net::{Ipv4Addr, SocketAddr},
     path::Path,
@@ -9,10 +12,10 @@ use std::{
     time::Duration,
 };
 
-use quinn::crypto::rustls::{QuicClientConfig, QuicServerConfig};
+use quinn::crypto::rustls::QuicClientConfig;
 use softbus::{
     Identity, Node,
-    certs::{AuditEvent, CloseCode, tls},
+    certs::tls,
     error::StartNodeError,
     pairing::{
         OpenPairingError, PairError, PairWith, PairingCode, PairingEvent, PairingListener,
@@ -91,64 +94,6 @@ async fn nobody_is_let_in_where_no_window_is_open() {
 }
 
 #[tokio::test]
-async fn wrong_codes_close_the_window_and_the_wait_survives_a_restart() {
-    let temp = tempfile::tempdir().unwrap();
-    let home = temp.path().join("tv");
-    let (phone, tv) = (stranger().await, kept_in(&home).await);
-    let mut audit = tv.audit();
-    let mut window = tv.open_pairing(PairingOptions::code()).await.unwrap();
-    let code = window.code().unwrap();
-    for left in [2, 1, 0] {
-        let error = try_pair(&phone, tv.local_addr().unwrap(), &wrong(&code)).await;
-        assert_eq!(error, PairError::WrongCode);
-        let PairingEvent::Failed {
-            device,
-            error,
-            attempts_left,
-        } = next(&mut window).await
-        else {
-            panic!("an attempt is told of");
-        };
-        assert_eq!(device, phone.device_id());
-        assert_eq!((error, attempts_left), (PairError::WrongCode, left));
-    }
-    let closed = next(&mut window).await;
-    assert!(matches!(closed, PairingEvent::Closed(WindowEnd::Failed)));
-    assert!(window.next().await.is_none());
-    let too_late = try_pair(&phone, tv.local_addr().unwrap(), &code).await;
-    assert_eq!(
-        too_late,
-        PairError::NotOpen,
-        "the right code comes too late"
-    );
-    let opened = audit.next().await.unwrap().event;
-    assert_eq!(opened, AuditEvent::PairingOpened);
-    let (device, why) = (phone.device_id(), CloseCode::WrongCode);
-    let failed = audit.next().await.unwrap().event;
-    assert_eq!(failed, AuditEvent::PairingFailed { device, why });
-
-    drop(window);
-    let frozen = tv.open_pairing(PairingOptions::code()).await.unwrap_err();
-    assert!(
-        matches!(frozen, OpenPairingError::Frozen { .. }),
-        "{frozen}"
-    );
-    tv.shutdown().await;
-    drop(tv);
-    let tv = kept_in(&home).await;
-    let frozen = tv.open_pairing(PairingOptions::code()).await.unwrap_err();
-    let OpenPairingError::Frozen { left } = frozen else {
-        panic!("{frozen}");
-    };
-    assert!(left <= Duration::from_secs(60) && left > Duration::from_secs(30));
-    let despite = PairingOptions::code().despite_failures();
-    assert!(tv.open_pairing(despite).await.is_ok());
-    assert!(
-        phone.trust().unwrap().entries().is_empty() && tv.trust().unwrap().entries().is_empty()
-    );
-}
-
-#[tokio::test]
 async fn who_is_refused_is_trusted_by_nobody() {
     let (phone, tv) = (stranger().await, stranger().await);
     let mut window = tv.open_pairing(PairingOptions::code()).await.unwrap();
@@ -220,126 +165,6 @@ async fn pairing_again_is_harmless() {
     }
 }
 
-/// A machine in the middle: a device of its own to both ends, which carries what each of them says to the other.
-struct Middle {
-    endpoint: quinn::Endpoint,
-    /// What the end that dialled said, once it is over.
-    said: tokio::task::JoinHandle<Vec<u8>>,
-}
-
-impl Middle {
-    fn before(victim: SocketAddr) -> Self {
-        let identity = Identity::generate().unwrap();
-        let server = tls::server_config(&identity).unwrap();
-        let server = QuicServerConfig::try_from(server).unwrap();
-        let server = quinn::ServerConfig::with_crypto(Arc::new(server));
-        let endpoint = quinn::Endpoint::server(server, LOCAL).unwrap();
-        let said = tokio::spawn(Self::carry(endpoint.clone(), identity, victim));
-        Self { endpoint, said }
-    }
-
-    async fn carry(endpoint: quinn::Endpoint, identity: Identity, victim: SocketAddr) -> Vec<u8> {
-        let from = endpoint.accept().await.unwrap().await.unwrap();
-        let to = dial(&endpoint, &identity, victim).await;
-        let (mut back, mut there_from) = from.accept_bi().await.unwrap();
-        let (mut there, mut back_from) = to.open_bi().await.unwrap();
-        let mut said = Vec::new();
-        let mut buffers = ([0; 2048], [0; 2048]);
-        loop {
-            tokio::select! {
-                read = there_from.read(&mut buffers.0) => {
-                    let Ok(Some(len)) = read else { break };
-                    said.extend_from_slice(&buffers.0[..len]);
-                    if there.write_all(&buffers.0[..len]).await.is_err() {
-                        break;
-                    }
-                }
-                read = back_from.read(&mut buffers.1) => {
-                    let Ok(Some(len)) = read else { break };
-                    if back.write_all(&buffers.1[..len]).await.is_err() {
-                        break;
-                    }
-                }
-            }
-        }
-        // How one end closes, so does the middle.
-        if let Some(quinn::ConnectionError::ApplicationClosed(close)) = to.close_reason() {
-            from.close(close.error_code, b"");
-        }
-        said
-    }
-}
-
-async fn dial(
-    endpoint: &quinn::Endpoint,
-    identity: &Identity,
-    to: SocketAddr,
-) -> quinn::Connection {
-    let (client, _) = tls::pairing_client_config(identity, None).unwrap();
-    let client = QuicClientConfig::try_from(client).unwrap();
-    let client = quinn::ClientConfig::new(Arc::new(client));
-    let connecting = endpoint.connect_with(client, to, tls::SERVER_NAME).unwrap();
-    connecting.await.unwrap()
-}
-
-#[tokio::test]
-async fn a_machine_in_the_middle_fails_at_both_ends_though_the_code_is_right() {
-    let (phone, tv) = (stranger().await, stranger().await);
-    let options = PairingOptions::code().without_asking();
-    let mut window = tv.open_pairing(options).await.unwrap();
-    let middle = Middle::before(tv.local_addr().unwrap());
-    let with = PairWith::code(
-        [middle.endpoint.local_addr().unwrap()],
-        window.code().unwrap(),
-    );
-    let failed = phone.pair(with).await.unwrap_err();
-    assert_eq!(failed, PairError::WrongCode);
-    let told = next(&mut window).await;
-    let PairingEvent::Failed { error, .. } = told else {
-        panic!("{told:?}");
-    };
-    assert_eq!(error, PairError::WrongCode);
-    assert!(
-        phone.trust().unwrap().entries().is_empty() && tv.trust().unwrap().entries().is_empty()
-    );
-}
-
-#[tokio::test]
-async fn a_recording_opens_nothing() {
-    let (phone, tv) = (stranger().await, stranger().await);
-    let options = PairingOptions::code().without_asking();
-    let mut window = tv.open_pairing(options).await.unwrap();
-    let middle = Middle::before(tv.local_addr().unwrap());
-    let with = PairWith::code(
-        [middle.endpoint.local_addr().unwrap()],
-        window.code().unwrap(),
-    );
-    phone.pair(with).await.unwrap_err();
-    let recorded = middle.said.await.unwrap();
-    assert!(
-        recorded.len() > 100,
-        "hello, key exchange and proof were heard"
-    );
-    let _ = next(&mut window).await;
-    // Not to synchronise: it is the pace that is allowed.
-    tokio::time::sleep(AGAIN).await;
-
-    let identity = Identity::generate().unwrap();
-    let connection = dial(&middle.endpoint, &identity, tv.local_addr().unwrap()).await;
-    let (mut send, _receive) = connection.open_bi().await.unwrap();
-    send.write_all(&recorded).await.unwrap();
-    let closed = tokio::time::timeout(SOON, connection.closed())
-        .await
-        .unwrap();
-    let quinn::ConnectionError::ApplicationClosed(close) = closed else {
-        panic!("{closed}");
-    };
-    let code = CloseCode::from_code(close.error_code.into_inner());
-    assert_eq!(code, Some(CloseCode::WrongCode));
-    assert_eq!(window.attempts_left(PairingMode::Code), 1, "it counted");
-    assert!(tv.trust().unwrap().entries().is_empty());
-}
-
 #[tokio::test]
 async fn the_window_s_time_ends_and_is_told() {
     let tv = stranger().await;
@@ -351,29 +176,6 @@ async fn the_window_s_time_ends_and_is_told() {
     let phone = stranger().await;
     let late = try_pair(&phone, tv.local_addr().unwrap(), &window.code().unwrap()).await;
     assert_eq!(late, PairError::CodeExpired);
-}
-
-#[tokio::test]
-async fn a_full_disk_does_not_let_anybody_guess_on() {
-    let temp = tempfile::tempdir().unwrap();
-    let home = temp.path().join("tv");
-    let (phone, tv) = (stranger().await, kept_in(&home).await);
-    std::fs::create_dir_all(home.join(".pairing.toml.new/in the way")).unwrap();
-    let mut window = tv.open_pairing(PairingOptions::code()).await.unwrap();
-    let code = window.code().unwrap();
-    for _ in 0..3 {
-        let error = try_pair(&phone, tv.local_addr().unwrap(), &wrong(&code)).await;
-        assert_eq!(error, PairError::WrongCode);
-        next(&mut window).await;
-    }
-    let closed = next(&mut window).await;
-    assert!(matches!(closed, PairingEvent::Closed(WindowEnd::Failed)));
-    drop(window);
-    let frozen = tv.open_pairing(PairingOptions::code()).await.unwrap_err();
-    assert!(
-        matches!(frozen, OpenPairingError::Frozen { .. }),
-        "{frozen}"
-    );
 }
 
 /// Whatever a store writes fails, as on a full disk: what it would write to is a directory that is not empty.
