@@ -69,6 +69,7 @@ pub struct CallOption {
     mode: Mode,
     wait: Option<Duration>,
     idempotent: bool,
+    long_poll: bool,
 }
 
 impl CallOption {
@@ -78,6 +79,7 @@ impl CallOption {
             mode: Mode::TwoWay,
             wait: None,
             idempotent: false,
+            long_poll: false,
         }
     }
 
@@ -90,6 +92,7 @@ impl CallOption {
             },
             wait: None,
             idempotent: false,
+            long_poll: false,
         }
     }
 
@@ -137,6 +140,13 @@ impl CallOption {
         self
     }
 
+    /// The answer comes when something happens, as that of a long poll does: that it takes long is not logged.
+    #[must_use]
+    pub const fn long_poll(mut self) -> Self {
+        self.long_poll = true;
+        self
+    }
+
     /// Whether nobody waits for a reply.
     pub const fn is_one_way(&self) -> bool {
         matches!(self.mode, Mode::OneWay { .. })
@@ -149,6 +159,10 @@ impl CallOption {
 
     pub(crate) const fn is_idempotent(&self) -> bool {
         self.idempotent
+    }
+
+    pub(crate) const fn is_long_poll(&self) -> bool {
+        self.long_poll
     }
 
     pub(crate) const fn waits_for_credit(&self) -> bool {

@@ -119,7 +119,9 @@ pub(crate) struct Passage<'a> {
 impl Relay {
     /// It takes what comes: how much that may be is bounded per session and caller.
     pub(crate) fn options() -> StubOptions {
-        StubOptions::execution(Execution::Inline).queue(limits::MAX_QUEUE)
+        let options = StubOptions::execution(Execution::Inline).queue(limits::MAX_QUEUE);
+        // What is slow is told at the two ends of a call.
+        options.long_poll()
     }
 
     pub(crate) fn origin(&self) -> Option<&Origin> {

@@ -349,6 +349,8 @@ impl Making<'_> {
             },
             one_way: self.option.is_one_way(),
             idempotent: self.option.is_idempotent(),
+            // What is slow is told at the two ends of a call.
+            long_poll: self.option.is_long_poll() || self.relayed.is_some(),
             context,
             behalf: self.relayed.and_then(|relayed| relayed.behalf),
             body,

@@ -249,6 +249,11 @@ impl LocalObject {
         self.stub.as_relay().is_some()
     }
 
+    /// Whether it is told how long its handlers take.
+    pub(crate) fn is_watched(&self) -> bool {
+        !self.stub.options.long_poll
+    }
+
     /// What it is on the device that it relays.
     pub(crate) fn origin(&self) -> Option<&Origin> {
         self.stub.as_relay()?.origin()

@@ -105,6 +105,8 @@ pub struct StubOptions {
     /// Whether who holds the stub may pass it on to devices that this one trusts. Means nothing for a registered
     /// service, which has an access rule.
     pub re_exportable: bool,
+    /// Whether its handlers wait for something to happen, and are never said to be slow.
+    pub long_poll: bool,
 }
 
 impl Default for StubOptions {
@@ -117,6 +119,7 @@ impl Default for StubOptions {
             budget: limits::DEFAULT_BUDGET,
             rate: None,
             re_exportable: false,
+            long_poll: false,
         }
     }
 }
@@ -157,6 +160,14 @@ impl StubOptions {
     #[must_use]
     pub fn re_exportable(mut self) -> Self {
         self.re_exportable = true;
+        self
+    }
+
+    /// Its handlers wait for something to happen, as those of a long poll do: none of them is said to be slow or stuck. Calls of
+    /// it have [`CallOption::long_poll`](crate::CallOption::long_poll).
+    #[must_use]
+    pub fn long_poll(mut self) -> Self {
+        self.long_poll = true;
         self
     }
 

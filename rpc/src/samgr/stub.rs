@@ -42,7 +42,9 @@ impl RemoteStub for SamgrStub {
     fn options(&self) -> StubOptions {
         // Who waits holds a place here, and one device must not take those of others: each session has a limit of its
         // own, and so have the waits of a caller.
-        StubOptions::execution(Execution::Inline).queue(usize::MAX)
+        let options = StubOptions::execution(Execution::Inline).queue(usize::MAX);
+        // It waits for services: that is what it is for.
+        options.long_poll()
     }
 
     async fn on_remote_request(

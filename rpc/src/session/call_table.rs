@@ -68,7 +68,7 @@ impl CallTable {
         self.nested > 0 && self.slots.iter().any(waits)
     }
 
-    /// `chain` is that of the handler which makes the call, if one does.
+    /// `chain` is that of the handler which makes the call, if one does. Of one that is `slow` as if told nobody is told.
     pub(super) fn insert(
         &mut self,
         now: Instant,
@@ -76,6 +76,7 @@ impl CallTable {
         code: u32,
         deadline: Option<Instant>,
         chain: Option<u64>,
+        slow: Slowness,
     ) -> CallId {
         self.open += 1;
         self.nested += u32::from(chain.is_some());
@@ -92,7 +93,7 @@ impl CallTable {
             place.deadline = deadline;
             place.lane = lane;
             place.chain = chain;
-            (place.code, place.since, place.slow) = (code, now, Slowness::No);
+            (place.code, place.since, place.slow) = (code, now, slow);
             return CallId {
                 slot,
                 generation: place.generation,
@@ -107,7 +108,7 @@ impl CallTable {
             chain,
             code,
             since: now,
-            slow: Slowness::No,
+            slow,
         });
         CallId {
             slot,

@@ -211,7 +211,7 @@ impl Session {
         match self.serving.get_mut(incoming.serving) {
             Some(served) if !served.stopped => {
                 served.dispatched = true;
-                served.since = self.clock;
+                served.since = self.clock.filter(|_| incoming.target.is_watched());
                 self.events.push_back(Event::Request(incoming));
             }
             // Cancelled or expired before its turn: the caller has been told.
@@ -232,7 +232,8 @@ impl Session {
         served.deadline = None;
         if let Some(export) = self.exports.find_mut(handle) {
             // Those behind it begin when the driver comes to them.
-            served.since = self.clock.filter(|_| export.one_way_running == 0);
+            let begins = export.one_way_running == 0 && incoming.target.is_watched();
+            served.since = self.clock.filter(|_| begins);
             export.one_way_running += 1;
         }
         match self.events.back_mut() {

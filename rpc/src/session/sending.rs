@@ -41,6 +41,8 @@ pub struct CallRequest<'a> {
     pub one_way: bool,
     /// The bus may repeat it.
     pub idempotent: bool,
+    /// It may take long, and nobody is told.
+    pub long_poll: bool,
     /// Deadline, chain and depth of this call itself.
     pub context: Context,
     /// The device that makes the call, when we only relay it.
@@ -105,8 +107,12 @@ impl Session {
         let id = (!request.one_way).then(|| {
             let chain = (context.depth > 0).then_some(context.chain);
             self.watch.begin(now);
-            self.calls
-                .insert(now, lane, request.code, context.deadline, chain)
+            let slow = match request.long_poll {
+                true => Slowness::Told,
+                false => Slowness::No,
+            };
+            let (code, deadline) = (request.code, context.deadline);
+            self.calls.insert(now, lane, code, deadline, chain, slow)
         });
         let call = Call {
             handle,

@@ -4,7 +4,7 @@
 
 use std::time::{Duration, Instant};
 
-use proto::{CallId, Handle, ServiceId};
+use proto::{CallId, ServiceId};
 
 use super::{Session, event::Event};
 use crate::telemetry::SlowThresholds;
@@ -118,10 +118,6 @@ impl Session {
             handler.saturating_sub(pause),
             stuck,
             |export, code, running| {
-                // It waits for services: that is what it is for.
-                if export == Handle::SAMGR {
-                    return;
-                }
                 let export = exports.find_mut(export);
                 let service = export.and_then(|export| export.object.registration());
                 events.push_back(Event::Slow(Slow::Handler {

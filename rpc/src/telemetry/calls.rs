@@ -197,7 +197,6 @@ const CLOCK_SLACK: Duration = Duration::from_millis(100);
 pub(crate) struct Observed {
     code: u32,
     service: Option<ServiceId>,
-    is_samgr: bool,
     deadline: Option<Instant>,
     watched: Option<Box<Watched>>,
 }
@@ -216,7 +215,6 @@ impl Observed {
         Self {
             code,
             service: target.registration(),
-            is_samgr: target.stub.number() == LocalObject::ROOT,
             deadline: context.deadline,
             watched,
         }
@@ -230,8 +228,7 @@ impl Observed {
 
     /// It has ended.
     pub(crate) fn ended(&mut self, peer: &PeerShared, status: Status, served: Option<Served>) {
-        // The system ability manager waits for services: that is what it is for.
-        if let (Some(served), false) = (served, self.is_samgr) {
+        if let Some(served) = served {
             let took = now().saturating_duration_since(served.since);
             if took >= peer.slow_thresholds().handler {
                 slow::handler(peer, self.code, self.service, took, served.was_stuck);

@@ -61,6 +61,9 @@ impl<'a> Request<'a> {
         if asked.is_idempotent() {
             option = option.idempotent();
         }
+        if asked.is_long_poll() {
+            option = option.long_poll();
+        }
         let mut data = Parcel::new();
         data.raise_to_transport_limit();
         let interface = Some(P::interface());

@@ -1,11 +1,11 @@
 use std::time::Duration;
 
-use softbus_rpc::telemetry::SlowThresholds;
+use softbus_rpc::{CallOption, Parcel, StubOptions, telemetry::SlowThresholds};
 use tracing::Level;
 
 use crate::{
     capture::{Capture, Event},
-    devices::{Actor, Pair, config, pair, pair_of, settle, sleep},
+    devices::{Actor, Pair, code, config, pair, pair_of, settle, sleep},
 };
 
 const TARGET: &str = "softbus::slow";
@@ -87,14 +87,43 @@ async fn a_call_that_waits_two_seconds_is_logged_at_the_caller() {
 async fn what_never_ends_is_told_once() {
     let (capture, _guard) = Capture::start();
     let Pair { actor, .. } = &pair(Actor::default()).await;
-    let mut data = softbus_rpc::Parcel::new();
+    let mut data = Parcel::new();
     data.write_u64(u64::MAX).unwrap();
-    let option = softbus_rpc::CallOption::two_way().wait(Duration::from_secs(3000));
-    let waiting = actor.send_request(crate::devices::code::SLEEP, &data, option);
+    let option = CallOption::two_way().wait(Duration::from_secs(3000));
+    let waiting = actor.send_request(code::SLEEP, &data, option);
     let waited = tokio::time::timeout(Duration::from_secs(60), waiting).await;
     assert!(waited.is_err());
     assert_eq!(capture.said(TARGET, "handler is stuck").len(), 1);
     assert_eq!(capture.said(TARGET, "call waited long").len(), 1);
+}
+
+/// Who waits for something to happen is not slow.
+#[tokio::test(start_paused = true)]
+async fn long_polls_are_not_told_of() {
+    let (capture, _guard) = Capture::start();
+    let options = StubOptions::default().long_poll();
+    let waits = Actor {
+        options,
+        ..Actor::default()
+    };
+    let Pair { actor, .. } = &pair(waits).await;
+    let mut data = Parcel::new();
+    data.write_u64(60_000).unwrap();
+    let option = CallOption::two_way().wait(Duration::from_secs(90));
+    let polled = actor.send_request(code::SLEEP, &data, option.long_poll());
+    polled.await.unwrap();
+    settle().await;
+    for text in ["call waited long", "handler is slow", "handler is stuck"] {
+        assert!(capture.said(TARGET, text).is_empty(), "{text}");
+    }
+    // The two ends look for themselves.
+    actor
+        .send_request(code::SLEEP, &data, option)
+        .await
+        .unwrap();
+    settle().await;
+    assert_eq!(capture.said(TARGET, "call waited long").len(), 1);
+    assert!(capture.said(TARGET, "handler is stuck").is_empty());
 }
 
 #[tokio::test(start_paused = true)]

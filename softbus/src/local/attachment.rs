@@ -107,7 +107,8 @@ impl Attachment {
         let desk = peer.desk(OPENING).await;
         let desk = desk.map_err(|_| LocalError::Protocol("no host"))?;
         let host = Host {
-            desk: DeskProxy::new(desk),
+            // What it is asked for may be long in coming.
+            desk: DeskProxy::new(desk).with_option(CallOption::two_way().long_poll()),
             peer,
         };
         self.host.send_replace(Some(host.clone()));
@@ -166,7 +167,7 @@ impl Attachment {
                 Look::WaitFor => host.peer.wait_for_service(service, left).await,
             };
         }
-        let desk = host.desk.with_option(CallOption::two_way().wait(left));
+        let desk = host.desk.wait(left);
         let got = desk.service_of(look, service.get(), *device.as_bytes(), left);
         got.await.map_err(not_got)
     }
@@ -181,7 +182,7 @@ impl Attachment {
         if self.is_ours(device) {
             return host.peer.callable_services(wait).await;
         }
-        let desk = host.desk.with_option(CallOption::two_way().wait(wait));
+        let desk = host.desk.wait(wait);
         let services = desk
             .services_of(*device.as_bytes())
             .await

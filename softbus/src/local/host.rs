@@ -9,7 +9,7 @@ use std::{
 
 use proto::{DeviceId, ServiceId};
 use rpc::{
-    Bus, Caller, DeathReason, GetServiceError, Link, Peer, RemoteObject,
+    Bus, Caller, DeathReason, GetServiceError, Link, Peer, RemoteObject, StubOptions,
     opening::{Credentials, close_code},
 };
 use tokio::{
@@ -91,8 +91,9 @@ impl LocalHost {
             accepting: Mutex::default(),
             me: me.clone(),
         });
-        let desk: RemoteObject = DeskStub::new(HostDesk(Arc::downgrade(&host))).into();
-        host.bus.set_desk(desk);
+        let options = StubOptions::default().long_poll();
+        let desk = DeskStub::with_options(HostDesk(Arc::downgrade(&host)), options);
+        host.bus.set_desk(desk.into());
         let accepting = host
             .runtime
             .spawn(accept_all(socket, Arc::downgrade(&host)));

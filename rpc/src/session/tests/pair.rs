@@ -438,6 +438,7 @@ impl Pair {
                     interface: interface.as_ref(),
                     one_way: call.one_way,
                     idempotent: false,
+                    long_poll: false,
                     context,
                     behalf: call.behalf,
                     body: Body {

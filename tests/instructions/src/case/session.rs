@@ -111,6 +111,7 @@ impl Pair {
             interface: None,
             one_way,
             idempotent: false,
+            long_poll: false,
             context: Context {
                 deadline: (!one_way).then(|| self.now + std::time::Duration::from_secs(8)),
                 chain: 1,

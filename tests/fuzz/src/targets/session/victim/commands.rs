@@ -66,6 +66,7 @@ impl Victim {
             interface: None,
             one_way,
             idempotent: false,
+            long_poll: false,
             context: Context {
                 deadline: wait.map(|wait| self.now + wait),
                 chain: 1,
