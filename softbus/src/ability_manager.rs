@@ -323,7 +323,7 @@ async fn reach(
 }
 
 /// An error that says how long was waited in all, and not only for the answer.
-fn in_all(error: GetServiceError, left: Duration, wait: Duration) -> GetServiceError {
+pub(crate) fn in_all(error: GetServiceError, left: Duration, wait: Duration) -> GetServiceError {
     match error {
         GetServiceError::TimedOut { after } if after == left => {
             GetServiceError::TimedOut { after: wait }

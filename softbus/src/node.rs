@@ -14,7 +14,7 @@ use std::{net::SocketAddr, sync::Arc, time::Duration};
 
 use certs::{Policy, PolicyStore, TrustStore};
 use proto::{BootId, DeviceId};
-use rpc::{Bus, RemoteObject};
+use rpc::{Bus, RemoteObject, session::passing_rules::Party};
 use tokio::sync::watch;
 
 use crate::{
@@ -172,11 +172,16 @@ impl Node {
         rpc::telemetry::metrics::publish(self.bus(), labels);
     }
 
-    /// What each session of this node holds: to see that nothing grows.
+    /// What each session of this node holds, and of whom: to see that nothing grows.
     #[doc(hidden)]
-    pub fn usage(&self) -> Vec<(DeviceId, rpc::session::Usage)> {
-        let usage = self.bus().usage().into_iter();
-        usage.map(|(party, usage)| (party.device, usage)).collect()
+    pub fn usage(&self) -> Vec<(Party, rpc::session::Usage)> {
+        self.bus().usage()
+    }
+
+    /// This process, as its sessions know it.
+    #[doc(hidden)]
+    pub fn party(&self) -> Party {
+        self.bus().party()
     }
 
     /// Takes leave: nothing new is begun, what is under way has up to 100 ms to end, the other devices are told, and

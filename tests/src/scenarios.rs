@@ -1,7 +1,8 @@
 //! What the soft-bus has to do, written once: each function is a scenario for any [`World`].
 //!
 //! The numbers in their documentation are the rows of the acceptance table, OpenHarmony's contracts.
-//! [`scenarios!`](crate::scenarios!) lists those that run everywhere.
+//! [`scenarios!`](crate::scenarios!) lists those that run everywhere, [`scenarios_on_demand!`](crate::scenarios_on_demand!) and
+//! [`scenarios_of_devices!`](crate::scenarios_of_devices!) what is not for processes of one device.
 
 #![expect(clippy::unwrap_used, reason = "a scenario fails its test")]
 
@@ -29,7 +30,7 @@ use tokio::sync::{mpsc, watch};
 
 use crate::world::{Device, World};
 use workbench::{Bench, workbench};
-pub use workbench::{SERVICE, for_all};
+pub use workbench::{SERVICE, SERVICE_OF_A, for_all};
 
 /// Longer than anything here takes that is not about time.
 pub const SOON: Duration = Duration::from_secs(20);
@@ -104,7 +105,7 @@ pub fn usage_of(device: &dyn Device, other: &dyn Device) -> softbus::rpc::sessio
     let mut usage = device
         .usage()
         .into_iter()
-        .filter(|(id, _)| *id == other.id());
+        .filter(|(party, _)| *party == other.party());
     let found = usage.next().map(|(_, usage)| usage).unwrap_or_default();
     assert!(usage.next().is_none(), "there is one session with a device");
     found
@@ -173,10 +174,7 @@ macro_rules! scenarios {
             objects::a_vanished_holder_releases_what_it_held,
             objects::appended_objects_arrive,
             objects::a_callback_is_taken_back_with_an_equal_reference,
-            objects::a_stub_knows_who_holds_it,
-            objects::a_request_with_what_may_not_pass_is_not_sent,
             objects::callbacks_work_in_both_directions,
-            objects::a_proxy_does_not_go_back_to_its_origin,
             objects::a_proxy_cannot_be_registered,
             objects::a_dead_proxy_is_not_passed,
             streams::a_producer_is_ahead_by_its_credit,
@@ -188,16 +186,11 @@ macro_rules! scenarios {
             introductions::a_third_device_gets_the_object_from_its_home,
             introductions::an_introduced_service_can_be_watched,
             introductions::who_introduced_may_be_gone,
-            introductions::an_anonymous_object_is_introduced_only_if_its_owner_lets_it,
-            introductions::the_policy_of_the_home_decides,
-            introductions::a_receiver_that_the_home_does_not_trust_is_refused,
-            introductions::a_home_that_the_receiver_does_not_trust_is_not_asked,
             introductions::a_reply_introduces,
             introductions::one_way_calls_keep_their_order_behind_an_introduction,
             introductions::a_one_way_call_does_not_overtake_one_that_introduces,
             introductions::an_introduction_that_is_given_up_lets_the_calls_behind_it_go,
             introductions::a_whole_parcel_of_objects_is_introduced,
-            introductions::an_introduced_object_is_a_proxy_of_its_home,
             deaths::only_proxies_have_recipients,
             deaths::each_recipient_is_told_once,
             deaths::a_removed_recipient_is_not_told,
@@ -205,24 +198,18 @@ macro_rules! scenarios {
             deaths::a_service_that_comes_back_is_a_new_proxy,
             deaths::a_recipient_is_dropped_once_with_what_it_holds,
             deaths::a_panicking_recipient_harms_nobody,
-            deaths::an_anonymous_stub_of_another_device_cannot_be_watched,
             deaths::a_revoked_stub_dies_everywhere,
             deaths::a_device_that_leaves_takes_its_proxies_along,
             deaths::a_device_that_vanishes_takes_its_proxies_along,
             deaths::a_call_under_way_is_indeterminate_when_its_device_vanishes,
             services::an_absent_service_is_not_found_at_once,
-            services::a_service_that_is_not_distributed_says_so,
             services::bad_ids_are_no_ids,
             services::ten_proxies_share_a_session,
-            services::concurrent_gets_share_a_session,
-            services::a_registration_is_distributed_only_when_told,
-            services::a_thousand_services_and_no_more,
             services::registering_again_replaces,
             services::an_owner_that_dies_is_unregistered,
             services::removing_what_is_absent_is_an_error,
             services::a_watch_begins_with_what_is_there,
             services::all_ids_are_listed,
-            services::others_see_only_what_they_may_call,
             services::after_the_end_of_a_session_the_next_get_makes_another,
             protection::so_many_run_at_a_time,
             protection::services_do_not_hold_each_other_up,
@@ -234,31 +221,71 @@ macro_rules! scenarios {
             protection::a_removal_refuses_what_waits_and_lets_end_what_runs,
             protection::a_revocation_refuses_what_waits_and_lets_end_what_runs,
             protection::a_panic_does_not_keep_its_turn,
-            protection::a_passed_object_may_be_called_by_whom_it_was_passed_to,
-            services::refusals_are_told_apart,
+            loading::only_what_is_loaded_is_unloaded,
+            loading::loads_given_up_during_an_unload_do_not_count,
+            watching::watches_are_limited,
+            watching::a_watch_is_told_of_what_is_started_and_unloaded,
+            watching::a_slow_watcher_is_told_of_the_newest,
+            watching::a_wait_ends_at_its_deadline,
+            watching::waits_of_one_caller_are_limited,
+        }
+    };
+}
+
+/// The scenarios of services that are started on demand, for worlds whose devices start services for one another: an attached
+/// process starts its own for itself alone.
+#[macro_export]
+macro_rules! scenarios_on_demand {
+    ($callback:ident) => {
+        $callback! {
             loading::a_load_starts_a_service_once,
             loading::a_get_starts_a_service_and_a_check_does_not,
             loading::a_start_that_takes_too_long_is_timed_out,
             loading::a_load_that_fails_says_why,
             loading::loads_of_one_caller_are_limited,
             loading::a_remote_load_ends_with_its_caller,
-            loading::only_distributed_services_are_loaded_from_elsewhere,
             loading::an_unload_stops_and_unregisters,
-            loading::only_what_is_loaded_is_unloaded,
             loading::loads_during_an_unload_are_queued,
-            loading::loads_given_up_during_an_unload_do_not_count,
             loading::an_unload_later_is_taken_back_by_who_wants_the_service,
             loading::restarts_are_limited,
             loading::a_service_that_dies_is_started_again,
             loading::who_waits_for_a_start_hears_of_its_end,
-            watching::watches_are_limited,
-            watching::a_watch_is_told_of_what_is_started_and_unloaded,
-            watching::a_slow_watcher_is_told_of_the_newest,
-            watching::a_wait_ends_when_the_service_comes,
             watching::a_wait_starts_what_is_started_on_demand,
-            watching::a_wait_ends_at_its_deadline,
-            watching::waits_of_one_caller_are_limited,
+        }
+    };
+}
+
+/// The scenarios for worlds of devices, and why they are none for processes of one.
+#[macro_export]
+macro_rules! scenarios_of_devices {
+    ($callback:ident) => {
+        $callback! {
+            // A rule of a service and the policy name devices, and processes of the same one may call whatever is registered.
+            services::a_service_that_is_not_distributed_says_so,
+            services::a_registration_is_distributed_only_when_told,
+            services::others_see_only_what_they_may_call,
+            services::refusals_are_told_apart,
+            protection::a_passed_object_may_be_called_by_whom_it_was_passed_to,
+            loading::only_distributed_services_are_loaded_from_elsewhere,
             watching::a_stranger_is_refused_alike,
+            watching::a_wait_ends_when_the_service_comes,
+            introductions::the_policy_of_the_home_decides,
+            // Trust is between devices.
+            introductions::a_receiver_that_the_home_does_not_trust_is_refused,
+            introductions::a_home_that_the_receiver_does_not_trust_is_not_asked,
+            // Between processes an object goes home, and from one to the next, whatever its owner marked it.
+            objects::a_proxy_does_not_go_back_to_its_origin,
+            objects::a_request_with_what_may_not_pass_is_not_sent,
+            introductions::an_anonymous_object_is_introduced_only_if_its_owner_lets_it,
+            introductions::a_reply_does_not_introduce_what_its_owner_keeps,
+            introductions::an_introduced_object_is_a_proxy_of_its_home,
+            // Of a process anonymous stubs are watched.
+            deaths::an_anonymous_stub_of_another_device_cannot_be_watched,
+            // An id stands for one service of a device, wherever it is asked for.
+            services::concurrent_gets_share_a_session,
+            // The host of a bus holds what is registered with it, and hears of an end a little later.
+            objects::a_stub_knows_who_holds_it,
+            services::a_thousand_services_and_no_more,
         }
     };
 }

@@ -2,10 +2,13 @@
 //!
 //! - [`memory::MemoryWorld`]: a bus each, joined by memory links; its clock may stand still.
 //! - [`loopback::LoopbackWorld`]: a node each on 127.0.0.1, told of each other.
+//! - `local::LocalWorld`: processes of one device, attached to a host of its bus.
 //! - [`lab::LabWorld`]: a node each in a network namespace of its own; they find each other by mDNS.
 
 #[cfg(target_os = "linux")]
 pub mod lab;
+#[cfg(target_os = "linux")]
+pub mod local;
 pub mod loopback;
 pub mod memory;
 pub mod node;
@@ -15,7 +18,10 @@ use std::{fmt::Debug, sync::Arc, time::Duration};
 
 use softbus::{
     DeviceId, GetServiceError, RemoteObject, ServiceId, ServiceOptions, async_trait,
-    rpc::{AddServiceError, LocalAbilityManager, RemoveServiceError, ServiceWatch, session::Usage},
+    rpc::{
+        AddServiceError, LocalAbilityManager, RemoveServiceError, ServiceWatch, limits,
+        session::{Usage, passing_rules::Party},
+    },
 };
 use softbus::{presence::DeviceEvents, service_watch::RemoteServiceWatch};
 
@@ -35,6 +41,27 @@ pub trait World {
     fn time_is_virtual(&self) -> bool {
         false
     }
+
+    /// Whether its devices are processes of one device: who calls is local.
+    fn is_one_device(&self) -> bool {
+        false
+    }
+
+    /// What is said of a service that is not there to whom no rule for its id names: processes of its own device hear just that.
+    fn said_of_unknown(&self) -> GetServiceError {
+        match self.is_one_device() {
+            true => GetServiceError::Absent,
+            false => GetServiceError::Refused,
+        }
+    }
+
+    /// What a message carries at most, body and object table together.
+    fn largest_parcel(&self) -> usize {
+        match self.is_one_device() {
+            true => limits::MAX_LOCAL_PARCEL,
+            false => limits::MAX_REMOTE_PARCEL,
+        }
+    }
 }
 
 /// One device as its own user sees it.
@@ -42,6 +69,9 @@ pub trait World {
 pub trait Device: Debug + Send + Sync {
     /// Who it is.
     fn id(&self) -> DeviceId;
+
+    /// The same, and which process of it: where devices are processes of one, they differ in that.
+    fn party(&self) -> Party;
 
     /// Registers a service with its system ability manager.
     fn add(
@@ -109,7 +139,7 @@ pub trait Device: Debug + Send + Sync {
     async fn list_of(&self, device: &DeviceId) -> Result<Vec<ServiceId>, GetServiceError>;
 
     /// What its sessions hold, and of whom.
-    fn usage(&self) -> Vec<(DeviceId, Usage)>;
+    fn usage(&self) -> Vec<(Party, Usage)>;
 
     /// Other devices as they come and go, where there is more than links.
     fn events(&self) -> Option<DeviceEvents>;

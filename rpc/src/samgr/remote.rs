@@ -153,6 +153,8 @@ pub fn failure(error: SendRequestError) -> GetServiceError {
         SendRequestError::Indeterminate => {
             GetServiceError::Unreachable("connection lost".to_owned())
         }
+        // It was found, and had ended with its process when it was to be handed over: who was asked had not heard of that yet.
+        SendRequestError::ReplyPassRefused => GetServiceError::Absent,
         other => GetServiceError::Call(other),
     }
 }

@@ -26,6 +26,7 @@ use super::{
     prelude::Claim,
 };
 use crate::{
+    ability_manager::in_all,
     device::Known,
     link::unix::packets::Pair,
     presence::{OfflineReason, Presence},
@@ -159,17 +160,19 @@ impl Attachment {
         // Something, because no wait at all would be the default.
         let left = deadline.saturating_duration_since(Instant::now());
         let left = left.max(Duration::from_millis(1));
-        if ours {
-            return match look {
+        let got = if ours {
+            match look {
                 Look::Get => host.peer.get_service(service, left).await,
                 Look::Check => host.peer.check_service(service, left).await,
                 Look::Load => host.peer.load_service(service, left).await,
                 Look::WaitFor => host.peer.wait_for_service(service, left).await,
-            };
-        }
-        let desk = host.desk.wait(left);
-        let got = desk.service_of(look, service.get(), *device.as_bytes(), left);
-        got.await.map_err(not_got)
+            }
+        } else {
+            let desk = host.desk.wait(left);
+            let got = desk.service_of(look, service.get(), *device.as_bytes(), left);
+            got.await.map_err(not_got)
+        };
+        got.map_err(|error| in_all(error, left, wait))
     }
 
     /// The services of a device.

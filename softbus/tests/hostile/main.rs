@@ -97,7 +97,12 @@ impl Scene {
             assert_eq!(reply.read_string().unwrap(), PAYLOAD);
             took.push(begun.elapsed());
         }
-        let held: Vec<_> = self.node.usage().into_iter().map(|(of, _)| of).collect();
+        let held: Vec<_> = self
+            .node
+            .usage()
+            .into_iter()
+            .map(|(of, _)| of.device)
+            .collect();
         assert_eq!(held, [self.friend.device_id()]);
         median(&mut took)
     }

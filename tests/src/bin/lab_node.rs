@@ -155,7 +155,10 @@ async fn again(introduced: Option<&RemoteObject>) -> Result<i32, Failure> {
 
 fn tell_callers(bench: &Bench) {
     let callers = bench.callers();
-    let callers: Vec<_> = callers.iter().map(|(who, _)| who.to_string()).collect();
+    let callers: Vec<_> = callers
+        .iter()
+        .map(|(who, _)| who.device.to_string())
+        .collect();
     say(&json!({ "event": "callers", "devices": callers }));
 }
 

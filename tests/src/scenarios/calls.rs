@@ -297,7 +297,8 @@ pub async fn a_handler_knows_who_calls(world: &mut dyn World) {
     reverse(&pair.proxy, 1).await.unwrap();
     let own = pair.b.check(super::SERVICE).unwrap();
     reverse(&own, 1).await.unwrap();
-    let callers = [(pair.a.id(), false), (pair.b.id(), true)];
+    let local = world.is_one_device();
+    let callers = [(pair.a.party(), local), (pair.b.party(), true)];
     assert_eq!(pair.bench.callers(), callers);
 }
 

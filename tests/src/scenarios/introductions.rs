@@ -13,7 +13,7 @@ use softbus::{
 use tokio::sync::mpsc;
 
 use super::{
-    Pair, SERVICE, for_all, next, obituaries, pair,
+    Pair, SERVICE, SERVICE_OF_A, for_all, next, obituaries, pair,
     workbench::{
         Bench, anonymous, call, code as bench_code, keep, parcel, reverse, workbench,
         workbench_with,
@@ -180,7 +180,10 @@ pub async fn a_third_device_gets_the_object_from_its_home(world: &mut dyn World)
     assert_eq!(service, Some(SERVICE));
     assert_eq!(reverse(&introduced, 2019).await, Ok(9102));
     let callers = trio.pair.bench.callers();
-    assert_eq!(callers.last(), Some(&(trio.c.id(), false)));
+    assert_eq!(
+        callers.last(),
+        Some(&(trio.c.party(), world.is_one_device()))
+    );
     let own = trio.c.get(SERVICE, &trio.pair.b.id()).await.unwrap();
     assert_eq!(introduced, own);
 }
@@ -232,7 +235,7 @@ pub async fn an_anonymous_object_is_introduced_only_if_its_owner_lets_it(world: 
     give(&trio.inbox, &[&open]).await.unwrap();
     let introduced = next(&mut trio.came).await.object();
     assert_eq!(reverse(&introduced, 2019).await, Ok(9102));
-    assert_eq!(bench.callers(), [(trio.c.id(), false)]);
+    assert_eq!(bench.callers(), [(trio.c.party(), false)]);
     let watched = introduced.link_to_death(|_| {});
     assert_eq!(
         watched.unwrap_err(),
@@ -273,17 +276,25 @@ pub async fn a_home_that_the_receiver_does_not_trust_is_not_asked(world: &mut dy
 pub async fn a_reply_introduces(world: &mut dyn World) {
     let trio = trio(world).await;
     let (stub, bench) = workbench();
-    trio.pair.a.add(SERVICE, &stub, for_all()).unwrap();
+    trio.pair.a.add(SERVICE_OF_A, &stub, for_all()).unwrap();
     bench.kept().push(trio.pair.proxy.clone());
-    let of_a = trio.c.get(SERVICE, &trio.pair.a.id()).await.unwrap();
+    let of_a = trio.c.get(SERVICE_OF_A, &trio.pair.a.id()).await.unwrap();
     let mut reply = call(&of_a, bench_code::GIVE_BACK, &Parcel::new())
         .await
         .unwrap();
     let introduced = reply.read_remote_object().unwrap();
     assert_eq!(introduced.device(), Some(trio.pair.b.id()));
     assert_eq!(reverse(&introduced, 2019).await, Ok(9102));
-    // What may not be introduced may not stand in a reply.
-    bench.kept()[0] = anonymous(&trio.pair.proxy).await.unwrap();
+}
+
+/// What may not be introduced may not stand in a reply.
+pub async fn a_reply_does_not_introduce_what_its_owner_keeps(world: &mut dyn World) {
+    let trio = trio(world).await;
+    let (stub, bench) = workbench();
+    trio.pair.a.add(SERVICE_OF_A, &stub, for_all()).unwrap();
+    let kept = anonymous(&trio.pair.proxy).await.unwrap();
+    bench.kept().push(kept);
+    let of_a = trio.c.get(SERVICE_OF_A, &trio.pair.a.id()).await.unwrap();
     let refused = call(&of_a, bench_code::GIVE_BACK, &Parcel::new()).await;
     assert_eq!(refused.unwrap_err(), SendRequestError::ReplyPassRefused);
 }

@@ -205,7 +205,7 @@ pub async fn a_load_that_fails_says_why(world: &mut dyn World) {
     let absent = b.samgr().load(unknown).await;
     assert_eq!(absent.unwrap_err(), GetServiceError::Absent);
     let refused = a.load_within(unknown, &b.id(), SOON).await;
-    assert_eq!(refused.unwrap_err(), GetServiceError::Refused);
+    assert_eq!(refused.unwrap_err(), world.said_of_unknown());
 
     for how in [How::Fail, How::Panic] {
         control.how(how);

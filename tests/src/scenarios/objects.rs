@@ -6,7 +6,7 @@ use softbus::{
 };
 
 use super::{
-    Pair, SERVICE, for_all, pair, reached, settled, usage_of,
+    Pair, SERVICE, SERVICE_OF_A, for_all, pair, reached, settled, usage_of,
     workbench::{anonymous, call, code, delegate, forget, keep, parcel, reverse, workbench},
 };
 use crate::world::World;
@@ -39,7 +39,7 @@ pub async fn an_own_service_is_the_stub_itself(world: &mut dyn World) {
     let own = device.get(SERVICE, &device.id()).await.unwrap();
     assert_eq!((own.device(), &own), (None, &stub));
     assert_eq!(reverse(&own, 2019).await, Ok(9102));
-    assert_eq!(bench.callers(), [(device.id(), true)]);
+    assert_eq!(bench.callers(), [(device.party(), true)]);
     keep(&own, &[&own]).await.unwrap();
     assert_eq!(bench.kept().pop(), Some(stub));
 }
@@ -124,11 +124,11 @@ pub async fn a_callback_is_taken_back_with_an_equal_reference(world: &mut dyn Wo
     assert_eq!(pair.bench.kept().len(), 1, "the other one is still there");
 
     // Got as a service, and then handed over by its owner: two proxies of one stub.
-    pair.a.add(SERVICE, &listener, for_all()).unwrap();
-    let got = pair.b.get(SERVICE, &pair.a.id()).await.unwrap();
+    pair.a.add(SERVICE_OF_A, &listener, for_all()).unwrap();
+    let got = pair.b.get(SERVICE_OF_A, &pair.a.id()).await.unwrap();
     pair.bench.kept().push(got);
     assert_eq!(forget(&pair.proxy, &listener).await, Ok(1));
-    pair.a.remove(SERVICE).unwrap();
+    pair.a.remove(SERVICE_OF_A).unwrap();
     drop(listener);
     reached(&bench.destroyed, 1).await;
 }
@@ -212,13 +212,13 @@ pub async fn a_request_with_what_may_not_pass_is_not_sent(world: &mut dyn World)
 pub async fn callbacks_work_in_both_directions(world: &mut dyn World) {
     let pair = pair(world).await;
     let (service, _) = workbench();
-    pair.a.add(SERVICE, &service, for_all()).unwrap();
-    let other_way = pair.b.get(SERVICE, &pair.a.id()).await.unwrap();
+    pair.a.add(SERVICE_OF_A, &service, for_all()).unwrap();
+    let other_way = pair.b.get(SERVICE_OF_A, &pair.a.id()).await.unwrap();
     for (proxy, home) in [(&pair.proxy, &pair.a), (&other_way, &pair.b)] {
         let (callback, bench) = workbench();
         assert_eq!(delegate(proxy, &callback, 2019).await, Ok(9102));
         let (caller, local) = bench.callers()[0];
-        assert!(caller != home.id() && !local);
+        assert!(caller != home.party() && local == world.is_one_device());
     }
     // A stub that comes in a reply is called like one that comes in a request.
     let anonymous = anonymous(&pair.proxy).await.unwrap();
@@ -245,9 +245,9 @@ pub async fn a_proxy_does_not_go_back_to_its_origin(world: &mut dyn World) {
 /// A reply may not carry what a request may not carry: its caller is told.
 async fn refused_in_a_reply(pair: &Pair, object: &RemoteObject) {
     let (service, bench) = workbench();
-    pair.a.add(SERVICE, &service, for_all()).unwrap();
+    pair.a.add(SERVICE_OF_A, &service, for_all()).unwrap();
     bench.kept().push(object.clone());
-    let other_way = pair.b.get(SERVICE, &pair.a.id()).await.unwrap();
+    let other_way = pair.b.get(SERVICE_OF_A, &pair.a.id()).await.unwrap();
     let refused = call(&other_way, code::GIVE_BACK, &Parcel::new()).await;
     assert_eq!(refused.unwrap_err(), SendRequestError::ReplyPassRefused);
 }

@@ -29,7 +29,7 @@ pub async fn an_absent_service_is_not_found_at_once(world: &mut dyn World) {
     let pair = pair(world).await;
     let begun = tokio::time::Instant::now();
     let unknown = pair.a.get(id(99), &pair.b.id()).await;
-    assert_eq!(unknown.unwrap_err(), GetServiceError::Refused);
+    assert_eq!(unknown.unwrap_err(), world.said_of_unknown());
     pair.b.add(id(99), &stub(), for_all()).unwrap();
     pair.b.remove(id(99)).unwrap();
     let removed = pair.a.get(id(99), &pair.b.id()).await;

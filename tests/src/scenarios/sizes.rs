@@ -19,9 +19,10 @@ use crate::world::World;
 pub async fn payloads_up_to_one_mebibyte(world: &mut dyn World) {
     let pair = pair(world).await;
     // A number of four bytes stands before the buffer.
-    let largest = MAX_REMOTE_PARCEL - 4;
+    let limit = world.largest_parcel();
+    let largest = limit - 4;
     for len in [3 << 10, 16 << 10, 63 << 10, largest] {
-        let mut data = with_room(MAX_REMOTE_PARCEL);
+        let mut data = with_room(limit);
         data.write_u32(len as u32).unwrap();
         let sent: Vec<u8> = (0..len).map(|i| i as u8).collect();
         data.write_buffer(&sent).unwrap();
@@ -38,18 +39,15 @@ pub async fn payloads_up_to_one_mebibyte(world: &mut dyn World) {
         })
     );
     // What the table of objects needs counts too.
-    let mut data = with_room(MAX_REMOTE_PARCEL);
+    let mut data = with_room(limit);
     data.write_remote_object(&workbench().0).unwrap();
-    data.write_buffer(&vec![0; MAX_REMOTE_PARCEL - data.data_size()])
+    data.write_buffer(&vec![0; limit - data.data_size()])
         .unwrap();
     let refused = call(&pair.proxy, code::BUFFER, &data).await.unwrap_err();
-    assert!(
-        matches!(
-            refused,
-            SendRequestError::RequestTooLarge { size, limit: MAX_REMOTE_PARCEL } if size > MAX_REMOTE_PARCEL
-        ),
-        "{refused:?}"
-    );
+    let SendRequestError::RequestTooLarge { size, limit: told } = refused else {
+        panic!("{refused:?}");
+    };
+    assert!(told == limit && size > limit, "{size}, limit {told}");
 }
 
 /// Row 99, the way back.

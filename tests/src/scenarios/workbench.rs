@@ -6,9 +6,9 @@ use std::{
 };
 
 use softbus::{
-    Allow, CallOption, Caller, DeviceId, HandlerError, Parcel, RemoteObject, RemoteStub,
-    SendRequestError, ServiceId, ServiceOptions, async_trait,
-    rpc::{Execution, StubOptions},
+    Allow, CallOption, Caller, HandlerError, Parcel, RemoteObject, RemoteStub, SendRequestError,
+    ServiceId, ServiceOptions, async_trait,
+    rpc::{Execution, StubOptions, session::passing_rules::Party},
 };
 use tokio::sync::{Semaphore, watch};
 
@@ -16,6 +16,8 @@ use tokio::sync::{Semaphore, watch};
 pub const DESCRIPTOR: &str = "org.example.Workbench";
 /// Where scenarios register it.
 pub const SERVICE: ServiceId = ServiceId::new(1401).unwrap();
+/// Where the first device of a pair registers one of its own: an id stands for one service of a device's processes.
+pub const SERVICE_OF_A: ServiceId = ServiceId::new(1403).unwrap();
 /// What a handler answers of its own.
 pub const OWN_CODE: i32 = 1_909_001;
 
@@ -67,7 +69,7 @@ pub struct Bench {
     /// What was given to keep.
     pub kept: Mutex<Vec<RemoteObject>>,
     /// Who called.
-    pub callers: Mutex<Vec<(DeviceId, bool)>>,
+    pub callers: Mutex<Vec<(Party, bool)>>,
     /// Requests that have reached their handler.
     pub entered: watch::Sender<u64>,
     /// Handlers that have ended, whichever way.
@@ -104,14 +106,14 @@ impl Bench {
     }
 
     /// Who called, and whether from the same device.
-    pub fn callers(&self) -> Vec<(DeviceId, bool)> {
+    pub fn callers(&self) -> Vec<(Party, bool)> {
         let callers = self.callers.lock().unwrap_or_else(PoisonError::into_inner);
         callers.clone()
     }
 
     fn enter(self: &Arc<Self>, caller: &Caller) -> Inside {
         let mut callers = self.callers.lock().unwrap_or_else(PoisonError::into_inner);
-        callers.push((caller.device(), caller.is_local()));
+        callers.push((caller.party(), caller.is_local()));
         drop(callers);
         self.entered.send_modify(|count| *count += 1);
         let inside = *self.entered.borrow() - *self.left.borrow();

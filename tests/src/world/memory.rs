@@ -200,7 +200,11 @@ impl Neighbours for MemoryDevice {
 #[async_trait]
 impl Device for MemoryDevice {
     fn id(&self) -> DeviceId {
-        self.bus.party().device
+        self.party().device
+    }
+
+    fn party(&self) -> Party {
+        self.bus.party()
     }
 
     fn add(
@@ -282,9 +286,8 @@ impl Device for MemoryDevice {
         peer.callable_services(limits::DEFAULT_WAIT).await
     }
 
-    fn usage(&self) -> Vec<(DeviceId, Usage)> {
-        let usage = self.bus.usage().into_iter();
-        usage.map(|(party, usage)| (party.device, usage)).collect()
+    fn usage(&self) -> Vec<(Party, Usage)> {
+        self.bus.usage()
     }
 
     fn events(&self) -> Option<DeviceEvents> {

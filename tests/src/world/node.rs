@@ -10,17 +10,21 @@ use softbus::{
     DeviceId, GetServiceError, Node, NodeBuilder, RemoteObject, ServiceId, ServiceOptions,
     SystemAbilityManager, async_trait,
     error::StartNodeError,
-    rpc::{AddServiceError, LocalAbilityManager, RemoveServiceError, session::Usage},
+    rpc::{
+        AddServiceError, LocalAbilityManager, RemoveServiceError,
+        session::{Usage, passing_rules::Party},
+    },
 };
 use softbus::{presence::DeviceEvents, service_watch::RemoteServiceWatch};
 use tokio::{runtime, sync::oneshot};
 
 use super::Device;
+use crate::scenarios::SOON;
 
 /// A device that is a node.
 #[derive(Debug)]
 pub struct NodeDevice {
-    id: DeviceId,
+    party: Party,
     running: Mutex<Option<Running>>,
     vanish: Vanish,
 }
@@ -28,6 +32,7 @@ pub struct NodeDevice {
 #[derive(Debug)]
 struct Running {
     node: Node,
+    runtime: runtime::Handle,
     /// Ends the thread, and its runtime with every task on it.
     stop: oneshot::Sender<()>,
     thread: JoinHandle<()>,
@@ -67,15 +72,24 @@ impl NodeDevice {
             };
             runtime.block_on(async {
                 // The result of one who does not wait any more is dropped, and with it the node.
-                let _ = started.send(builder.start().await);
+                let node = builder.start().await;
+                let handle = runtime::Handle::current();
+                let _ = started.send(node.map(|node| (node, handle)));
                 let _ = stopped.await;
             });
             runtime.shutdown_background();
         });
-        let node = result.recv().unwrap_or(Err(StartNodeError::NoRuntime))?;
+        let (node, runtime) = result.recv().unwrap_or(Err(StartNodeError::NoRuntime))?;
+        let party = node.party();
+        let running = Running {
+            node,
+            runtime,
+            stop,
+            thread,
+        };
         Ok(Self {
-            id: node.device_id(),
-            running: Mutex::new(Some(Running { node, stop, thread })),
+            party,
+            running: Mutex::new(Some(running)),
             vanish,
         })
     }
@@ -93,11 +107,32 @@ impl NodeDevice {
 
     /// Ends the node as a crash would: no task of it runs any more, then its socket is closed.
     pub fn crash(&self) {
-        if let Some(Running { node, stop, thread }) = self.lock().take() {
+        if let Some(Running {
+            node, stop, thread, ..
+        }) = self.lock().take()
+        {
             let _ = stop.send(());
             let _ = thread.join();
             drop(node);
         }
+    }
+
+    /// Registers a service so that every process of the device finds it when this returns.
+    fn register(
+        &self,
+        service: ServiceId,
+        object: &RemoteObject,
+        options: ServiceOptions,
+    ) -> Result<(), AddServiceError> {
+        let (samgr, object) = (self.samgr_of_all(), object.clone());
+        let (sender, registered) = std::sync::mpsc::channel();
+        let runtime = self.lock().as_ref().map(|running| running.runtime.clone());
+        runtime.expect("the device is there").spawn(async move {
+            // Whoever does not wait any more has failed already.
+            let _ = sender.send(samgr.register(service, &object, options).await);
+        });
+        let registered = registered.recv_timeout(SOON);
+        registered.expect("the host answers in time")
     }
 
     fn samgr_of_all(&self) -> SystemAbilityManager {
@@ -118,7 +153,11 @@ impl Drop for NodeDevice {
 #[async_trait]
 impl Device for NodeDevice {
     fn id(&self) -> DeviceId {
-        self.id
+        self.party.device
+    }
+
+    fn party(&self) -> Party {
+        self.party
     }
 
     fn add(
@@ -127,7 +166,7 @@ impl Device for NodeDevice {
         object: &RemoteObject,
         options: ServiceOptions,
     ) -> Result<(), AddServiceError> {
-        self.samgr().add(service, object, options)
+        self.register(service, object, options)
     }
 
     fn remove(&self, service: ServiceId) -> Result<(), RemoveServiceError> {
@@ -193,7 +232,7 @@ impl Device for NodeDevice {
         self.samgr_of_all().wait_for(service, device, wait).await
     }
 
-    fn usage(&self) -> Vec<(DeviceId, Usage)> {
+    fn usage(&self) -> Vec<(Party, Usage)> {
         self.node().usage()
     }
 

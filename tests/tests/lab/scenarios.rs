@@ -32,6 +32,8 @@ macro_rules! tests {
     )* };
 }
 testkit::scenarios!(tests);
+testkit::scenarios_on_demand!(tests);
+testkit::scenarios_of_devices!(tests);
 
 #[test]
 fn a_remote_watch_follows_its_service() {

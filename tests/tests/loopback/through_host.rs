@@ -5,7 +5,8 @@ use std::{path::PathBuf, sync::Arc, time::Duration};
 
 use softbus::{
     CallOption, Caller, DeathReason, GetServiceError, Node, Parcel, RemoteObject, SendRequestError,
-    ServiceId, rpc::parcel::PassObjectError,
+    ServiceId,
+    rpc::{parcel::PassObjectError, session::passing_rules::Party},
 };
 use testkit::{
     scenarios::{
@@ -86,7 +87,7 @@ fn a_process_calls_a_service_of_another_device() {
         let proxy = scene.get().await;
         assert_eq!(proxy.device(), Some(scene.other.id()));
         assert_eq!(reverse(&proxy, 29).await.unwrap(), 92);
-        let caller = (scene.process.device_id(), false);
+        let caller = (Party::host_of(scene.process.device_id()), false);
         assert_eq!(scene.bench.callers(), [caller]);
         let list = scene.process.samgr().list_of(&scene.other.id()).await;
         assert_eq!(list.unwrap(), [SERVICE]);
@@ -125,7 +126,7 @@ fn another_device_calls_a_service_of_a_process() {
         let here = scene.process.device_id();
         let proxy = scene.other.get(OTHER, &here).await.unwrap();
         assert_eq!(reverse(&proxy, 17).await.unwrap(), 71);
-        assert_eq!(bench.callers(), [(scene.other.id(), false)]);
+        assert_eq!(bench.callers(), [(scene.other.party(), false)]);
         let (tell, mut told) = obituaries();
         let link = proxy.link_to_death(tell).unwrap();
         scene.process.shutdown().await;
@@ -152,7 +153,7 @@ fn callbacks_and_deaths_pass_the_host() {
         keep(&proxy, &callback).await.unwrap();
         let kept = scene.bench.kept()[0].clone();
         assert_eq!(reverse(&kept, 35).await.unwrap(), 53);
-        assert_eq!(called.callers(), [(scene.other.id(), false)]);
+        assert_eq!(called.callers(), [(scene.other.party(), false)]);
         let (tell, mut told) = obituaries();
         let link = proxy.link_to_death(tell).unwrap();
         scene.other.remove(SERVICE).unwrap();

@@ -40,6 +40,8 @@ macro_rules! tests {
     )* };
 }
 testkit::scenarios!(tests);
+testkit::scenarios_on_demand!(tests);
+testkit::scenarios_of_devices!(tests);
 
 #[test]
 fn the_default_wait_is_eight_seconds() {

@@ -1,0 +1,62 @@
+//! The scenarios between processes of one device: nodes of this process, on the sockets that several would have.
+#![cfg(target_os = "linux")]
+#![expect(clippy::unwrap_used, reason = "a helper of a test fails the test")]
+
+use std::time::Duration;
+
+use softbus::GetServiceError;
+use testkit::{
+    scenarios::{SERVICE, for_all, workbench::workbench},
+    world::{World, local::LocalWorld},
+};
+
+const DEADLINE: Duration = Duration::from_secs(60);
+
+fn run(mut world: LocalWorld, scenario: impl AsyncFnOnce(&mut dyn World)) {
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .unwrap();
+    let ended =
+        runtime.block_on(async { tokio::time::timeout(DEADLINE, scenario(&mut world)).await });
+    ended.expect("the test ends in time");
+}
+
+/// Each has attached, and any two talk directly.
+macro_rules! between_processes {
+    ($($module:ident :: $name:ident),* $(,)?) => { $(
+        #[test]
+        fn $name() {
+            run(LocalWorld::new(), testkit::scenarios::$module::$name);
+        }
+    )* };
+}
+testkit::scenarios!(between_processes);
+
+/// The services are those of the host itself, which starts them for whoever has attached.
+macro_rules! with_the_host {
+    ($($module:ident :: $name:ident),* $(,)?) => { $(
+        #[test]
+        fn $name() {
+            let world = LocalWorld::with_services_of_the_host();
+            run(world, testkit::scenarios::$module::$name);
+        }
+    )* };
+}
+testkit::scenarios_on_demand!(with_the_host);
+
+/// The host hears of the end of a registration later than its process, and perhaps later than it is asked for it.
+#[test]
+fn a_service_that_was_just_removed_is_absent() {
+    run(LocalWorld::new(), async |world: &mut dyn World| {
+        let (a, b) = (world.device().await, world.device().await);
+        let (stub, _) = workbench();
+        for _ in 0..200 {
+            b.add(SERVICE, &stub, for_all()).unwrap();
+            a.get(SERVICE, &b.id()).await.unwrap();
+            b.remove(SERVICE).unwrap();
+            let gone = a.get(SERVICE, &b.id()).await;
+            assert_eq!(gone.unwrap_err(), GetServiceError::Absent);
+        }
+    });
+}
