@@ -7,7 +7,7 @@ use std::sync::{
 
 use softbus::{
     CallOption, DeathReason, Parcel, SendRequestError,
-    rpc::{DeathRecipient, LinkToDeathError},
+    rpc::{DeathRecipient, LinkToDeathError, limits},
 };
 use tokio::sync::{mpsc, watch};
 
@@ -50,6 +50,26 @@ pub async fn each_recipient_is_told_once(world: &mut dyn World) {
     pair.b.vanish().await;
     drop((links, sender));
     assert_eq!(told.recv().await, None, "nobody is told twice");
+}
+
+/// Row 153: an object takes 64 recipients and not one more, and each of them is told.
+pub async fn recipients_of_an_object_are_bounded(world: &mut dyn World) {
+    let pair = pair(world).await;
+    let (tell, mut told) = obituaries();
+    let limit = limits::DEATH_LINKS_PER_OBJECT;
+    let link = || pair.proxy.link_to_death(tell.clone());
+    let mut links: Vec<_> = (0..limit).map(|_| link().unwrap()).collect();
+    let refused = LinkToDeathError::LimitReached { limit };
+    assert_eq!(link().unwrap_err(), refused);
+    links.pop();
+    links.push(link().unwrap());
+    assert_eq!(link().unwrap_err(), refused);
+    pair.b.remove(SERVICE).unwrap();
+    for _ in &links {
+        assert_eq!(next(&mut told).await, DeathReason::ServiceRemoved);
+    }
+    drop((links, tell));
+    assert_eq!(told.recv().await, None, "and once");
 }
 
 /// Row 78: a recipient that was removed is not told, and the others are.

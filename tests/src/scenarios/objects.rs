@@ -2,7 +2,10 @@
 
 use softbus::{
     Parcel, RemoteObject, SendRequestError,
-    rpc::{AddServiceError, parcel::PassObjectError},
+    rpc::{
+        AddServiceError,
+        parcel::{MAX_OBJECTS, PassObjectError, WriteParcelError},
+    },
 };
 
 use super::{
@@ -112,6 +115,23 @@ pub async fn appended_objects_arrive(world: &mut dyn World) {
     assert_eq!(kept.len(), 3);
     assert_eq!(reverse(&kept[1], 2019).await, Ok(9102));
     assert_eq!(*bench.entered.borrow(), 1, "each is the one that it was");
+}
+
+/// Row 149: as many objects as a message may have arrive, and one more is not even written.
+pub async fn a_message_has_room_for_sixty_four_objects(world: &mut dyn World) {
+    let pair = pair(world).await;
+    let stubs: Vec<_> = (0..MAX_OBJECTS).map(|_| workbench().0).collect();
+    let mut data = parcel(|data| {
+        let mut stubs = stubs.iter();
+        stubs.try_for_each(|stub| data.write_remote_object(stub))
+    });
+    let limit = 64;
+    let full = data.write_remote_object(&stubs[0]);
+    assert_eq!(full, Err(WriteParcelError::TooManyObjects { limit }));
+    call(&pair.proxy, code::KEEP, &data).await.unwrap();
+    assert_eq!(pair.bench.kept().len(), limit);
+    let last = pair.bench.kept()[limit - 1].clone();
+    assert_eq!(reverse(&last, 2019).await, Ok(9102));
 }
 
 /// Row 160: a listener is taken back with an equal reference, however each of them came to be.

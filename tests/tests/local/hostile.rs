@@ -4,6 +4,7 @@
 mod descriptors;
 mod identity;
 mod memory;
+mod messages;
 
 use softbus::rpc::{Peer, peer::SessionEnd, session::PeerFault};
 

@@ -13,29 +13,37 @@ pub(crate) fn tests_of(files: &[TextFile]) -> Vec<Test> {
         .iter()
         .filter(|file| file.path.ends_with(".rs") && is_compiled(&file.path, files));
     let mut tests = Vec::new();
-    let mut listed = Vec::new();
-    let mut instantiated = false;
+    let mut lists = Vec::new();
+    let mut binaries = String::new();
     for file in compiled {
         let code = code_of(&file.text);
         if file.path == SCENARIOS {
-            listed = scenarios(&code);
+            lists = lists_of_scenarios(&code);
         }
-        instantiated |= file.path.contains("/tests/") && code.contains("scenarios!(");
         tests.extend(functions(&file.path, &code));
         tests.extend(programs_in_c(file, files));
+        if file.path.contains("/tests/") {
+            binaries.push_str(&code);
+        }
     }
-    if instantiated {
-        tests.append(&mut listed);
-    }
+    let instantiated = |list: &str| binaries.contains(&format!("::{list}!("));
+    let listed = lists.into_iter().filter(|(list, _)| instantiated(list));
+    tests.extend(listed.flat_map(|(_, tests)| tests));
     tests
 }
 
-/// `module::name,` in the list of scenarios.
-fn scenarios(code: &str) -> Vec<Test> {
-    let list = code
-        .lines()
-        .skip_while(|line| !line.contains("macro_rules! scenarios"));
-    let entries = list.filter_map(|line| {
+/// The lists of scenarios: macros, by name.
+fn lists_of_scenarios(code: &str) -> Vec<(String, Vec<Test>)> {
+    let macros = code.split("macro_rules! ").skip(1);
+    let named = macros.filter_map(|text| text.split_once(' '));
+    named
+        .map(|(name, text)| (name.to_owned(), scenarios(text)))
+        .collect()
+}
+
+/// `module::name,` in a list of scenarios.
+fn scenarios(list: &str) -> Vec<Test> {
+    let entries = list.lines().filter_map(|line| {
         let (module, name) = line.trim().strip_suffix(',')?.split_once("::")?;
         (is_name(module) && is_name(name)).then(|| Test {
             path: ["tests", "scenarios", module, name]
@@ -296,6 +304,13 @@ mod tests {
                     $callback! {
                         calls::listed,
                         // calls::not_any_more,
+                    }
+                };
+            }
+            macro_rules! of_nobody {
+                ($callback:ident) => {
+                    $callback! {
+                        calls::forgotten,
                     }
                 };
             }
