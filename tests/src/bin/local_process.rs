@@ -1,8 +1,9 @@
-//! A process of a device for tests that kill processes: `local_process PATH`, which attaches to the host there.
+//! A process of a device for tests: `local_process PATH [USER]`, which attaches to the host there, as another user if it is told to.
 //!
 //! It says what happens, a JSON object a line, and obeys lines on its standard input, with whose end it ends:
 //!
 //! - `serve`: registers a workbench.
+//! - `get DEVICE`: gets the workbench of a device.
 //! - `hold`: gets the workbench of the device, calls it, keeps it and watches it.
 //! - `fork`: leaves its sockets to a child that it forks.
 //! - `call in a child`: calls what it holds in a child that it forks, and says what came of it.
@@ -23,6 +24,10 @@ use std::{
     time::Duration,
 };
 
+use rustix::{
+    process::{Uid, getuid},
+    thread::set_thread_uid,
+};
 use serde_json::{Value, json};
 use softbus::{CallOption, Node, Parcel, RemoteObject, SendRequestError, ServiceOptions};
 use testkit::scenarios::workbench::{SERVICE, reverse, workbench};
@@ -36,6 +41,10 @@ const NOT_REFUSED: i32 = 72;
 
 fn main() -> Result<(), Failure> {
     let path = std::env::args_os().nth(1).ok_or("local_process PATH")?;
+    if let Some(user) = std::env::args().nth(2) {
+        // Of this thread, which is the only one, and of those that it starts.
+        set_thread_uid(Uid::from_raw(user.parse()?))?;
+    }
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()?;
@@ -46,17 +55,25 @@ fn main() -> Result<(), Failure> {
 }
 
 async fn run(path: std::path::PathBuf) -> Result<(), Failure> {
-    let node = Node::attach(path).await?;
+    let node = match Node::attach(path).await {
+        Ok(node) => node,
+        Err(error) => {
+            refused("not attached", &error);
+            return Ok(());
+        }
+    };
     let (stub, _bench) = workbench();
     let mut lines = input();
     let mut held = Vec::new();
-    say(&json!({ "event": "ready" }));
+    say(&json!({ "event": "ready", "user": getuid().as_raw() }));
     while let Some(line) = lines.recv().await {
         match &*line {
             "serve" => {
                 let options = ServiceOptions::local();
-                node.samgr().register(SERVICE, &stub, options).await?;
-                say(&json!({ "event": "serves" }));
+                match node.samgr().register(SERVICE, &stub, options).await {
+                    Ok(()) => say(&json!({ "event": "serves" })),
+                    Err(error) => refused("refused", &error),
+                }
             }
             "hold" => {
                 let proxy = node.samgr().get(SERVICE, &node.device_id()).await?;
@@ -83,7 +100,13 @@ async fn run(path: std::path::PathBuf) -> Result<(), Failure> {
                 say(&json!({ "event": "called", "refused": refused }));
                 reverse(&held[0].0, 12).await?;
             }
-            other => return Err(format!("what is {other}?").into()),
+            other => {
+                let device = other.strip_prefix("get ").ok_or("what is that?")?;
+                match node.samgr().get(SERVICE, &device.parse()?).await {
+                    Ok(_) => say(&json!({ "event": "got" })),
+                    Err(error) => refused("got", &error),
+                }
+            }
         }
     }
     Ok(())
@@ -117,6 +140,10 @@ fn input() -> mpsc::UnboundedReceiver<String> {
         }
     });
     receiver
+}
+
+fn refused(event: &str, error: &dyn std::fmt::Debug) {
+    say(&json!({ "event": event, "error": format!("{error:?}") }));
 }
 
 fn say(value: &Value) {

@@ -1,73 +1,17 @@
-//! Processes of one device that are killed.
-#![cfg(target_os = "linux")]
-#![expect(clippy::unwrap_used, reason = "a helper that fails its test")]
+//! Processes that are killed, and children that are forked.
 
-use std::{
-    net::SocketAddr,
-    path::PathBuf,
-    process::Command,
-    time::{Duration, Instant},
-};
+use std::time::Instant;
 
 use softbus::{DeathReason, Node, ServiceOptions};
-use testkit::{
-    process::Process,
-    scenarios::{
-        measured, next, obituaries,
-        workbench::{SERVICE, reverse, workbench},
-    },
+use testkit::scenarios::{
+    measured, next, obituaries,
+    workbench::{SERVICE, reverse, workbench},
 };
 
-const SOON: Duration = Duration::from_secs(20);
+use crate::{Device, SOON};
+
 /// How often a process is killed for a measurement.
 const TIMES: usize = 20;
-
-struct Device {
-    _directory: tempfile::TempDir,
-    path: PathBuf,
-    host: Node,
-}
-
-impl Device {
-    async fn start() -> Self {
-        let directory = tempfile::tempdir().unwrap();
-        let path = directory.path().join("bus.sock");
-        let any: SocketAddr = "127.0.0.1:0".parse().unwrap();
-        let identity = directory.path().join("identity");
-        let host = Node::builder().identity_dir(identity).listen(any);
-        let host = host.host_local(&path).start().await.unwrap();
-        Self {
-            _directory: directory,
-            path,
-            host,
-        }
-    }
-
-    async fn process(&self) -> Process {
-        let mut command = Command::new(env!("CARGO_BIN_EXE_local_process"));
-        command.arg(&self.path);
-        // It attaches to us while we wait.
-        let process = Process::spawn(command).unwrap();
-        event(process, "ready").await
-    }
-
-    async fn told(&self, process: Process, line: &str, answer: &'static str) -> Process {
-        let mut process = process;
-        process.send_line(line).unwrap();
-        event(process, answer).await
-    }
-}
-
-/// Waits for an event of a process, while our own node goes on.
-async fn event(mut process: Process, wanted: &'static str) -> Process {
-    let waited = tokio::task::spawn_blocking(move || {
-        let event = process.wait_for_event(SOON, |event| event["event"] == wanted);
-        (process, event)
-    });
-    let (process, event) = waited.await.unwrap();
-    event.unwrap();
-    process
-}
 
 #[tokio::test]
 async fn a_killed_process_is_noticed_by_its_peers_at_once() {
