@@ -8,6 +8,7 @@ use tokio::sync::watch;
 use crate::{
     presence::{DeviceEvent, OfflineReason, Presence},
     side::Side,
+    transport::Transport,
 };
 
 /// A device this node knows of, as it stands at this moment.
@@ -20,6 +21,8 @@ pub struct Device {
     pub name: Option<String>,
     /// Whether it is there.
     pub presence: Presence,
+    /// What its session is on; `None` without one.
+    pub transport: Option<Transport>,
     /// Whether this node trusts it.
     pub trusted: bool,
     /// Where it is connected, or where it may be.

@@ -25,7 +25,7 @@ pub enum StartNodeError {
     /// The policy's file is not right, and nobody is let in by guessing what it means; the text says which line.
     #[error("policy: {0}")]
     Policy(String),
-    /// The UDP port could not be bound. Another program may have it: choose another, or port 0.
+    /// The port could not be bound. Another program may have it: choose another, or port 0.
     #[error("cannot bind {address}: {reason}")]
     Bind {
         /// What was tried.

@@ -45,6 +45,7 @@
 //! - [`SystemAbilityManager`]: register a service; get one by (service id, device id).
 //! - [`pairing`]: how strangers come to trust each other ([`Node::open_pairing`], [`Node::pair`]).
 //! - [`local`]: other processes of this device ([`NodeBuilder::host_local`], [`Node::attach`]); on Linux.
+//! - [`transport`]: QUIC between devices, and TCP where that does not get through.
 //! - [`service_watch`]: follow a service of another device ([`SystemAbilityManager::watch_of`]).
 //! - [`RemoteObject`]: what is called, passed in a [`Parcel`], and watched ([`RemoteObject::link_to_death`]).
 //! - [`Parcelable`](macro@Parcelable): derived, makes a type of your own an argument or result.
@@ -88,6 +89,7 @@ mod peers;
 pub mod presence;
 pub mod service_watch;
 mod side;
+pub mod transport;
 
 pub use certs::{self, Identity, Policy, TrustStore};
 pub use discovery::{self, Interfaces};

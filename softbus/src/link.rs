@@ -1,5 +1,8 @@
 //! Links over sockets: what carries a session between devices, and between processes of one.
 
+mod end;
 pub(crate) mod quic;
+mod stream;
+pub(crate) mod tcp;
 #[cfg(target_os = "linux")]
 pub(crate) mod unix;

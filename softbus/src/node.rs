@@ -6,6 +6,7 @@ mod file_watch;
 mod fleet_file;
 mod own_thread;
 mod policy_file;
+mod ports;
 mod trust_file;
 
 pub use builder::NodeBuilder;

@@ -3,10 +3,13 @@
 
 mod accept;
 mod admission;
+mod connection;
 mod dial;
 mod neighbours;
 mod probe;
+mod welcome;
 
+pub(crate) use connection::Connection;
 pub(crate) use dial::DialError;
 
 #[cfg(target_os = "linux")]
@@ -18,7 +21,7 @@ use std::{
     time::Duration,
 };
 
-use certs::{AuditEvent, CloseCode, DoorLimits, Identity, TrustStore};
+use certs::{AuditEvent, CloseCode, Door, DoorLimits, Identity, TrustStore};
 use proto::{BootId, DeviceId, message::DeathReason};
 use rpc::{Bus, GetServiceError, Peer, link::LinkClosed, peer::SessionEnd};
 use tokio::{
@@ -32,9 +35,11 @@ use crate::{
     audit::AuditLog,
     device::{Device, Known},
     fleet::Members,
+    link::tcp::Listening,
     pairing,
     presence::{Machine, OfflineReason, Profile},
     service_watch::Followers,
+    transport::Transports,
 };
 
 /// What the peers of a node share.
@@ -46,7 +51,10 @@ pub(crate) struct Peers {
     members: Arc<Members>,
     endpoint: quinn::Endpoint,
     profile: Profile,
+    transports: Transports,
     max_devices: usize,
+    /// No more connections are taken.
+    stopped: watch::Sender<bool>,
     runtime: tokio::runtime::Handle,
     table: Mutex<Table>,
     /// Counts changes of the table; who waits for one waits for this.
@@ -70,6 +78,12 @@ pub(crate) struct Owner {
     pub(crate) members: Arc<Members>,
     /// With how many devices there may be a session.
     pub(crate) max_devices: usize,
+}
+
+/// What sessions go by.
+pub(crate) struct Carriers {
+    pub(crate) endpoint: quinn::Endpoint,
+    pub(crate) transports: Transports,
 }
 
 #[derive(Default)]
@@ -117,7 +131,7 @@ struct Entry {
 #[derive(Clone)]
 pub(crate) struct Session {
     pub(crate) peer: Peer,
-    pub(crate) connection: quinn::Connection,
+    pub(crate) connection: Connection,
 }
 
 impl Entry {
@@ -160,9 +174,13 @@ impl Peers {
         bus: Arc<Bus>,
         identity: Arc<Identity>,
         owner: Owner,
-        endpoint: quinn::Endpoint,
+        carriers: Carriers,
         profile: Profile,
     ) -> Arc<Self> {
+        let Carriers {
+            endpoint,
+            transports,
+        } = carriers;
         let Owner {
             trust,
             audit,
@@ -177,7 +195,9 @@ impl Peers {
             members,
             endpoint,
             profile,
+            transports,
             max_devices,
+            stopped: watch::Sender::new(false),
             runtime: tokio::runtime::Handle::current(),
             table: Mutex::default(),
             version: watch::Sender::new(0),
@@ -194,9 +214,14 @@ impl Peers {
     }
 
     /// Starts what runs as long as the node does.
-    pub(crate) fn start(self: &Arc<Self>, strangers: DoorLimits) {
-        let accept = accept::accept_all(Arc::clone(self), strangers);
+    pub(crate) fn start(self: &Arc<Self>, strangers: DoorLimits, tcp: Option<Listening>) {
+        let door = Arc::new(Mutex::new(Door::new(strangers)));
+        let accept = accept::accept_quic(Arc::clone(self), Arc::clone(&door));
         self.runtime.spawn(accept);
+        if let Some(listening) = tcp {
+            let accept = accept::accept_tcp(Arc::clone(self), door, listening);
+            self.runtime.spawn(accept);
+        }
         self.runtime.spawn(probe::watch_all(Arc::downgrade(self)));
     }
 
@@ -274,6 +299,10 @@ impl Peers {
             id,
             name: entry.name.clone(),
             presence: entry.machine.presence().clone(),
+            transport: entry
+                .session
+                .as_ref()
+                .map(|session| session.connection.transport()),
             trusted: self.trusts(&id),
             addresses,
         }
@@ -457,7 +486,7 @@ impl Peers {
                 return;
             }
             let entry = table.entries.entry(device).or_insert_with(Entry::new);
-            entry.worked = Some(connection.remote_address());
+            entry.worked = connection.dialled_address().or(entry.worked);
             entry.failures = 0;
             entry.verdict = None;
             let before = entry.session.replace(session);
@@ -522,6 +551,7 @@ impl Peers {
     /// Takes leave of every device: what is under way ends first, for a short while.
     pub(crate) async fn close(&self, within: Duration) {
         self.lock().closing = true;
+        self.stopped.send_replace(true);
         self.endpoint.set_server_config(None);
         self.bus.end_waits();
         let leaving: Vec<_> = self
@@ -539,14 +569,22 @@ impl Peers {
         for task in leaving {
             let _ = task.await;
         }
+        let sessions = self.sessions();
         self.close_now();
         // The last packets go out; a peer that does not answer is not waited for.
-        let _ = tokio::time::timeout(within, self.endpoint.wait_idle()).await;
+        let gone = async {
+            for (_, session) in &sessions {
+                session.connection.gone().await;
+            }
+            self.endpoint.wait_idle().await;
+        };
+        let _ = tokio::time::timeout(within, gone).await;
     }
 
     /// Ends everything without waiting, and whether or not there still is a runtime that would hear of it.
     pub(crate) fn close_now(&self) {
         self.lock().closing = true;
+        self.stopped.send_replace(true);
         let code = CloseCode::Leaving.code();
         self.endpoint.close(code.into(), b"leaving");
         for (_, session) in self.sessions() {

@@ -291,3 +291,19 @@ macro_rules! scenarios_of_devices {
         }
     };
 }
+
+/// The scenarios for worlds of nodes, which find each other and come and go.
+#[macro_export]
+macro_rules! scenarios_of_nodes {
+    ($callback:ident) => {
+        $callback! {
+            watching::a_remote_watch_follows_its_service,
+            watching::a_remote_watch_follows_an_own_service_too,
+            watching::waits_do_not_hold_up_a_leave,
+            watching::a_wait_outlives_a_restart_of_the_device,
+            presence::devices_come_and_go_in_order,
+            presence::a_node_that_starts_again_has_its_peers_and_services_again,
+            presence::a_graceful_leave_is_told_at_once,
+        }
+    };
+}

@@ -25,6 +25,8 @@ use quinn::{
 };
 use rpc::link::{BulkReceive, BulkSend, Lane, LaneReceive, LaneSend, Link, LinkClosed, LinkError};
 
+use super::end::by_peer;
+
 const LANE_MAGIC: [u8; 4] = *b"SBL1";
 const BULK_MAGIC: [u8; 4] = *b"SBK1";
 /// Lanes go before bulk: a call must not wait for a transfer that shares its connection.
@@ -182,10 +184,10 @@ impl Link for QuicLink {
 /// What QUIC says of the end of a connection, in the terms of a link.
 pub(crate) fn link_closed(error: ConnectionError) -> LinkClosed {
     match error {
-        ConnectionError::ApplicationClosed(close) => LinkClosed::ByPeer {
-            code: u32::try_from(close.error_code.into_inner()).unwrap_or(u32::MAX),
-            text: certs::escape_untrusted(&String::from_utf8_lossy(&close.reason), 200),
-        },
+        ConnectionError::ApplicationClosed(close) => by_peer(
+            u32::try_from(close.error_code.into_inner()).unwrap_or(u32::MAX),
+            &close.reason,
+        ),
         ConnectionError::LocallyClosed => LinkClosed::ByUs,
         ConnectionError::TimedOut => LinkClosed::TimedOut,
         ConnectionError::Reset => LinkClosed::Reset,

@@ -26,7 +26,8 @@ use rpc::{
 };
 use tokio::{net::UnixStream, sync::mpsc};
 
-use packets::{End, Incoming, Packet, Pair};
+use super::end::End;
+use packets::{Incoming, Packet, Pair};
 
 /// How much of a bulk body is copied before others run.
 const COPY: usize = 256 * 1024;
@@ -122,7 +123,7 @@ impl Link for UnixLink {
     }
 
     fn close(&self, code: u32, text: &str) {
-        self.end.close(code, text.chars().take(200).collect());
+        self.end.close(code, text);
     }
 
     async fn closed(&self) -> LinkClosed {

@@ -9,6 +9,7 @@ use super::host::LocalHost;
 use crate::{
     device::{Device, Known},
     presence::{OfflineReason, Presence},
+    transport::Transport,
 };
 
 /// How long a process is kept waiting for news of devices before it has to ask again.
@@ -50,6 +51,7 @@ pub(super) struct DeviceRecord {
     id: [u8; 32],
     name: Option<String>,
     state: State,
+    transport: Option<Carrier>,
     trusted: bool,
     addresses: Vec<String>,
     times_online: u64,
@@ -64,6 +66,13 @@ enum State {
     Online,
     Suspect,
     Offline(Why),
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Parcelable)]
+#[parcelable(crate = rpc)]
+enum Carrier {
+    Quic,
+    Tcp,
 }
 
 #[derive(Clone, Debug, PartialEq, Parcelable)]
@@ -239,6 +248,7 @@ impl From<Known> for DeviceRecord {
                 Presence::Suspect => State::Suspect,
                 Presence::Offline(reason) => State::Offline(reason.into()),
             },
+            transport: device.transport.map(Into::into),
             trusted: device.trusted,
             addresses: addresses.collect(),
             times_online,
@@ -261,6 +271,7 @@ impl From<DeviceRecord> for Known {
                 State::Suspect => Presence::Suspect,
                 State::Offline(why) => Presence::Offline(why.into()),
             },
+            transport: record.transport.map(Into::into),
             trusted: record.trusted,
             addresses: addresses.collect(),
         };
@@ -268,6 +279,24 @@ impl From<DeviceRecord> for Known {
             device,
             times_online: record.times_online,
             last_offline: record.last_offline.map(Into::into),
+        }
+    }
+}
+
+impl From<Transport> for Carrier {
+    fn from(transport: Transport) -> Self {
+        match transport {
+            Transport::Quic => Self::Quic,
+            Transport::Tcp => Self::Tcp,
+        }
+    }
+}
+
+impl From<Carrier> for Transport {
+    fn from(carrier: Carrier) -> Self {
+        match carrier {
+            Carrier::Quic => Self::Quic,
+            Carrier::Tcp => Self::Tcp,
         }
     }
 }

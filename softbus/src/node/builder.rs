@@ -7,13 +7,8 @@ use std::{
 };
 
 use certs::{DoorLimits, Fleet, Identity, PolicyStore, TrustStore};
-use discovery::{
-    Advertisement, Announcement, Discovery, Interfaces, ProtocolVersions, StaticPeers,
-};
-use proto::{
-    DeviceId, ServiceId,
-    message::{PROTOCOL_VERSION, PeerLimits},
-};
+use discovery::{Discovery, Interfaces, StaticPeers};
+use proto::{DeviceId, ServiceId, message::PeerLimits};
 use rpc::{
     AddServiceError, Bus, BusConfig, LocalAbilityManager, OnDemandOptions, RemoteObject,
     ServiceOptions, ServiceStarter, limits, session::passing_rules::Party,
@@ -22,7 +17,11 @@ use rpc::{
 use tokio::sync::watch;
 
 use super::{
-    Inner, Network, Node, discover::Discoveries, fleet_file, own_thread, policy_file, trust_file,
+    Inner, Network, Node,
+    discover::{Discoveries, advertisement},
+    fleet_file, own_thread, policy_file, ports,
+    ports::Ports,
+    trust_file,
 };
 #[cfg(target_os = "linux")]
 use rpc::RelayRules;
@@ -34,10 +33,10 @@ use crate::{
     audit::AuditLog,
     error::StartNodeError,
     fleet::Members,
-    link::quic::{config, socket},
-    peers::{Owner, Peers},
+    peers::{Carriers, Owner, Peers},
     presence::Profile,
     side::Side,
+    transport::Transports,
 };
 
 /// With as many devices there may be a session.
@@ -98,6 +97,7 @@ pub struct NodeBuilder {
     fleet: Option<PathBuf>,
     listen: Option<SocketAddr>,
     port: u16,
+    transports: Transports,
     mdns: Option<Interfaces>,
     static_peers: Vec<(DeviceId, SocketAddr)>,
     discoveries: Vec<Box<dyn Discovery>>,
@@ -170,6 +170,14 @@ impl NodeBuilder {
     #[must_use]
     pub fn port(mut self, port: u16) -> Self {
         self.port = port;
+        self
+    }
+
+    /// By which transports it listens and dials. Without this QUIC, and TCP at the same port for those whom no UDP reaches; when
+    /// another program has that port, QUIC alone.
+    #[must_use]
+    pub fn transports(mut self, transports: Transports) -> Self {
+        self.transports = transports;
         self
     }
 
@@ -418,10 +426,11 @@ impl NodeBuilder {
         let policies = self.policies()?;
         let fleet = self.open_fleet()?;
         let (identity, trust) = self.open()?;
-        let endpoint = self.bind(&identity)?;
-        let address = endpoint
-            .local_addr()
-            .map_err(|error| self.bind_error(&error))?;
+        let Ports {
+            endpoint,
+            tcp,
+            address,
+        } = self.ports().open(&identity)?;
         let boot = identity.boot_id();
         let party = Party {
             device: *identity.device_id(),
@@ -448,7 +457,11 @@ impl NodeBuilder {
             members: Arc::clone(&members),
             max_devices: self.max_devices.unwrap_or(MAX_DEVICES),
         };
-        let peers = Peers::new(bus, Arc::new(identity), owner, endpoint, self.profile);
+        let carriers = Carriers {
+            endpoint,
+            transports: self.transports,
+        };
+        let peers = Peers::new(bus, Arc::new(identity), owner, carriers, self.profile);
         peers
             .pairing
             .set_name(self.name.as_deref().unwrap_or_default());
@@ -456,7 +469,7 @@ impl NodeBuilder {
         if let Some(host) = &host {
             peers.host_local(host);
         }
-        peers.start(self.strangers);
+        peers.start(self.strangers, tcp);
         let (stop, _) = watch::channel(false);
         let advertisement = advertisement(
             party.device,
@@ -554,21 +567,12 @@ impl NodeBuilder {
         Ok((identity, trust))
     }
 
-    fn bind(&self, identity: &Identity) -> Result<quinn::Endpoint, StartNodeError> {
-        let socket =
-            socket::bind(self.listen, self.port).map_err(|error| self.bind_error(&error))?;
-        let server = config::server(identity, self.profile)?;
-        let runtime = quinn::default_runtime().ok_or(StartNodeError::NoRuntime)?;
-        quinn::Endpoint::new(config::endpoint(identity), Some(server), socket, runtime)
-            .map_err(|error| self.bind_error(&error))
-    }
-
-    fn bind_error(&self, error: &std::io::Error) -> StartNodeError {
-        let any = SocketAddr::from((std::net::Ipv6Addr::UNSPECIFIED, self.port));
-        let address = self.listen.unwrap_or(any);
-        StartNodeError::Bind {
-            address,
-            reason: error.to_string(),
+    fn ports(&self) -> ports::Wanted {
+        ports::Wanted {
+            listen: self.listen,
+            port: self.port,
+            profile: self.profile,
+            transports: self.transports,
         }
     }
 
@@ -582,19 +586,5 @@ impl NodeBuilder {
         )
         .map(Some)
         .map_err(|error| StartNodeError::Discovery(error.to_string()))
-    }
-}
-
-fn advertisement(device: DeviceId, epoch: u64, port: u16, name: Option<&str>) -> Advertisement {
-    let version = PROTOCOL_VERSION as u16;
-    // One version, from itself to itself: the range is never empty.
-    let versions = ProtocolVersions::new(version, version);
-    let mut announcement = versions.map(|versions| Announcement::new(device, versions, epoch));
-    if let Some(name) = name {
-        announcement = announcement.map(|announcement| announcement.with_name(name));
-    }
-    match announcement {
-        Some(announcement) => Advertisement::new(announcement, port),
-        None => unreachable!("the protocol's version is a valid one"),
     }
 }

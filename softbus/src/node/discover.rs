@@ -6,9 +6,11 @@ use std::{
 };
 
 use discovery::{
-    Advertisement, DeviceTable, Discovery, Event, Hint, Interfaces, Mdns, MdnsOptions, Publication,
-    PublishDeviceError, StaticPeers, TableEvent, Watch, local_networks,
+    Advertisement, Announcement, DeviceTable, Discovery, Event, Hint, Interfaces, Mdns,
+    MdnsOptions, ProtocolVersions, Publication, PublishDeviceError, StaticPeers, TableEvent, Watch,
+    local_networks,
 };
+use proto::{DeviceId, message::PROTOCOL_VERSION};
 use tokio::sync::{Notify, mpsc, watch};
 
 use crate::{error::StartNodeError, peers::Peers};
@@ -175,5 +177,25 @@ fn pin(me: &Discoveries, peers: &Peers, table: &mut DeviceTable) {
     }
     for source in &me.sources {
         source.pin(&trusted);
+    }
+}
+
+/// What a node says of itself.
+pub(super) fn advertisement(
+    device: DeviceId,
+    epoch: u64,
+    port: u16,
+    name: Option<&str>,
+) -> Advertisement {
+    let version = PROTOCOL_VERSION as u16;
+    // One version, from itself to itself: the range is never empty.
+    let versions = ProtocolVersions::new(version, version);
+    let mut announcement = versions.map(|versions| Announcement::new(device, versions, epoch));
+    if let Some(name) = name {
+        announcement = announcement.map(|announcement| announcement.with_name(name));
+    }
+    match announcement {
+        Some(announcement) => Advertisement::new(announcement, port),
+        None => unreachable!("the protocol's version is a valid one"),
     }
 }

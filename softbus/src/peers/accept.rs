@@ -1,50 +1,83 @@
-//! Being dialled: handshake, admission, Hello, and which of two connections stays.
+//! Being dialled: handshake, admission, Hello.
 
 use std::{
-    net::IpAddr,
+    net::{IpAddr, SocketAddr},
     sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::Duration,
 };
 
-use certs::{AdmitError, AuditEvent, CloseCode, Door, DoorLimits, Knock, MemberName};
-use proto::{BootId, DeviceId};
+use certs::{AdmitError, AuditEvent, AuthenticatedPeer, Door, Knock};
 use quinn::VarInt;
 use rpc::{
-    link::LinkClosed,
     opening::{Incoming, Remote},
     session::passing_rules::Party,
     telemetry,
 };
+use rustls::{ServerConfig, pki_types::CertificateDer};
+use tokio::net::TcpStream;
 
-use super::{Entry, Peers, Session, Table, dial::DIAL_TIME};
+use super::{
+    Connection, Peers,
+    welcome::{Guest, open_session},
+};
 use crate::{
-    link::quic::{QuicLink, close, config},
+    link::{
+        quic::config,
+        tcp::{Listening, Stranger},
+    },
     pairing,
 };
 
-/// How long the smaller id withholds Welcome. Less than a dial takes: who dialled us is to hear it before giving up.
-const WITHHELD: Duration = DIAL_TIME.saturating_sub(Duration::from_secs(1));
+/// How long no connection is taken after the system had none to give: no descriptors, mostly.
+const NO_CONNECTION: Duration = Duration::from_millis(100);
 
-/// Accepts connections as long as the endpoint lives.
-pub(super) async fn accept_all(peers: Arc<Peers>, strangers: DoorLimits) {
-    let door = Arc::new(Mutex::new(Door::new(strangers)));
+/// Accepts QUIC connections as long as the endpoint lives.
+pub(super) async fn accept_quic(peers: Arc<Peers>, door: Arc<Mutex<Door>>) {
     while let Some(incoming) = peers.endpoint.accept().await {
         let Some((incoming, place)) = Place::take(&peers, &door, incoming) else {
             continue;
         };
-        let peers = Arc::clone(&peers);
-        let runtime = peers.runtime.clone();
-        runtime.spawn(async move {
-            let handshake = async {
+        let handshake = {
+            let peers = Arc::clone(&peers);
+            async move {
                 let connection = incoming.await.ok()?;
-                receive_stranger(&peers, connection).await
-            };
-            let opened = tokio::time::timeout(rpc::limits::HANDSHAKE_TIME, handshake).await;
-            drop(place);
-            if let Ok(Some(guest)) = opened {
-                open_session(&peers, guest).await;
+                receive_on_quic(&peers, connection).await
             }
-        });
+        };
+        let receive = receive(Arc::clone(&peers), place, handshake);
+        peers.runtime.spawn(receive);
+    }
+}
+
+/// Accepts TCP connections as long as the node does.
+pub(super) async fn accept_tcp(peers: Arc<Peers>, door: Arc<Mutex<Door>>, listening: Listening) {
+    let Listening { listener, config } = listening;
+    let mut stopped = peers.stopped.subscribe();
+    loop {
+        let accepted = tokio::select! {
+            accepted = listener.accept() => accepted,
+            _ = stopped.wait_for(|stopped| *stopped) => return,
+        };
+        let Ok((socket, from)) = accepted else {
+            tokio::time::sleep(NO_CONNECTION).await;
+            continue;
+        };
+        // Whoever completes the connection has its address.
+        let Ok(place) = Place::knock(&peers, &door, from.ip(), true) else {
+            continue;
+        };
+        let handshake = receive_on_tcp(Arc::clone(&peers), socket, from, Arc::clone(&config));
+        let receive = receive(Arc::clone(&peers), place, handshake);
+        peers.runtime.spawn(receive);
+    }
+}
+
+/// What happens behind the door: as far as Hello within a short time, and no place is taken after that.
+async fn receive(peers: Arc<Peers>, place: Place, handshake: impl Future<Output = Option<Guest>>) {
+    let opened = tokio::time::timeout(rpc::limits::HANDSHAKE_TIME, handshake).await;
+    drop(place);
+    if let Ok(Some(guest)) = opened {
+        open_session(&peers, guest).await;
     }
 }
 
@@ -62,23 +95,33 @@ impl Place {
         incoming: quinn::Incoming,
     ) -> Option<(quinn::Incoming, Self)> {
         let from = incoming.remote_address().ip();
-        let proven = incoming.remote_address_validated();
-        let knock = lock(door).knock(from, proven, std::time::Instant::now());
-        match knock {
-            Knock::Enter => {
-                let door = Arc::clone(door);
-                return Some((incoming, Self { door, from }));
-            }
+        match Self::knock(peers, door, from, incoming.remote_address_validated()) {
+            Ok(place) => return Some((incoming, place)),
             // Fails only when the address is proven already.
-            Knock::Prove => drop(incoming.retry()),
-            Knock::Refuse { limit, value } => {
-                peers.audit.tell(AuditEvent::LimitReached { limit, value });
-                incoming.refuse();
-            }
+            Err(Knock::Prove) => drop(incoming.retry()),
             // Whatever a later version says: nobody is let in by not understanding it.
-            _ => incoming.refuse(),
+            Err(_) => incoming.refuse(),
         }
         None
+    }
+
+    fn knock(
+        peers: &Peers,
+        door: &Arc<Mutex<Door>>,
+        from: IpAddr,
+        proven: bool,
+    ) -> Result<Self, Knock> {
+        let knock = lock(door).knock(from, proven, std::time::Instant::now());
+        if let Knock::Refuse { limit, value } = knock {
+            peers.audit.tell(AuditEvent::LimitReached { limit, value });
+        }
+        match knock {
+            Knock::Enter => Ok(Self {
+                door: Arc::clone(door),
+                from,
+            }),
+            other => Err(other),
+        }
     }
 }
 
@@ -92,51 +135,78 @@ fn lock(door: &Mutex<Door>) -> MutexGuard<'_, Door> {
     door.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// An admitted device that has said Hello.
-struct Guest {
-    device: DeviceId,
-    member: Option<MemberName>,
-    connection: quinn::Connection,
-    incoming: Incoming,
-}
-
-/// From a proven key to an admitted device that has said Hello.
-async fn receive_stranger(peers: &Arc<Peers>, connection: quinn::Connection) -> Option<Guest> {
+async fn receive_on_quic(peers: &Arc<Peers>, connection: quinn::Connection) -> Option<Guest> {
     if pairing::is_pairing(&connection) {
         // It has limits of its own, and waits for users.
         peers.spawn(pairing::respond(Arc::clone(peers), connection));
         return None;
     }
-    let (device, member) = match peers.admit(&connection) {
-        Ok(peer) => (*peer.device_id(), peer.member().cloned()),
-        Err(error) => {
-            let from = connection.remote_address();
-            peers.audit.tell(AuditEvent::TurnedAway {
-                device: error.device().copied(),
-                why: error.close_code(),
-            });
-            match error {
-                AdmitError::NotTrusted { device } | AdmitError::Blocked { device } => {
-                    telemetry::turned_away(&peers.bus, device, from);
-                }
-                _ => tracing::info!(%from, %error, "turned away"),
-            }
-            close(
-                &connection,
-                error.close_code().code().into(),
-                b"not admitted",
-            );
-            return None;
+    let streams = connection.clone();
+    let connection = Connection::Quic(connection);
+    let from = connection.remote_address();
+    match judge(peers, &connection.certificates(), from) {
+        Ok(admitted) => {
+            streams.set_max_concurrent_bi_streams(VarInt::from_u32(config::LANE_STREAMS));
+            streams.set_max_concurrent_uni_streams(VarInt::from_u32(config::BULK_STREAMS));
+            greet(admitted, connection).await
         }
-    };
-    connection.set_max_concurrent_bi_streams(VarInt::from_u32(config::LANE_STREAMS));
-    connection.set_max_concurrent_uni_streams(VarInt::from_u32(config::BULK_STREAMS));
-    let link = Arc::new(QuicLink::new(connection.clone(), false));
+        Err(error) => {
+            connection.close(error.close_code(), NOT_ADMITTED);
+            None
+        }
+    }
+}
+
+async fn receive_on_tcp(
+    peers: Arc<Peers>,
+    socket: TcpStream,
+    from: SocketAddr,
+    config: Arc<ServerConfig>,
+) -> Option<Guest> {
+    let stranger = Stranger::accept(socket, from, &config).await.ok()?;
+    match judge(&peers, stranger.certificates(), from) {
+        Ok(admitted) => {
+            let connection = stranger.into_connection(peers.profile, false);
+            greet(admitted, Connection::Tcp(Arc::new(connection))).await
+        }
+        Err(error) => {
+            let code = error.close_code().code();
+            stranger.refuse(peers.profile, code, NOT_ADMITTED).await;
+            None
+        }
+    }
+}
+
+const NOT_ADMITTED: &str = "not admitted";
+
+/// From a proven key to an admitted device.
+fn judge(
+    peers: &Peers,
+    certificates: &[CertificateDer<'_>],
+    from: SocketAddr,
+) -> Result<AuthenticatedPeer, AdmitError> {
+    peers.admit(certificates).inspect_err(|error| {
+        peers.audit.tell(AuditEvent::TurnedAway {
+            device: error.device().copied(),
+            why: error.close_code(),
+        });
+        match error {
+            AdmitError::NotTrusted { device } | AdmitError::Blocked { device } => {
+                telemetry::turned_away(&peers.bus, *device, from);
+            }
+            _ => tracing::info!(%from, %error, "turned away"),
+        }
+    })
+}
+
+/// From an admitted device to one that has said Hello.
+async fn greet(admitted: AuthenticatedPeer, connection: Connection) -> Option<Guest> {
+    let device = *admitted.device_id();
     let remote = Remote::device(Party { device, process: 0 });
-    match Incoming::accept(link, remote).await {
+    match Incoming::accept(connection.link(false), remote).await {
         Ok(incoming) => Some(Guest {
             device,
-            member,
+            member: admitted.member().cloned(),
             connection,
             incoming,
         }),
@@ -145,156 +215,4 @@ async fn receive_stranger(peers: &Arc<Peers>, connection: quinn::Connection) -> 
             None
         }
     }
-}
-
-/// Decides between a connection we were dialled on and what there is already.
-async fn open_session(peers: &Arc<Peers>, guest: Guest) {
-    let Guest {
-        device,
-        member,
-        connection,
-        incoming,
-    } = guest;
-    if let Some(refusal) = judge_boot(peers, device, &incoming) {
-        incoming.refuse(refusal.code(), "boot id");
-        return;
-    }
-    if let Some(limit) = peers.full_for(device) {
-        let (name, value) = ("devices with a session", limit as u64);
-        peers
-            .audit
-            .tell(AuditEvent::LimitReached { limit: name, value });
-        let text = format!("{limit} devices are connected");
-        incoming.refuse(CloseCode::Limit.code(), &text);
-        return;
-    }
-    let hello = Hello {
-        boot: incoming.boot(),
-        replaces: incoming.replaces(),
-    };
-    let due = Welcoming::when_due(peers, device, hello, incoming.closed());
-    let Some(_welcoming) = due.await else {
-        incoming.refuse(CloseCode::Duplicate.code(), "another connection was kept");
-        return;
-    };
-    // Before the first call can come.
-    peers.members.admitted(device, member.as_ref());
-    match incoming.welcome(&peers.bus).await {
-        Ok(peer) => peers.install(device, Session { peer, connection }),
-        Err(error) => {
-            peers.no_member_without_session(device);
-            tracing::info!(?device, %error, "no session");
-        }
-    }
-}
-
-/// A higher epoch is a younger process of the device and replaces what there is; a lower one is a ghost, and an equal
-/// one with other bits is a second process with the same identity.
-fn judge_boot(peers: &Peers, device: DeviceId, incoming: &Incoming) -> Option<CloseCode> {
-    let known = peers.connected_boot(device)?;
-    let theirs = incoming.boot();
-    if theirs.epoch < known.epoch {
-        tracing::warn!(?device, "an older start of the device dialled");
-        return Some(CloseCode::Replaced);
-    }
-    if theirs.epoch == known.epoch && theirs.random != known.random {
-        peers.audit.tell(AuditEvent::IdentityInUse { device });
-        return Some(CloseCode::IdentityInUse);
-    }
-    None
-}
-
-/// What a peer said when it dialled.
-#[derive(Clone, Copy)]
-struct Hello {
-    boot: BootId,
-    /// The session it had and lost.
-    replaces: u64,
-}
-
-/// A connection is being welcomed: meanwhile no dial of our own is begun, whose session would replace this one.
-struct Welcoming<'a> {
-    peers: &'a Peers,
-    device: DeviceId,
-}
-
-impl<'a> Welcoming<'a> {
-    /// While our own dial is open, the smaller id withholds Welcome: of two connections that cross, both ends keep the
-    /// one that the smaller id dialled. `None` if that is another one.
-    async fn when_due(
-        peers: &'a Peers,
-        device: DeviceId,
-        hello: Hello,
-        gone: impl Future<Output = LinkClosed>,
-    ) -> Option<Self> {
-        if peers.me() < device {
-            let mut changed = peers.changed();
-            let due = async {
-                loop {
-                    changed.mark_unchanged();
-                    match Self::judge(peers, device, hello) {
-                        Due::Now(welcoming) => return Some(welcoming),
-                        Due::Never => return None,
-                        Due::WhenDialEnds => {}
-                    }
-                    if changed.changed().await.is_err() {
-                        return None;
-                    }
-                }
-            };
-            tokio::select! {
-                due = tokio::time::timeout(WITHHELD, due) => if let Ok(due) = due {
-                    return due;
-                },
-                _ = gone => return None,
-            }
-        }
-        Some(Self::begin(peers, &mut peers.lock(), device))
-    }
-
-    /// The smaller id's decision, in one look.
-    fn judge(peers: &'a Peers, device: DeviceId, hello: Hello) -> Due<'a> {
-        let mut table = peers.lock();
-        if let Some(entry) = table.entries.get(&device) {
-            let current = entry.session.as_ref().map(|session| &session.peer);
-            // Its Hello crossed our Welcome or ours its: it would have named a session that it knew and lost.
-            if current.is_some_and(|peer| {
-                peer.boot() == hello.boot && peer.session_name() != hello.replaces
-            }) {
-                return Due::Never;
-            }
-            if entry.dialling {
-                return Due::WhenDialEnds;
-            }
-        }
-        Due::Now(Self::begin(peers, &mut table, device))
-    }
-
-    fn begin(peers: &'a Peers, table: &mut Table, device: DeviceId) -> Self {
-        let entry = table.entries.entry(device).or_insert_with(Entry::new);
-        entry.welcoming += 1;
-        Self { peers, device }
-    }
-}
-
-impl Drop for Welcoming<'_> {
-    fn drop(&mut self) {
-        {
-            let mut table = self.peers.lock();
-            if let Some(entry) = table.entries.get_mut(&self.device) {
-                entry.welcoming -= 1;
-            }
-            table.forget_if_unknown(&self.device);
-        }
-        self.peers.dial_if_useful(self.device);
-    }
-}
-
-/// Whether the smaller id says Welcome.
-enum Due<'a> {
-    Now(Welcoming<'a>),
-    /// When our own dial has not brought a session.
-    WhenDialEnds,
-    /// There is a session that both ends keep.
-    Never,
 }

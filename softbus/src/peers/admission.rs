@@ -6,7 +6,7 @@ use rustls::pki_types::CertificateDer;
 
 use rpc::Peer;
 
-use super::{Entry, Peers};
+use super::{Connection, Entry, Peers};
 
 impl Peers {
     /// Whether a device is talked to: it is in the store, or here as a member of a fleet.
@@ -23,14 +23,10 @@ impl Peers {
     /// Decides about who is at the other end of a connection, as things are now.
     pub(super) fn admit(
         &self,
-        connection: &quinn::Connection,
+        certificates: &[CertificateDer<'_>],
     ) -> Result<AuthenticatedPeer, AdmitError> {
-        let certificates = connection.peer_identity();
-        let certificates = certificates
-            .and_then(|identity| identity.downcast::<Vec<CertificateDer<'static>>>().ok())
-            .unwrap_or_default();
         let fleet = self.members.fleet();
-        certs::admit(&certificates, &self.me(), &self.trust, fleet.as_deref())
+        certs::admit(certificates, &self.me(), &self.trust, fleet.as_deref())
     }
 
     /// A connection of a device brought no session.
@@ -50,13 +46,8 @@ impl Peers {
     }
 
     /// A session whose device would not be let in any more ends.
-    pub(super) fn admit_still(
-        &self,
-        device: DeviceId,
-        connection: &quinn::Connection,
-        peer: &Peer,
-    ) {
-        match self.admit(connection) {
+    pub(super) fn admit_still(&self, device: DeviceId, connection: &Connection, peer: &Peer) {
+        match self.admit(&connection.certificates()) {
             Ok(admitted) => self.members.admitted(device, admitted.member()),
             Err(error) => {
                 tracing::info!(?device, %error, "let in no longer");

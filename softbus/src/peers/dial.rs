@@ -11,13 +11,21 @@ use rpc::{
 };
 use tokio::task::JoinSet;
 
-use super::{Peers, Session};
-use crate::link::quic::{QuicLink, close, config, link_closed};
+use super::{Connection, Peers, Session};
+use crate::{
+    link::{
+        quic::{config, link_closed},
+        tcp::{self, Stranger},
+    },
+    transport::Transport,
+};
 
 /// How long one round of dialling may take.
 pub(super) const DIAL_TIME: Duration = Duration::from_secs(3);
 /// How much later the next address is tried.
 const STAGGER: Duration = Duration::from_millis(250);
+/// How much sooner than TCP, QUIC is tried at an address: longer than any answer takes that comes at all.
+const HEAD_START: Duration = Duration::from_millis(700);
 const FIRST_BACKOFF: Duration = Duration::from_millis(250);
 const LAST_BACKOFF: Duration = Duration::from_secs(30);
 
@@ -114,14 +122,17 @@ async fn dial_once(peers: &Arc<Peers>, device: DeviceId) -> Result<(), DialError
             };
             for (index, addr) in addrs.into_iter().enumerate() {
                 tried.push(addr);
-                let peers = Arc::clone(peers);
-                attempts.spawn(async move {
-                    if index > 0 {
-                        // Not for the first: the timer of a runtime knows nothing shorter than a millisecond.
-                        tokio::time::sleep(STAGGER * index as u32).await;
-                    }
-                    connect(&peers, device, addr).await
-                });
+                for (transport, after) in peers.attempts() {
+                    let after = STAGGER * index as u32 + after;
+                    let peers = Arc::clone(peers);
+                    attempts.spawn(async move {
+                        if !after.is_zero() {
+                            // Not for the first: the timer of a runtime knows nothing shorter than a millisecond.
+                            tokio::time::sleep(after).await;
+                        }
+                        connect(&peers, device, addr, transport).await
+                    });
+                }
             }
             let attempt = tokio::select! {
                 attempt = attempts.join_next() => attempt,
@@ -147,52 +158,105 @@ async fn dial_once(peers: &Arc<Peers>, device: DeviceId) -> Result<(), DialError
     }
 }
 
+impl Peers {
+    /// What is tried at an address, and how much later.
+    fn attempts(&self) -> impl Iterator<Item = (Transport, Duration)> + use<> {
+        let transports = self.transports;
+        let head_start = match transports.has(Transport::Quic) {
+            true => HEAD_START,
+            false => Duration::ZERO,
+        };
+        [
+            (Transport::Quic, Duration::ZERO),
+            (Transport::Tcp, head_start),
+        ]
+        .into_iter()
+        .filter(move |(transport, _)| transports.has(*transport))
+    }
+}
+
 /// One address: connection and admission.
 async fn connect(
     peers: &Peers,
     device: DeviceId,
     addr: SocketAddr,
-) -> Result<quinn::Connection, DialError> {
+    transport: Transport,
+) -> Result<Connection, DialError> {
+    let connection = match transport {
+        Transport::Quic => connect_quic(peers, device, addr).await?,
+        Transport::Tcp => connect_tcp(peers, device, addr).await?,
+    };
+    // The handshake has compared the id; trust may have changed since the dial began.
+    if let Err(error) = peers.admit(&connection.certificates()) {
+        connection.close(error.close_code(), "not trusted");
+        return Err(DialError::Failed(error.to_string()));
+    }
+    Ok(connection)
+}
+
+async fn connect_quic(
+    peers: &Peers,
+    device: DeviceId,
+    addr: SocketAddr,
+) -> Result<Connection, DialError> {
     let (config, check) = config::client(&peers.identity, device, peers.profile)
         .map_err(|error| DialError::Failed(error.to_string()))?;
     let connecting = peers
         .endpoint
         .connect_with(config, addr, tls::SERVER_NAME)
         .map_err(|error| DialError::Failed(error.to_string()))?;
-    let connection = connecting.await.map_err(|error| match check.refused() {
-        Some(VerifyPeerError::DeviceIdMismatch { .. }) => {
-            tracing::warn!(?device, %addr, "another device answers here");
-            DialError::SomebodyElse
+    let connected = connecting.await;
+    connected.map(Connection::Quic).map_err(|error| {
+        let refused = refused(&check, device, addr);
+        refused.unwrap_or_else(|| closed(link_closed(error)))
+    })
+}
+
+async fn connect_tcp(
+    peers: &Peers,
+    device: DeviceId,
+    addr: SocketAddr,
+) -> Result<Connection, DialError> {
+    let failed = |error: &dyn std::fmt::Display| DialError::Failed(error.to_string());
+    let (config, check) = tcp::client(&peers.identity, device).map_err(|error| failed(&error))?;
+    let from = peers.endpoint.local_addr();
+    let from = from.map_err(|error| failed(&error))?;
+    match Stranger::dial(config, addr, from).await {
+        Ok(stranger) => {
+            let connection = stranger.into_connection(peers.profile, true);
+            Ok(Connection::Tcp(Arc::new(connection)))
         }
-        Some(other) => DialError::Failed(other.to_string()),
-        None => closed(link_closed(error)),
-    })?;
-    // The handshake has compared the id; trust may have changed since the dial began.
-    if let Err(error) = peers.admit(&connection) {
-        let code = error.close_code().code();
-        close(&connection, code.into(), b"not trusted");
-        return Err(DialError::Failed(error.to_string()));
+        Err(error) => match refused(&check, device, addr) {
+            Some(refused) => Err(refused),
+            None => Err(failed(&error)),
+        },
     }
-    Ok(connection)
+}
+
+/// Why we refused who answered, if we did.
+fn refused(check: &tls::PeerCheck, device: DeviceId, addr: SocketAddr) -> Option<DialError> {
+    match check.refused()? {
+        VerifyPeerError::DeviceIdMismatch { .. } => {
+            tracing::warn!(?device, %addr, "another device answers here");
+            Some(DialError::SomebodyElse)
+        }
+        other => Some(DialError::Failed(other.to_string())),
+    }
 }
 
 /// Makes a connection the session with a device.
-async fn open(
-    peers: &Peers,
-    device: DeviceId,
-    connection: quinn::Connection,
-) -> Result<(), DialError> {
+async fn open(peers: &Peers, device: DeviceId, connection: Connection) -> Result<(), DialError> {
     let replaces = {
         let table = peers.lock();
         let entry = table.entries.get(&device);
         entry.map_or(0, |entry| entry.lost_session)
     };
-    let admitted = peers.admit(&connection);
+    let admitted = peers.admit(&connection.certificates());
     let admitted = admitted.map_err(|error| DialError::Failed(error.to_string()))?;
     // Before the first call can come.
     peers.members.admitted(device, admitted.member());
-    let link = Arc::new(QuicLink::new(connection.clone(), true));
     let remote = Remote::device(Party { device, process: 0 });
+    let link = connection.link(true);
     let peer = opening::connect(&peers.bus, link, remote, replaces).await;
     let peer = peer.map_err(|error| {
         peers.no_member_without_session(device);

@@ -13,7 +13,7 @@ use rpc::Peer;
 use tokio::{net::UdpSocket, time::Instant};
 
 use super::{Peers, Session};
-use crate::presence::OfflineReason;
+use crate::{presence::OfflineReason, transport::Transport};
 use certs::CloseCode;
 
 /// How often the counters are looked at.
@@ -28,7 +28,7 @@ const QUESTIONS: u32 = 40;
 /// What was last seen of a connection.
 struct Seen {
     peer: Peer,
-    datagrams: u64,
+    received: u64,
     since: Instant,
     probed: bool,
 }
@@ -46,10 +46,10 @@ pub(super) async fn watch_all(peers: Weak<Peers>) {
         let quiet = peers.profile.keep_alive().mul_f32(1.5);
         let now = Instant::now();
         for (device, session) in sessions {
-            let datagrams = session.connection.stats().udp_rx.datagrams;
+            let received = session.connection.received();
             let fresh = Seen {
                 peer: session.peer.clone(),
-                datagrams,
+                received,
                 since: now,
                 probed: false,
             };
@@ -58,7 +58,7 @@ pub(super) async fn watch_all(peers: Weak<Peers>) {
                 seen.insert(device, fresh);
                 continue;
             };
-            if known.datagrams != datagrams {
+            if known.received != received {
                 if known.probed {
                     peers.heard(device);
                 }
@@ -68,13 +68,16 @@ pub(super) async fn watch_all(peers: Weak<Peers>) {
             if now - known.since >= quiet && !known.probed {
                 known.probed = true;
                 peers.suspect(device);
+                if session.connection.transport() != Transport::Quic {
+                    // Its system says by itself that a process is gone, and no datagram gets through.
+                    continue;
+                }
                 let peers = peers.clone();
                 let runtime = peers.runtime.clone();
                 runtime.spawn(async move {
                     let Session { peer, connection } = session;
                     // Anybody on the way can forge the answer: only a connection that is silent anyway is ended by it.
-                    let silent =
-                        || peer.end().is_none() && connection.stats().udp_rx.datagrams == datagrams;
+                    let silent = || peer.end().is_none() && connection.received() == received;
                     if nobody_listens(connection.remote_address(), silent).await {
                         peers.crashed(device, &peer);
                     }

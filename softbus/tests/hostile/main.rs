@@ -1,4 +1,4 @@
-//! Who speaks QUIC but means harm: before a device is known, and when it is.
+//! Who speaks QUIC, or TLS on TCP, but means harm: before a device is known, and when it is.
 
 #![expect(clippy::unwrap_used, reason = "a helper of tests fails the test")]
 
@@ -18,6 +18,7 @@ use softbus::{
 };
 
 mod session;
+mod tcp;
 
 const SERVICE: ServiceId = ServiceId::new(7).unwrap();
 const SOON: Duration = Duration::from_secs(20);

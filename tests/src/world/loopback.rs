@@ -1,4 +1,4 @@
-//! Nodes on 127.0.0.1 that are told where the others are: real QUIC, no multicast.
+//! Nodes on 127.0.0.1 that are told where the others are: real QUIC or TCP, no multicast.
 
 use std::{
     net::{Ipv4Addr, SocketAddr},
@@ -9,6 +9,7 @@ use std::{
 use softbus::{
     DeviceId, Identity, Node, NodeBuilder, async_trait,
     discovery::{Source, StaticPeers},
+    transport::Transports,
 };
 use tempfile::TempDir;
 
@@ -25,6 +26,7 @@ pub const LOCAL: SocketAddr = SocketAddr::new(std::net::IpAddr::V4(Ipv4Addr::LOC
 pub struct LoopbackWorld {
     directory: TempDir,
     trusting: Trusting,
+    transports: Transports,
     members: Vec<Member>,
 }
 
@@ -68,8 +70,16 @@ impl LoopbackWorld {
         Self {
             directory: tempfile::tempdir().expect("there is a place for temporary files"),
             trusting: Trusting::default(),
+            transports: Transports::default(),
             members: Vec::new(),
         }
+    }
+
+    /// A world whose devices talk by these only.
+    #[must_use]
+    pub fn over(mut self, transports: Transports) -> Self {
+        self.transports = transports;
+        self
     }
 
     /// As [`World::device`], when more than a device is wanted of it.
@@ -112,6 +122,7 @@ impl LoopbackWorld {
             .identity(identity)
             .trust(self.trusting.member(id))
             .listen(LOCAL)
+            .transports(self.transports)
             .discovery(Box::new(list.clone()));
         let device = NodeDevice::start(with(builder), Vanish::Crash).expect("a node starts");
         self.members.push(Member {

@@ -2,10 +2,7 @@
 
 use std::time::Duration;
 
-use testkit::{
-    scenarios::{presence, watching},
-    world::{World, lab::LabWorld},
-};
+use testkit::world::{World, lab::LabWorld};
 
 const DEADLINE: Duration = Duration::from_secs(80);
 
@@ -34,38 +31,4 @@ macro_rules! tests {
 testkit::scenarios!(tests);
 testkit::scenarios_on_demand!(tests);
 testkit::scenarios_of_devices!(tests);
-
-#[test]
-fn a_remote_watch_follows_its_service() {
-    run(watching::a_remote_watch_follows_its_service);
-}
-
-#[test]
-fn a_remote_watch_follows_an_own_service_too() {
-    run(watching::a_remote_watch_follows_an_own_service_too);
-}
-
-#[test]
-fn waits_do_not_hold_up_a_leave() {
-    run(watching::waits_do_not_hold_up_a_leave);
-}
-
-#[test]
-fn a_wait_outlives_a_restart_of_the_device() {
-    run(watching::a_wait_outlives_a_restart_of_the_device);
-}
-
-#[test]
-fn devices_come_and_go_in_order() {
-    run(presence::devices_come_and_go_in_order);
-}
-
-#[test]
-fn a_node_that_starts_again_has_its_peers_and_services_again() {
-    run(presence::a_node_that_starts_again_has_its_peers_and_services_again);
-}
-
-#[test]
-fn a_graceful_leave_is_told_at_once() {
-    run(presence::a_graceful_leave_is_told_at_once);
-}
+testkit::scenarios_of_nodes!(tests);

@@ -4,7 +4,7 @@ use std::{
     io::{self, IoSlice, IoSliceMut},
     mem::MaybeUninit,
     os::fd::{AsFd, OwnedFd},
-    sync::{Arc, OnceLock},
+    sync::Arc,
 };
 
 use bytes::{Buf, BufMut, Bytes};
@@ -20,13 +20,10 @@ use rustix::{
         SendAncillaryMessage, SendFlags, recvmsg, sendmsg,
     },
 };
-use tokio::{
-    io::Interest,
-    net::UnixStream,
-    sync::{mpsc, watch},
-};
+use tokio::{io::Interest, net::UnixStream, sync::mpsc};
 
 use super::body_of;
+use crate::link::end::{End, by_peer};
 
 /// Bytes of the longest packet: a close with its text.
 const MAX_PACKET: usize = 1024;
@@ -67,46 +64,6 @@ pub(crate) struct Pair {
     pub(crate) sockets: [OwnedFd; 3],
     /// Readable when the other process has ended, where the system has such a thing.
     pub(crate) pidfd: Option<OwnedFd>,
-}
-
-/// How a link ended, and what the other process is told.
-#[derive(Clone, Debug)]
-pub(super) struct End {
-    closed: watch::Sender<Option<LinkClosed>>,
-    goodbye: Arc<OnceLock<(u32, String)>>,
-}
-
-impl End {
-    pub(super) fn new() -> Self {
-        Self {
-            closed: watch::Sender::new(None),
-            goodbye: Arc::default(),
-        }
-    }
-
-    /// Ends the link from here; the first end counts.
-    pub(super) fn close(&self, code: u32, text: String) {
-        // Before the writer is woken, which says it.
-        let _ = self.goodbye.set((code, text));
-        self.tell(LinkClosed::ByUs);
-    }
-
-    pub(super) async fn wait(&self) -> LinkClosed {
-        let mut closed = self.closed.subscribe();
-        let closed = closed.wait_for(Option::is_some).await;
-        let closed = closed.ok().and_then(|closed| closed.clone());
-        closed.unwrap_or(LinkClosed::ByUs)
-    }
-
-    fn tell(&self, end: LinkClosed) {
-        self.closed.send_if_modified(|known| {
-            let first = known.is_none();
-            if first {
-                *known = Some(end);
-            }
-            first
-        });
-    }
 }
 
 /// Where packets go.
@@ -151,7 +108,7 @@ async fn read(socket: Arc<UnixStream>, incoming: Incoming, end: End) {
                     }
                     continue;
                 }
-                Ok(Some(Packet::Close { code, text })) => return LinkClosed::ByPeer { code, text },
+                Ok(Some(Packet::Close { code, text })) => return by_peer(code, text.as_bytes()),
                 // A process that ends says nothing; the system closes its sockets.
                 Ok(None) => return LinkClosed::Reset,
                 Err(error) => return LinkClosed::Failed(error.to_string()),
@@ -188,8 +145,8 @@ async fn write(socket: Arc<UnixStream>, mut outgoing: mpsc::Receiver<Packet>, en
             return;
         }
     }
-    if let Some((code, text)) = end.goodbye.get() {
-        let (code, text) = (*code, text.clone());
+    if let Some((code, text)) = end.goodbye() {
+        let text = text.to_owned();
         let _ = send(&socket, &Packet::Close { code, text });
     }
 }
@@ -314,7 +271,7 @@ fn decode(mut bytes: &[u8], mut descriptors: Vec<OwnedFd>) -> Option<Packet> {
             let text = String::from_utf8_lossy(std::mem::take(&mut bytes));
             Packet::Close {
                 code,
-                text: certs::escape_untrusted(&text, 200),
+                text: text.into_owned(),
             }
         }
         PAIR => Packet::Pair(decode_pair(&mut bytes, std::mem::take(&mut descriptors))?),
