@@ -47,7 +47,7 @@ pub trait Link: Send + Sync + 'static {
     /// Waits for the end of the link, by either side.
     async fn closed(&self) -> LinkClosed;
 
-    /// What the transport is, for logs: `quic`, `unix`, `memory`.
+    /// What the transport is, for logs: `quic`, `tcp`, `unix`, `memory`.
     fn transport(&self) -> &'static str;
 
     /// Whether its call lanes carry file descriptors. Only a link within one device can.

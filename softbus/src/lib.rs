@@ -1,6 +1,6 @@
 //! Devices near each other call each other's services as if they were local objects.
 //!
-//! A [`Node`] is this process on the bus. It finds devices, proves who they are, and talks to those it trusts over QUIC. A
+//! A [`Node`] is this process on the bus. It finds devices, proves who they are, and talks to those it trusts over QUIC, or TCP where that does not get through. A
 //! service is a trait with [`#[remote_interface]`](macro@remote_interface), offered by one device and called by others:
 //!
 //! ```no_run

@@ -7,15 +7,16 @@ mod connection;
 mod dial;
 mod neighbours;
 mod probe;
+mod table;
 mod welcome;
 
 pub(crate) use connection::Connection;
 pub(crate) use dial::DialError;
+pub(crate) use table::Session;
 
 #[cfg(target_os = "linux")]
 use std::sync::OnceLock;
 use std::{
-    collections::HashMap,
     net::SocketAddr,
     sync::{Arc, Mutex, MutexGuard, PoisonError, Weak},
     time::Duration,
@@ -29,6 +30,8 @@ use tokio::{
     time::Instant,
 };
 
+use table::{Entry, Table};
+
 #[cfg(target_os = "linux")]
 use crate::local::LocalHost;
 use crate::{
@@ -37,7 +40,7 @@ use crate::{
     fleet::Members,
     link::tcp::Listening,
     pairing,
-    presence::{Machine, OfflineReason, Profile},
+    presence::{OfflineReason, Profile},
     service_watch::Followers,
     transport::Transports,
 };
@@ -84,89 +87,6 @@ pub(crate) struct Owner {
 pub(crate) struct Carriers {
     pub(crate) endpoint: quinn::Endpoint,
     pub(crate) transports: Transports,
-}
-
-#[derive(Default)]
-struct Table {
-    entries: HashMap<DeviceId, Entry>,
-    closing: bool,
-}
-
-impl Table {
-    /// A device that nobody tells of any more and that never was here is forgotten, once nothing is under way with it.
-    fn forget_if_unknown(&mut self, id: &DeviceId) {
-        let unknown = |entry: &Entry| {
-            entry.may_dial() && entry.addrs.is_empty() && entry.machine.times_online == 0
-        };
-        if self.entries.get(id).is_some_and(unknown) {
-            self.entries.remove(id);
-        }
-    }
-}
-
-struct Entry {
-    machine: Machine,
-    name: Option<String>,
-    addrs: Vec<SocketAddr>,
-    /// The address that worked last.
-    worked: Option<SocketAddr>,
-    session: Option<Session>,
-    /// A dial is open.
-    dialling: bool,
-    /// Connections of the device that are being welcomed.
-    welcoming: u32,
-    /// Told when something new is known of the device.
-    news: Arc<Notify>,
-    /// Dials that failed since something worked or something new was heard.
-    failures: u32,
-    /// The last dial that failed, and how many there have been.
-    last_error: Option<(u64, DialError)>,
-    dials: u64,
-    /// What `offline` is told instead of what the connection says.
-    verdict: Option<OfflineReason>,
-    /// The last session's name, for a peer that still believes in it.
-    lost_session: u64,
-}
-
-#[derive(Clone)]
-pub(crate) struct Session {
-    pub(crate) peer: Peer,
-    pub(crate) connection: Connection,
-}
-
-impl Entry {
-    fn new() -> Self {
-        Self {
-            machine: Machine::new(),
-            name: None,
-            addrs: Vec::new(),
-            worked: None,
-            session: None,
-            dialling: false,
-            welcoming: 0,
-            news: Arc::new(Notify::new()),
-            failures: 0,
-            last_error: None,
-            dials: 0,
-            verdict: None,
-            lost_session: 0,
-        }
-    }
-
-    /// Whether a dial would bring a session that there is not, and that is not about to be.
-    fn may_dial(&self) -> bool {
-        !self.dialling && self.welcoming == 0 && self.session.is_none()
-    }
-
-    /// The addresses to dial that were not tried yet, the one that worked last first.
-    fn addrs_to_try(&self, tried: &[SocketAddr]) -> Vec<SocketAddr> {
-        let mut addrs = self.addrs.clone();
-        addrs.retain(|addr| !tried.contains(addr));
-        if let Some(index) = addrs.iter().position(|addr| Some(*addr) == self.worked) {
-            addrs[..=index].rotate_right(1);
-        }
-        addrs
-    }
 }
 
 impl Peers {

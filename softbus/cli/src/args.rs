@@ -193,7 +193,7 @@ from the trust store.
 
 JSON: one object for each device: device, name (from the trust store or null), claimed_name (what it
 says of itself, escaped, or null), presence (candidate, connecting, online, suspect, offline, other),
-trusted, addresses (list of IP:PORT)")]
+trusted, transport (quic, tcp, or null without a connection), addresses (list of IP:PORT)")]
     Devices(Devices),
 
     /// List the services of a device, or of all trusted devices that are online

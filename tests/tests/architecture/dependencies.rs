@@ -44,12 +44,13 @@ const ALLOWED_EDGES: &[(&str, &[&str])] = &[
 /// Foreign crates that one package alone may use: what it wraps must not leak around it.
 const AT_HOME_IN: &[(&str, &str)] = &[
     ("quinn", "softbus"),
+    ("tokio-rustls", "softbus"),
     ("mdns-sd", "softbus-discovery"),
     ("rcgen", "softbus-certs"),
 ];
 
 /// What makes an RPC know a network.
-const NOT_IN_RPC: &[&str] = &["quinn", "rustls", "mdns-sd", "socket2"];
+const NOT_IN_RPC: &[&str] = &["quinn", "rustls", "tokio-rustls", "mdns-sd", "socket2"];
 const NOT_IN_TOKIO_OF_RPC: &[&str] = &["net", "full"];
 
 /// The first versions without faults that somebody on the network could use.

@@ -29,7 +29,7 @@ pub(crate) async fn run(context: &Context<'_>, options: Devices) -> Result<(), F
             context.output.note("no devices found; --for SECONDS looks longer, --peer DEVICE@ADDR says where one is");
             return Ok(());
         }
-        let mut table = Table::new(["ID", "NAME", "PRESENCE", "TRUSTED", "ADDRESSES"]);
+        let mut table = Table::new(["ID", "NAME", "PRESENCE", "TRUSTED", "VIA", "ADDRESSES"]);
         for device in &devices {
             table.row(row(names, device, options.long));
         }
@@ -74,11 +74,12 @@ fn object(names: Option<&TrustStore>, device: &Device) -> serde_json::Value {
         "claimed_name": device.name.as_deref().map(|name| escape_untrusted(name, 64)),
         "presence": presence(&device.presence).0,
         "trusted": device.trusted,
+        "transport": device.transport.map(|transport| transport.to_string()),
         "addresses": addresses(device),
     })
 }
 
-fn row(names: Option<&TrustStore>, device: &Device, long: bool) -> [(String, Style); 5] {
+fn row(names: Option<&TrustStore>, device: &Device, long: bool) -> [(String, Style); 6] {
     let id = if long {
         device.id.to_string()
     } else {
@@ -90,6 +91,9 @@ fn row(names: Option<&TrustStore>, device: &Device, long: bool) -> [(String, Sty
         (None, None) => ("-".to_owned(), Style::Dim),
     };
     let (presence, style) = presence(&device.presence);
+    let transport = device
+        .transport
+        .map_or_else(|| "-".to_owned(), |transport| transport.to_string());
     let trusted = if device.trusted {
         ("yes", Style::Good)
     } else {
@@ -100,6 +104,7 @@ fn row(names: Option<&TrustStore>, device: &Device, long: bool) -> [(String, Sty
         name,
         (presence.to_owned(), style),
         (trusted.0.to_owned(), trusted.1),
+        (transport, Style::Plain),
         (addresses(device).join(" "), Style::Plain),
     ]
 }

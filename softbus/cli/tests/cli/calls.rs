@@ -165,8 +165,8 @@ fn devices_in_a_table_and_as_objects() {
         (&a.id.as_str().into(), &"a".into())
     );
     assert_eq!(
-        (&found["presence"], &found["trusted"]),
-        (&"online".into(), &true.into())
+        (&found["presence"], &found["trusted"], &found["transport"]),
+        (&"online".into(), &true.into(), &"quic".into())
     );
     assert_eq!(found["addresses"], serde_json::json!([node.address]));
 

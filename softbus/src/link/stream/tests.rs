@@ -293,3 +293,27 @@ async fn who_is_refused_hears_why() {
     };
     assert_eq!(link.closed().await, told);
 }
+
+/// The bytes of `docs/protocol.md`, section 21: neither page nor code can drift.
+#[test]
+fn frames_are_those_of_the_page() {
+    let page = include_str!("../../../../docs/protocol.md");
+    let block = page.split("```text\nframes\n").nth(1).unwrap();
+    let block = block.split("```").next().unwrap();
+    let lines = block.lines().map(|line| {
+        let digits = line.split("   ").next().unwrap().replace(' ', "");
+        data_encoding::HEXLOWER.decode(digits.as_bytes()).unwrap()
+    });
+    let mut written = vec![frame::preamble(TIMING.idle).to_vec()];
+    for frame in [
+        Frame::Lane(1, Bytes::from_static(b"call")),
+        Frame::Open(1, 12),
+        Frame::Credit(1, 1 << 18),
+        Frame::Close(0x100, Bytes::from_static(b"leaving")),
+    ] {
+        let mut out = BytesMut::new();
+        frame.put(&mut out);
+        written.push(out.to_vec());
+    }
+    assert_eq!(lines.collect::<Vec<_>>(), written);
+}
