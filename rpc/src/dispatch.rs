@@ -61,6 +61,7 @@ struct Onward {
     from: Arc<PeerShared>,
     spoken: Option<Spoken>,
     one_way: bool,
+    idempotent: bool,
 }
 
 impl Job {
@@ -113,6 +114,7 @@ impl Job {
             code: self.code,
             spoken: &onward.spoken,
             one_way: onward.one_way,
+            idempotent: onward.idempotent,
             context: self.context,
             data: &mut self.data,
         };

@@ -23,7 +23,6 @@ use std::{
 use bytes::BytesMut;
 use proto::{
     BootId, DeviceId,
-    frame::ObjectKind,
     message::{DeathReason, feature},
 };
 use tokio::{
@@ -43,8 +42,8 @@ use crate::{
     relay::Traffic,
     remote::{Holder, Registration, RemoteObject, RemoteProxy},
     session::{
-        Answer, Attached, ImportKey, LinkId, PeerFault, Scope, Served, ServingId, Session, Usage,
-        passing_rules::Party,
+        About, Answer, Attached, ImportKey, LinkId, PeerFault, Scope, Served, ServingId, Session,
+        Usage, passing_rules::Party,
     },
     telemetry::{self, PeerTelemetry, SlowThresholds},
 };
@@ -145,7 +144,7 @@ impl Peer {
             config.peer_boot,
             usize::from(config.lanes) + 1,
         );
-        let traffic = Traffic::new(config.limits.calls_in_flight);
+        let traffic = Traffic::new(&config.limits, lanes);
         let introduces = config.features & feature::INTRODUCTIONS != 0;
         let carries_descriptors = config.features & feature::DESCRIPTORS != 0;
         let object = proto::ObjectId {
@@ -198,7 +197,7 @@ impl Peer {
         });
         let root = shared
             .lock()
-            .import(&shared, root, ObjectKind::Anonymous, object, None);
+            .import(&shared, root, About::anonymous(object));
         let _ = shared.root.set(Arc::downgrade(&root.0));
         Self { root, shared }
     }

@@ -4,16 +4,18 @@
 //! |---|---|---|
 //! | host | an object of its own for each object that it relays, which forwards | `relay.rs` |
 //! | host | the objects of a parcel, in the form they have on the other session | `relay/carrying.rs` |
-//! | host | how much of a session one caller may take | `relay/shares.rs` |
+//! | host | how much of a session one caller may take | `relay/traffic.rs`, `relay/shares.rs` |
 //! | process | who calls through the host | `relay/callers.rs` |
 //!
-//! A relay is transport and holds nothing: the passing rules look at the two ends. What the host's own code holds it may
-//! not hand to a process, nor the other way round.
+//! A relay is transport and holds nothing: the passing rules look at the two ends. What the host's own code holds of another
+//! device it may not hand to a process. A stub of a process goes to another device from the process itself, and from who was
+//! given it if its owner lets others hand it out ([`hand_out`]).
 
 mod callers;
 mod carrying;
 mod failure;
 mod shares;
+mod traffic;
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 
@@ -33,42 +35,16 @@ use crate::{
     limits,
     peer::{Making, PeerShared, Relayed},
     remote::{Execution, LocalObject, RemoteObject, RemoteProxy, StubCell, StubOptions},
-    session::{Context, Scope, passing_rules::Party},
+    session::{Context, Scope},
 };
-use callers::Callers;
-use shares::{Place, Shares};
+pub(crate) use carrying::hand_out;
+pub(crate) use traffic::Traffic;
 
 /// What a bus that hosts others lets its processes do on other devices. Without it nothing is relayed.
 pub trait RelayRules: Send + Sync + 'static {
     /// Whether a local process may call an object of another device: a service, or one that was handed to it. Asked at
     /// every call.
     fn may_leave(&self, caller: &Caller, device: DeviceId, service: Option<ServiceId>) -> bool;
-}
-
-/// What a session has to do with calls that are passed on.
-pub(crate) struct Traffic {
-    /// Calls that we pass on to the peer.
-    shares: Shares,
-    /// How many calls it takes at a time, but for those of handlers.
-    limit: u32,
-    /// Who calls us through the peer.
-    pub(crate) callers: Callers,
-}
-
-impl Traffic {
-    pub(crate) fn new(calls_in_flight: u32) -> Self {
-        let limit = calls_in_flight.saturating_sub(limits::NESTED_CALLS_RESERVE);
-        Self {
-            shares: Shares::default(),
-            limit: limit.max(1),
-            callers: Callers::default(),
-        }
-    }
-
-    /// A place for one more call of a caller.
-    fn enter(&self, caller: Party) -> Result<Place, Failure> {
-        self.shares.enter(caller, self.limit)
-    }
 }
 
 impl<F> RelayRules for F
@@ -112,16 +88,21 @@ pub(crate) struct Passage<'a> {
     pub(crate) code: u32,
     pub(crate) spoken: &'a Option<Spoken>,
     pub(crate) one_way: bool,
+    pub(crate) idempotent: bool,
     pub(crate) context: Context,
     pub(crate) data: &'a mut Parcel,
 }
 
 impl Relay {
     /// It takes what comes: how much that may be is bounded per session and caller.
-    pub(crate) fn options() -> StubOptions {
+    pub(crate) fn options(&self) -> StubOptions {
         let options = StubOptions::execution(Execution::Inline).queue(limits::MAX_QUEUE);
         // What is slow is told at the two ends of a call.
-        options.long_poll()
+        let options = options.long_poll();
+        match self.proxy.0.re_exportable {
+            true => options.re_exportable(),
+            false => options,
+        }
     }
 
     pub(crate) fn origin(&self) -> Option<&Origin> {
@@ -141,6 +122,7 @@ impl Relay {
             code,
             spoken,
             one_way,
+            idempotent,
             context,
             data,
         } = passage;
@@ -148,16 +130,28 @@ impl Relay {
         if from.scope() == Scope::SameDevice {
             self.check_egress(to, caller)?;
         }
+        let (traffic, party, target) = (to.traffic(), caller.party(), self.proxy.0.key);
+        let sending = match one_way {
+            true => {
+                let bytes = data.total_size();
+                traffic.enter_one_way(to, target, party, bytes).await
+            }
+            false => None,
+        };
         // Who serves a call may always make another: the one it serves waits for it.
         let _place = match (one_way, context.depth) {
-            (false, 0) => Some(to.traffic().enter(caller.party())?),
+            (false, 0) => Some(traffic.enter(party)?),
             _ => None,
         };
-        data.carry(|item| carrying::carry(item, to))
+        data.carry(|item| carrying::carry(item, from.remote(), to))
             .map_err(|(index, reason)| Failure::pass_refused(index, &reason))?;
         let option = match one_way {
             true => CallOption::one_way(),
             false => CallOption::two_way(),
+        };
+        let option = match idempotent {
+            true => option.idempotent(),
+            false => option,
         };
         let relayed = Relayed {
             context,
@@ -165,7 +159,7 @@ impl Relay {
             spoken: spoken.clone(),
         };
         let making = Making {
-            target: self.proxy.0.key,
+            target,
             beyond: None,
             code,
             interface: None,
@@ -173,8 +167,11 @@ impl Relay {
             relayed: Some(&relayed),
         };
         let mut reply = to.pass_on(making, data).await?;
+        if let Some(sending) = sending {
+            traffic.sent(to, sending);
+        }
         reply
-            .carry(|item| carrying::carry(item, from))
+            .carry(|item| carrying::carry(item, to.remote(), from))
             .map_err(|_| Failure::from(Status::PassRefused))?;
         Ok(reply)
     }

@@ -22,7 +22,7 @@ mod tests;
 
 pub use descriptors::Attached;
 pub use event::{
-    Answer, Arrived, Body, Context, Delivered, Event, ImportKey, Incoming, LinkId, Outcome,
+    About, Answer, Arrived, Body, Context, Delivered, Event, ImportKey, Incoming, LinkId, Outcome,
     Outgoing, OutgoingBulk, Reference, ServingId,
 };
 pub use fault::PeerFault;
@@ -465,6 +465,16 @@ impl Session {
         self.config.scope == Scope::SameDevice
             && self.config.peer_is_host
             && self.config.features & feature::RELAY != 0
+    }
+
+    /// Which lane calls of an object of the peer use, while we hold it.
+    pub(crate) fn lane_of_import(&self, key: ImportKey) -> Option<u16> {
+        Some(self.lane_of(self.imports.get(key)?.handle))
+    }
+
+    /// How many one-way calls we have sent on a lane, and how many of them the peer says have ended.
+    pub(crate) fn one_way_calls(&self, lane: u16) -> (u64, u64) {
+        self.lanes[usize::from(lane)].one_way_calls()
     }
 
     fn lane_of(&self, handle: Handle) -> u16 {

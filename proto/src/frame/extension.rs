@@ -25,6 +25,9 @@ pub enum ExtensionKind {
     OnBehalfOf,
     /// `u8` place of an object in the request, `u8` rule: why a relay could not pass it on.
     PassRefused,
+    /// `u64`, bit *n* for grant *n*: which of the objects their owner lets others hand to other devices. Who does not know it
+    /// takes none for such.
+    ReExportable,
 }
 
 impl ExtensionKind {
@@ -35,6 +38,7 @@ impl ExtensionKind {
             Self::RetryAfter => IGNORABLE | 3,
             Self::Trace => IGNORABLE | 4,
             Self::PassRefused => IGNORABLE | 5,
+            Self::ReExportable => IGNORABLE | 6,
             Self::Introductions => 1,
             Self::Homes => 2,
             Self::OnBehalfOf => 3,
@@ -48,6 +52,7 @@ impl ExtensionKind {
             0x83 => Self::RetryAfter,
             0x84 => Self::Trace,
             0x85 => Self::PassRefused,
+            0x86 => Self::ReExportable,
             0x01 => Self::Introductions,
             0x02 => Self::Homes,
             0x03 => Self::OnBehalfOf,
@@ -152,6 +157,26 @@ impl Extensions {
     #[must_use]
     pub fn on_behalf_of(self, device: DeviceId) -> Self {
         self.with(ExtensionKind::OnBehalfOf, device.as_bytes())
+    }
+
+    /// Whether the owner of the object in this grant lets others hand it to other devices.
+    pub fn is_re_exportable(&self, grant: usize) -> bool {
+        let value = self.get(ExtensionKind::ReExportable);
+        let marks = value.and_then(|value| value.first_chunk());
+        let marks = marks.map_or(0, |marks| u64::from_le_bytes(*marks));
+        u32::try_from(grant)
+            .ok()
+            .and_then(|grant| marks.checked_shr(grant))
+            .is_some_and(|marks| marks & 1 == 1)
+    }
+
+    /// The list of a header whose grants have these marks, from the first bit on; without any it is the same.
+    #[must_use]
+    pub fn re_exportable(self, marks: u64) -> Self {
+        match marks {
+            0 => self,
+            _ => self.with(ExtensionKind::ReExportable, &marks.to_le_bytes()),
+        }
     }
 
     fn with_entries<T>(

@@ -71,6 +71,7 @@ impl Call {
             target,
             code,
             one_way,
+            idempotent,
             mut context,
             nested,
             behalf,
@@ -150,6 +151,7 @@ impl Call {
                     from: Arc::clone(peer),
                     spoken: spoken.map(|spoken| *spoken),
                     one_way,
+                    idempotent,
                 })
             }),
         };

@@ -132,7 +132,8 @@ impl Serving {
         let task = peer.runtime().spawn(async move {
             let (offsets, asked) = {
                 let parts = parcel.wire_parts();
-                let asked = introduction::ask(&asker, parts.objects, until).await;
+                let asked =
+                    introduction::ask(&asker, ways.beyond.as_ref(), parts.objects, until).await;
                 (parts.offsets, asked)
             };
             serving.end(match asked {

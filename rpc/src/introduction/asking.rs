@@ -9,7 +9,7 @@ use std::{
     time::Instant,
 };
 
-use proto::{frame::Introduction, openharmony::samgr as code};
+use proto::{DeviceId, frame::Introduction, openharmony::samgr as code};
 use tokio::sync::Semaphore;
 
 use super::wire::{self, No, Question};
@@ -24,9 +24,10 @@ use crate::{
 };
 
 /// The objects of a parcel for `receiver`, as they travel, after asking the devices of those that have to be
-/// introduced. Nothing is sent before all have answered, and nothing when one refuses.
+/// introduced. `beyond` is the device that gets them when the receiver only relays. Nothing is sent before all have answered, and nothing when one refuses.
 pub(crate) async fn ask(
     receiver: &Arc<PeerShared>,
+    beyond: Option<&DeviceId>,
     objects: &[Slot],
     until: Instant,
 ) -> Result<Vec<Outgoing>, SendRequestError> {
@@ -36,7 +37,7 @@ pub(crate) async fn ask(
     for (index, object) in objects.iter().enumerate() {
         outgoing.push(Outgoing::Null);
         let Ok(object) = object else { continue };
-        match receiver.pass(object, None) {
+        match receiver.pass(object, beyond) {
             Ok(Passed::Now(now)) => outgoing[index] = now,
             Ok(Passed::Introduce(proxy)) => {
                 let home = homes.entry(proxy.0.peer.number()).or_default();

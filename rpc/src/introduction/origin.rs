@@ -61,7 +61,7 @@ fn may_have(bus: &Bus, object: &LocalObject, receiver: Party) -> Result<(), No> 
     match &object.registration {
         Some(registration) if local || bus.admits(registration, receiver.device) => Ok(()),
         Some(_) => Err(No::Refused),
-        None if object.stub.options().re_exportable || local => Ok(()),
+        None if object.is_re_exportable() || local => Ok(()),
         None => Err(No::NotReExportable),
     }
 }

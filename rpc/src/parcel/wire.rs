@@ -25,6 +25,12 @@ pub(crate) struct WireParts<'a> {
 }
 
 impl Parcel {
+    /// Bytes of body and raw data together.
+    pub(crate) fn total_size(&self) -> usize {
+        let raw = self.carried.raw.as_ref().map_or(0, |raw| raw.bytes.len());
+        self.bytes().len() + 4 * self.carried.slots.len() + raw
+    }
+
     /// The parts to send, borrowed: the parcel can be sent again.
     pub(crate) fn wire_parts(&self) -> WireParts<'_> {
         WireParts {

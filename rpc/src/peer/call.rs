@@ -153,11 +153,11 @@ impl PeerShared {
             parts: [parts.data, &parts.offsets],
             raw: parts.raw,
         };
-        let Making { target, option, .. } = making;
+        let option = making.option;
         let (turn, objects) = match passed {
             Some(objects) if has_turn => (None, objects),
             passed => {
-                let in_turn = self.in_turn(target, option, passed, parts.objects, until, wait);
+                let in_turn = self.in_turn(making, passed, parts.objects, until, wait);
                 let (turn, objects) = in_turn.await?;
                 (Some(turn), objects)
             }
@@ -213,13 +213,18 @@ impl PeerShared {
     /// until it is dropped.
     async fn in_turn(
         self: &Arc<Self>,
-        target: ImportKey,
-        option: CallOption,
+        making: Making<'_>,
         passed: Option<Vec<Outgoing>>,
         slots: &[Slot],
         until: Option<Instant>,
         wait: Option<Duration>,
     ) -> Result<(Turn<'_>, Vec<Outgoing>), SendRequestError> {
+        let Making {
+            target,
+            beyond,
+            option,
+            ..
+        } = making;
         if let Some(reason) = self.import_death(target) {
             return Err(SendRequestError::DeadObject { reason });
         }
@@ -234,7 +239,7 @@ impl PeerShared {
             Some(objects) => objects,
             None => {
                 let patience = until.unwrap_or_else(|| now() + limits::DEFAULT_WAIT);
-                introduction::ask(self, slots, patience).await?
+                introduction::ask(self, beyond, slots, patience).await?
             }
         };
         self.wait_for_turn(&turn, until, wait).await?;

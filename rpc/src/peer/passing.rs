@@ -7,9 +7,10 @@ use proto::DeviceId;
 use super::PeerShared;
 use crate::{
     parcel::{Item, PassCheck, PassObjectError},
+    relay,
     remote::RemoteProxy,
     session::{
-        Outgoing, Scope,
+        Outgoing,
         passing_rules::{self, Holding, Party, Passing},
     },
 };
@@ -58,12 +59,10 @@ impl PeerShared {
             Passing::Introduce if ours && beyond.is_some() => {
                 Ok(Passed::Now(Outgoing::Home(proxy.0.key)))
             }
-            // A stub of a process here, for another device: its own process hands it out, or nobody.
-            Passing::Introduce
-                if proxy.0.peer.scope == Scope::SameDevice
-                    && receiver.device != self.own.device =>
-            {
-                Err(PassObjectError::ThirdParty)
+            Passing::HandOut => {
+                let bus = self.bus().ok_or(PassObjectError::DeadObject)?;
+                let relay = relay::hand_out(&bus, proxy, receiver.device)?;
+                Ok(Passed::Now(Outgoing::Own(relay)))
             }
             Passing::Introduce if self.introduces && proxy.0.peer.introduces => {
                 Ok(Passed::Introduce(proxy))

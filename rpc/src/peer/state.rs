@@ -7,7 +7,6 @@ use std::{
     time::Instant,
 };
 
-use proto::{DeviceId, frame::ObjectKind};
 use tokio::task::AbortHandle;
 
 use super::PeerShared;
@@ -17,7 +16,7 @@ use crate::{
     parcel::{BrokenObject, Item, Slot},
     relay::RelayPlace,
     remote::{RemoteObject, RemoteProxy},
-    session::{Delivered, ImportKey, LinkId, RedemptionId, Session},
+    session::{About, Delivered, ImportKey, LinkId, RedemptionId, Session},
 };
 
 /// What the lock guards: the session, and what belongs to its places. Nobody's code runs under it, and nothing is
@@ -64,9 +63,7 @@ impl State {
         &mut self,
         peer: &Arc<PeerShared>,
         key: ImportKey,
-        kind: ObjectKind,
-        id: proto::ObjectId,
-        beyond: Option<DeviceId>,
+        about: About,
     ) -> RemoteProxy {
         if let Some(known) = self.proxies.get(&key).and_then(Weak::upgrade) {
             // It has a hold of its own.
@@ -76,9 +73,10 @@ impl State {
         let proxy = Arc::new(crate::remote::ProxyInner {
             peer: Arc::clone(peer),
             key,
-            kind,
-            id,
-            beyond,
+            kind: about.kind,
+            id: about.object,
+            beyond: about.home,
+            re_exportable: about.re_exportable,
             relay: RelayPlace::default(),
         });
         self.proxies.insert(key, Arc::downgrade(&proxy));
@@ -116,14 +114,8 @@ impl State {
                     // An object of another device, for this process: the second pass.
                     Some(_) => Err(BrokenObject::Null),
                 },
-                Delivered::Import {
-                    key,
-                    kind,
-                    object,
-                    home,
-                    ..
-                } => {
-                    let proxy = self.import(peer, key, kind, object, home);
+                Delivered::Import { key, about, .. } => {
+                    let proxy = self.import(peer, key, about);
                     Ok(RemoteObject::from(proxy).into())
                 }
             })

@@ -201,6 +201,7 @@ impl Rare {
     ) -> Vec<(DeathReason, Vec<LinkId>)> {
         for lane in self.credit {
             peer.credit[usize::from(lane)].notify_waiters();
+            peer.traffic().acknowledged(peer, lane);
         }
         for notable in self.notable {
             notable.tell(peer);

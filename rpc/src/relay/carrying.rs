@@ -1,20 +1,24 @@
 //! The objects of a parcel that is passed on.
 
+use proto::DeviceId;
+
 use crate::{
+    bus::Bus,
     parcel::{Item, PassObjectError},
     peer::PeerShared,
-    remote::{LocalObject, RemoteObject},
-    session::Scope,
+    remote::{LocalObject, RemoteObject, RemoteProxy},
+    session::{Scope, passing_rules::Party},
 };
 
-/// An item in the form in which it may go on to a session; what the session does with it is decided where it is sent.
-pub(super) fn carry(item: Item, to: &PeerShared) -> Result<Item, PassObjectError> {
+/// An item that `giver` sends, in the form in which it may go on to a session; what the session does with it is decided where
+/// it is sent.
+pub(super) fn carry(item: Item, giver: Party, to: &PeerShared) -> Result<Item, PassObjectError> {
     let Item::Object(object) = item else {
         return Err(PassObjectError::Descriptor);
     };
     let carried = match to.scope() {
         Scope::SameDevice => to_process(object, to),
-        Scope::OtherDevice => to_device(object, to),
+        Scope::OtherDevice => to_device(object, giver, to),
     };
     carried.map(Item::Object)
 }
@@ -32,7 +36,11 @@ fn to_process(object: RemoteObject, to: &PeerShared) -> Result<RemoteObject, Pas
 }
 
 /// What a process of this device hands to another one.
-fn to_device(object: RemoteObject, to: &PeerShared) -> Result<RemoteObject, PassObjectError> {
+fn to_device(
+    object: RemoteObject,
+    giver: Party,
+    to: &PeerShared,
+) -> Result<RemoteObject, PassObjectError> {
     if let Some(own) = object.local() {
         may_hand_out(own, to)?;
         return Ok(object);
@@ -40,10 +48,8 @@ fn to_device(object: RemoteObject, to: &PeerShared) -> Result<RemoteObject, Pass
     match object.as_proxy() {
         Some(proxy) if proxy.death().is_some() => Err(PassObjectError::DeadObject),
         // A stub of the process itself: it may hand out what is its own.
-        Some(proxy) if proxy.0.peer.scope() == Scope::SameDevice => {
-            Ok(RemoteObject::from_local(super::of(proxy)))
-        }
-        // Of another device: introduced, or back at its origin.
+        Some(proxy) if proxy.home() == giver => Ok(RemoteObject::from_local(super::of(proxy))),
+        // Of another process: decided where it is sent. Of another device: introduced, or back at its origin.
         _ => Ok(object),
     }
 }
@@ -57,4 +63,31 @@ fn may_hand_out(own: &LocalObject, to: &PeerShared) -> Result<(), PassObjectErro
         None if own.stub.options().re_exportable => Ok(()),
         None => Err(PassObjectError::NotReExportable),
     }
+}
+
+/// A stub of a process, for another device that somebody else than its owner hands it to: an object of the host that forwards,
+/// in the form in which the owner lets others hand it out.
+///
+/// # Errors
+/// An anonymous one is not marked as [re-exportable](crate::StubOptions::re_exportable); one that was registered is no longer,
+/// or is not for this device.
+pub(crate) fn hand_out(
+    bus: &Bus,
+    proxy: &RemoteProxy,
+    to: DeviceId,
+) -> Result<LocalObject, PassObjectError> {
+    let Some(service) = proxy.service() else {
+        return match proxy.0.re_exportable {
+            true => Ok(super::of(proxy)),
+            false => Err(PassObjectError::NotReExportable),
+        };
+    };
+    let standing = bus.registry().guest(service).cloned();
+    let standing = standing.filter(|standing| standing.is_proxy(proxy));
+    let standing = standing.filter(|standing| bus.admits(&standing.registration, to));
+    let standing = standing.ok_or(PassObjectError::OriginRefused)?;
+    Ok(LocalObject {
+        registration: Some(standing.registration),
+        ..super::of(proxy)
+    })
 }

@@ -46,7 +46,7 @@ impl StubCell {
 
     /// An object that forwards.
     pub(crate) fn relay(relay: Relay) -> Self {
-        let options = Relay::options();
+        let options = relay.options();
         Self {
             number: Self::next_number(),
             descriptor: String::new(),
@@ -252,6 +252,12 @@ impl LocalObject {
     /// Whether it is told how long its handlers take.
     pub(crate) fn is_watched(&self) -> bool {
         !self.stub.options.long_poll
+    }
+
+    /// Whether its owner lets others hand it to other devices, whatever the policy is. One that is registered is for the
+    /// policy alone.
+    pub(crate) fn is_re_exportable(&self) -> bool {
+        self.registration.is_none() && self.stub.options().re_exportable
     }
 
     /// What it is on the device that it relays.

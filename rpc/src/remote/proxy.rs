@@ -24,6 +24,8 @@ pub(crate) struct ProxyInner {
     pub(crate) id: ObjectId,
     /// The device of the stub, when the peer relays for it.
     pub(crate) beyond: Option<DeviceId>,
+    /// Whether its owner lets others hand it to other devices, as far as we are told: by processes of our device.
+    pub(crate) re_exportable: bool,
     /// What forwards to it, while somebody holds that.
     pub(crate) relay: RelayPlace,
 }

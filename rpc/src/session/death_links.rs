@@ -32,8 +32,8 @@ impl DeathLinks {
         if import.dead.is_some() {
             return Err(LinkToDeathError::DeadObject);
         }
-        let remote = scope == Scope::OtherDevice || import.home.is_some();
-        if remote && import.kind == ObjectKind::Anonymous {
+        let remote = scope == Scope::OtherDevice || import.about.home.is_some();
+        if remote && import.about.kind == ObjectKind::Anonymous {
             return Err(LinkToDeathError::AnonymousStub);
         }
         if self.count >= limits::DEATH_LINKS_PER_PEER {

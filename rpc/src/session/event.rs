@@ -50,6 +50,31 @@ impl ServingId {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct LinkId(pub(super) u64);
 
+/// What a grant says of its object.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct About {
+    /// Named or anonymous.
+    pub kind: ObjectKind,
+    /// Its stable name.
+    pub object: ObjectId,
+    /// The device it lives on, when the peer relays for it.
+    pub home: Option<DeviceId>,
+    /// Whether its owner lets others hand it to other devices; told among processes of one device.
+    pub re_exportable: bool,
+}
+
+impl About {
+    /// An object of the peer's own, for whoever was given it.
+    pub(crate) const fn anonymous(object: ObjectId) -> Self {
+        Self {
+            kind: ObjectKind::Anonymous,
+            object,
+            home: None,
+            re_exportable: false,
+        }
+    }
+}
+
 /// An object as it arrived in a parcel.
 #[derive(Clone, Debug)]
 pub enum Delivered {
@@ -66,12 +91,8 @@ pub enum Delivered {
         key: ImportKey,
         /// What the peer calls it.
         handle: Handle,
-        /// Named or anonymous.
-        kind: ObjectKind,
-        /// Its stable name.
-        object: ObjectId,
-        /// The device it lives on, when the peer relays for it.
-        home: Option<DeviceId>,
+        /// What the peer says of it.
+        about: About,
         /// Set when an obituary overtook the grant.
         dead: Option<DeathReason>,
     },
@@ -162,6 +183,8 @@ pub struct Incoming {
     pub code: u32,
     /// Whether nobody waits for the result.
     pub one_way: bool,
+    /// Whether running it twice does no harm.
+    pub idempotent: bool,
     /// What to inherit.
     pub context: Context,
     /// It comes over the session on which a handler of its chain waits.

@@ -3,13 +3,13 @@
 use std::collections::HashMap;
 
 use proto::{
-    DeviceId, Handle, ObjectId,
-    frame::{Bind, ObjectKind},
+    Handle, ObjectId,
+    frame::Bind,
     message::{DeathReason, Obituary},
 };
 
 use super::{
-    event::{Delivered, ImportKey},
+    event::{About, Delivered, ImportKey},
     fault::PeerFault,
 };
 use crate::interface::Spoken;
@@ -17,10 +17,7 @@ use crate::interface::Spoken;
 #[derive(Debug)]
 pub(super) struct Import {
     pub(super) handle: Handle,
-    pub(super) kind: ObjectKind,
-    object: ObjectId,
-    /// The device it lives on, when the peer relays for it.
-    pub(super) home: Option<DeviceId>,
+    pub(super) about: About,
     /// Grants received and not given back: what a release gives back.
     received: u32,
     /// How often we sent it home: its owner is to have all of them before it takes our release for the last word.
@@ -60,16 +57,10 @@ impl ImportTable {
     }
 
     /// Counts a grant. One hold comes with what is delivered.
-    pub(super) fn receive(
-        &mut self,
-        handle: Handle,
-        kind: ObjectKind,
-        object: ObjectId,
-        home: Option<DeviceId>,
-    ) -> Delivered {
+    pub(super) fn receive(&mut self, handle: Handle, about: About) -> Delivered {
         let index = match self.by_handle.get(&handle) {
             Some(&index) => index,
-            None => self.insert(handle, kind, object, home),
+            None => self.insert(handle, about),
         };
         let import = self.slot_mut(index);
         import.received = import.received.saturating_add(1);
@@ -77,27 +68,19 @@ impl ImportTable {
         Delivered::Import {
             key: ImportKey(index),
             handle,
-            kind: import.kind,
-            object: import.object,
-            home: import.home,
+            about: import.about,
             dead: import.dead,
         }
     }
 
     /// The peer's way in, held by us without a grant.
     pub(super) fn insert_root(&mut self, object: ObjectId) -> ImportKey {
-        let index = self.insert(Handle::SAMGR, ObjectKind::Anonymous, object, None);
+        let index = self.insert(Handle::SAMGR, About::anonymous(object));
         self.slot_mut(index).holds = 1;
         ImportKey(index)
     }
 
-    fn insert(
-        &mut self,
-        handle: Handle,
-        kind: ObjectKind,
-        object: ObjectId,
-        home: Option<DeviceId>,
-    ) -> u32 {
+    fn insert(&mut self, handle: Handle, about: About) -> u32 {
         let index = self.free.pop().unwrap_or_else(|| {
             self.slots.push(None);
             self.slots.len() as u32 - 1
@@ -105,9 +88,7 @@ impl ImportTable {
         self.by_handle.insert(handle, index);
         self.slots[index as usize] = Some(Import {
             handle,
-            kind,
-            object,
-            home,
+            about,
             received: 0,
             homes: 0,
             holds: 0,
@@ -201,7 +182,7 @@ impl ImportTable {
         let mut died = Vec::new();
         for (index, import) in self.slots.iter_mut().enumerate() {
             if let Some(import) = import.as_mut().filter(|import| import.dead.is_none()) {
-                let reason = import.home.map_or(reason, |_| DeathReason::HostGone);
+                let reason = import.about.home.map_or(reason, |_| DeathReason::HostGone);
                 import.dead = Some(reason);
                 died.push((ImportKey(index as u32), reason));
             }

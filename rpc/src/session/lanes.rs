@@ -58,6 +58,11 @@ impl Lane {
         self.sent.bytes += bytes;
     }
 
+    /// How many one-way calls were sent, and how many of them have ended as far as the peer has said.
+    pub(super) fn one_way_calls(&self) -> (u64, u64) {
+        (self.sent.calls, self.acked.calls)
+    }
+
     /// The peer says what has ended. Returns how many calls it refused since last time; `None` if it cannot be true.
     pub(super) fn acknowledged(&mut self, ack: Ack) -> Option<u64> {
         let possible = ack.calls >= self.acked.calls

@@ -55,8 +55,12 @@ pub enum Passing {
     Grant,
     /// The receiver gets its own stub back.
     Home,
-    /// The device of the stub, or its process if that is on this device, is asked to let the receiver have it.
+    /// The device of the stub, or its process if that is on this device, is asked to let the receiver have it; where the
+    /// receiver is another device, its host is who gets it, and [hands it out](Self::HandOut).
     Introduce,
+    /// We host the bus of its process: the receiver is granted an object of ours that forwards, if the owner of the stub lets
+    /// others do that.
+    HandOut,
 }
 
 /// Decides whether `we` may hand what we hold to `receiver`.
@@ -73,16 +77,13 @@ pub fn decide(we: Party, held: Holding, receiver: Party) -> Result<Passing, Pass
     }
     if home.device == we.device {
         // A stub of another process of this device.
-        return if receiver == home {
-            Ok(Passing::Home)
-        } else if receiver.device == we.device {
-            Ok(Passing::Introduce)
-        } else if home.process == Party::HOST {
-            // By way of the host, whose own it is.
-            Ok(Passing::Introduce)
+        return Ok(if receiver == home {
+            Passing::Home
+        } else if receiver.device != we.device && we.process == Party::HOST {
+            Passing::HandOut
         } else {
-            Err(PassObjectError::ThirdParty)
-        };
+            Passing::Introduce
+        });
     }
     if receiver.device == home.device {
         Err(PassObjectError::BackToOrigin)
@@ -172,19 +173,20 @@ mod tests {
             decide(party(1, 1), proxy(party(1, 2)), party(1, 2)),
             Ok(Passing::Home)
         );
+    }
+
+    #[test]
+    fn stub_of_a_local_process_goes_to_another_device_by_way_of_the_host() {
+        let (host, receiver) = (party(1, Party::HOST), party(2, 7));
+        for home in [host, party(1, 2)] {
+            assert_eq!(
+                decide(party(1, 1), proxy(home), receiver),
+                Ok(Passing::Introduce)
+            );
+        }
         assert_eq!(
-            decide(party(1, 1), proxy(party(1, 2)), party(2, 0)),
-            Err(PassObjectError::ThirdParty)
-        );
-        // Of the host: it decides itself when the stub comes by.
-        let (host, receiver) = (Party::host_of(party(1, 0).device), party(2, 7));
-        assert_eq!(
-            decide(party(1, 1), proxy(host), receiver),
-            Ok(Passing::Introduce)
-        );
-        assert_eq!(
-            decide(party(1, 1), proxy(party(1, 2)), receiver),
-            Err(PassObjectError::ThirdParty)
+            decide(host, proxy(party(1, 2)), receiver),
+            Ok(Passing::HandOut)
         );
     }
 

@@ -4,8 +4,8 @@ use std::time::Instant;
 
 use bytes::Bytes;
 use proto::{
-    CallId, DeviceId, Handle, ObjectId,
-    frame::{Ack, Cancel, Extensions, Frame, Grant, Grants, ObjectKind, Reply, Status},
+    CallId, Handle,
+    frame::{Ack, Cancel, Extensions, Frame, Grant, Grants, Reply, Status},
     message::{Control, Obituary, feature},
 };
 
@@ -13,7 +13,7 @@ use super::{
     Scope, Session,
     bulk::{Met, Pending},
     call_table::Completed,
-    event::{Arrived, Delivered, Event, Outcome},
+    event::{About, Arrived, Delivered, Event, Outcome},
     export_table::Lookup,
     fault::PeerFault,
     introductions::Whole,
@@ -283,8 +283,8 @@ impl Session {
             return Ok(Vec::new());
         }
         let mut objects = Vec::with_capacity(grants.len());
-        for grant in grants.iter() {
-            match self.receive_grant(lane, grant, extensions) {
+        for (index, grant) in grants.iter().enumerate() {
+            match self.receive_grant(lane, (index, grant), extensions) {
                 Ok(object) => objects.push(object),
                 Err(fault) => {
                     // Nobody will be given those before it either.
@@ -299,9 +299,10 @@ impl Session {
     fn receive_grant(
         &mut self,
         lane: u16,
-        grant: Grant,
+        (index, grant): (usize, Grant),
         extensions: &Extensions,
     ) -> Result<Delivered, PeerFault> {
+        let local = self.config.scope == Scope::SameDevice;
         Ok(match grant {
             Grant::Null => Delivered::Null,
             Grant::Introduced { .. } if self.config.features & feature::INTRODUCTIONS == 0 => {
@@ -318,8 +319,13 @@ impl Session {
                 object,
             } => {
                 // The frame was checked when it was decoded.
-                let home = extensions.homes().nth(entry.into());
-                self.import(handle, kind, object, home)
+                let about = About {
+                    kind,
+                    object,
+                    home: extensions.homes().nth(entry.into()),
+                    re_exportable: false,
+                };
+                self.import(handle, about)
             }
             Grant::Descriptor if self.config.features & feature::DESCRIPTORS == 0 => {
                 return Err(PeerFault::UnexpectedDescriptor);
@@ -328,26 +334,28 @@ impl Session {
                 Delivered::Descriptor(self.lanes[usize::from(lane)].descriptors.claim()?)
             }
             // Between devices this is a proxy on its way back to its origin, which no sender may pass.
-            Grant::Home { .. } if self.config.scope == Scope::OtherDevice => Delivered::Null,
+            Grant::Home { .. } if !local => Delivered::Null,
             Grant::Home { handle } => self.come_home(handle)?,
             Grant::Granted {
                 handle,
                 kind,
                 object,
-            } => self.import(handle, kind, object, None),
+            } => {
+                let about = About {
+                    kind,
+                    object,
+                    home: None,
+                    re_exportable: local && extensions.is_re_exportable(index),
+                };
+                self.import(handle, about)
+            }
         })
     }
 
-    fn import(
-        &mut self,
-        handle: Handle,
-        kind: ObjectKind,
-        object: ObjectId,
-        home: Option<DeviceId>,
-    ) -> Delivered {
-        let delivered = self.imports.receive(handle, kind, object, home);
+    fn import(&mut self, handle: Handle, about: About) -> Delivered {
+        let delivered = self.imports.receive(handle, about);
         let foreign =
-            self.config.scope == Scope::OtherDevice && object.boot != self.config.peer_boot;
+            self.config.scope == Scope::OtherDevice && about.object.boot != self.config.peer_boot;
         let reserved = handle.index() == Handle::SAMGR.index();
         let full = self.imports.len() > self.config.limits.objects as usize + 1;
         if let (true, Delivered::Import { key, .. }) = (foreign || reserved || full, &delivered) {

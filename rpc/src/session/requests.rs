@@ -94,6 +94,7 @@ impl Session {
             target,
             code: call.code,
             one_way: call.id.is_none(),
+            idempotent: call.idempotent,
             context: Context {
                 deadline,
                 chain: call.chain,

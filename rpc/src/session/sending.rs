@@ -331,14 +331,15 @@ impl Session {
             .collect()
     }
 
-    /// Where the introduced ones of these objects are to be had, and where the relayed ones live.
+    /// Where the introduced ones of these objects are to be had, where the relayed ones live, and which may be handed on.
     fn extensions_of(&self, objects: &[Outgoing]) -> Extensions {
         if objects.is_empty() {
             return Extensions::default();
         }
         let mut entries = Entries::default();
         let mut homes = Entries::default();
-        for object in objects {
+        let mut marks = 0;
+        for (index, object) in objects.iter().enumerate() {
             match object {
                 Outgoing::Introduced(introduced) => {
                     entries.place(introduced.introduction);
@@ -347,6 +348,7 @@ impl Session {
                     if let Some(origin) = own.origin() {
                         homes.place(origin.home);
                     }
+                    marks |= u64::from(own.is_re_exportable()) << index;
                 }
                 _ => {}
             }
@@ -354,6 +356,7 @@ impl Session {
         Extensions::default()
             .introducing(&entries.0)
             .relaying(&homes.0)
+            .re_exportable(marks)
     }
 
     /// Who was granted an object that has died since the rules let it pass is told at once: the round of obituaries may

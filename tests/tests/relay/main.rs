@@ -7,8 +7,10 @@
 
 mod calls;
 mod deaths;
+mod handed_out;
 mod identity;
 mod objects;
+mod on_the_wire;
 mod order;
 mod rules;
 mod streams;

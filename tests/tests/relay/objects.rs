@@ -88,7 +88,7 @@ pub(crate) async fn hand(
     to.send_request(KEEP, &data, CallOption::two_way()).await
 }
 
-async fn given(by: &RemoteObject) -> Result<Vec<RemoteObject>, SendRequestError> {
+pub(crate) async fn given(by: &RemoteObject) -> Result<Vec<RemoteObject>, SendRequestError> {
     let mut reply = by
         .send_request(GIVE, &Parcel::new(), CallOption::two_way())
         .await?;
@@ -183,7 +183,7 @@ async fn an_object_of_another_device_is_not_passed_on_locally() {
     assert_eq!(refused, SendRequestError::Pass { index: 0, reason });
     // And a stub of a process is not the host's to hand out.
     let refused = hand(&of_host, &callback).await.unwrap_err();
-    let reason = PassObjectError::ThirdParty;
+    let reason = PassObjectError::NotReExportable;
     assert_eq!(refused, SendRequestError::Pass { index: 0, reason });
     assert!(here.kept.lock().unwrap().is_empty());
 }

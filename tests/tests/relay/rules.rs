@@ -1,11 +1,17 @@
 //! Who may call out, and how much.
 
-use softbus::rpc::{CallOption, Parcel, SendRequestError};
+use std::{sync::Arc, time::Duration};
+
+use softbus::rpc::{CallOption, Parcel, RemoteObject, SendRequestError};
 
 use crate::{
-    calls::{code, served},
-    world::SERVICE,
+    calls::{Service, Shared, code, served},
+    objects::{given, shelf},
+    world::{SERVICE, World},
 };
+
+/// Longer than anything here takes.
+const SOON: Duration = Duration::from_secs(20);
 
 #[tokio::test(start_paused = true)]
 async fn the_egress_rule_is_asked_at_every_call() {
@@ -19,6 +25,48 @@ async fn the_egress_rule_is_asked_at_every_call() {
     assert_eq!(refused, SendRequestError::Refused);
     *world.egress.closed.lock().unwrap() = None;
     proxy.ping(CallOption::two_way()).await.unwrap();
+}
+
+/// Row 93: the other device ends nothing of what one process sends it one-way, and another process is served all the same.
+#[tokio::test(start_paused = true)]
+async fn one_process_does_not_use_up_the_credit_of_one_way_calls() {
+    // More than the other device lets be under way, in many small calls and in few large ones.
+    for (size, count) in [(16, 3000), (64 << 10, 50)] {
+        let world = World::with_lanes(1).await;
+        let (stub, there) = shelf();
+        let (flooded, asked) = (Arc::<Service>::default(), Arc::<Service>::default());
+        for service in [&flooded, &asked] {
+            let object = RemoteObject::new(Shared(Arc::clone(service)));
+            there.kept.lock().unwrap().push(object);
+        }
+        world.other.offer(&stub);
+        let to_flood = given(&world.get().await).await.unwrap().remove(0);
+        let of_sibling = world.get_from(&world.sibling, 2).await.unwrap();
+        let to_ask = given(&of_sibling).await.unwrap().remove(1);
+        let sent = flood(&to_flood, size, count).await;
+        assert!(sent < count, "the flood is held back");
+        let (nothing, option) = (Parcel::new(), CallOption::one_way());
+        for _ in 0..3 {
+            let sent = to_ask.send_request(code::FAIL, &nothing, option);
+            sent.await.unwrap();
+            let arrived = tokio::time::timeout(SOON, asked.entered.notified());
+            arrived.await.expect("the other process has room");
+        }
+    }
+}
+
+/// Sends one-way calls that never end, until there is no more room for them. Returns how many.
+async fn flood(object: &RemoteObject, size: usize, count: usize) -> usize {
+    let mut data = Parcel::new();
+    data.write_u8_vec(&vec![0; size]).unwrap();
+    for sent in 0..count {
+        let call = object.send_request(code::HANG, &data, CallOption::one_way());
+        match tokio::time::timeout(Duration::from_secs(1), call).await {
+            Ok(called) => drop(called.unwrap()),
+            Err(_) => return sent,
+        }
+    }
+    count
 }
 
 #[tokio::test(start_paused = true)]

@@ -10,6 +10,7 @@ use proto::{BootId, DeviceId, ServiceId, message::DeathReason};
 use softbus::rpc::{
     Allow, Bus, BusConfig, CallOption, Caller, GetServiceError, HandlerError, MemoryLink,
     Neighbours, Parcel, Peer, RelayRules, RemoteObject, RemoteStub, ServiceOptions, async_trait,
+    limits::DEFAULT_LANES,
     opening::{self, Credentials, Incoming, Remote},
     session::passing_rules::Party,
 };
@@ -29,9 +30,9 @@ pub(crate) struct Place {
     peers: Arc<Reachable>,
 }
 
-/// The sessions of a place, by device.
+/// The sessions of a place, by who is at the other end.
 #[derive(Default)]
-pub(crate) struct Reachable(Mutex<HashMap<DeviceId, Peer>>);
+pub(crate) struct Reachable(Mutex<HashMap<Party, Peer>>);
 
 #[async_trait]
 impl Neighbours for Reachable {
@@ -41,13 +42,13 @@ impl Neighbours for Reachable {
 
     async fn session(&self, with: Party, _: Instant) -> Result<Peer, GetServiceError> {
         let peers = self.0.lock().unwrap();
-        let peer = peers.get(&with.device).cloned();
+        let peer = peers.get(&with).cloned();
         peer.ok_or_else(|| GetServiceError::Unreachable("nobody".to_owned()))
     }
 }
 
 impl Place {
-    fn new(number: u8, process: u64) -> Self {
+    fn new(number: u8, process: u64, lanes: u16) -> Self {
         let party = Party {
             device: device(number),
             process,
@@ -57,13 +58,14 @@ impl Place {
             random: u64::from(number) << 8 | process,
         };
         let place = Self {
-            bus: Bus::new(BusConfig::new(party, boot)),
+            bus: Bus::new(BusConfig {
+                lanes,
+                ..BusConfig::new(party, boot)
+            }),
             peers: Arc::default(),
         };
-        if process == Party::HOST {
-            let peers: Weak<Reachable> = Arc::downgrade(&place.peers);
-            assert!(place.bus.set_neighbours(peers));
-        }
+        let peers: Weak<Reachable> = Arc::downgrade(&place.peers);
+        assert!(place.bus.set_neighbours(peers));
         place
     }
 
@@ -74,7 +76,7 @@ impl Place {
     }
 
     fn peer(&self, of: DeviceId) -> Peer {
-        self.peers.0.lock().unwrap()[&of].clone()
+        self.peers.0.lock().unwrap()[&Party::host_of(of)].clone()
     }
 }
 
@@ -133,12 +135,17 @@ impl RemoteStub for Lobby {
 
 impl World {
     pub(crate) async fn new() -> Self {
+        Self::with_lanes(DEFAULT_LANES).await
+    }
+
+    /// All sessions have so many lanes.
+    pub(crate) async fn with_lanes(lanes: u16) -> Self {
         let world = Self {
-            process: Place::new(1, 1),
-            sibling: Place::new(1, 2),
-            host: Place::new(1, Party::HOST),
-            other: Place::new(2, Party::HOST),
-            third: Place::new(3, Party::HOST),
+            process: Place::new(1, 1, lanes),
+            sibling: Place::new(1, 2, lanes),
+            host: Place::new(1, Party::HOST, lanes),
+            other: Place::new(2, Party::HOST, lanes),
+            third: Place::new(3, Party::HOST, lanes),
             egress: Arc::default(),
         };
         let Self { host, .. } = &world;
@@ -152,6 +159,7 @@ impl World {
         host.bus.samgr().add(LOBBY, &lobby, options).unwrap();
         join(&world.process, host).await;
         join(&world.sibling, host).await;
+        join(&world.process, &world.sibling).await;
         join(host, &world.other).await;
         join(host, &world.third).await;
         join(&world.other, &world.third).await;
@@ -193,6 +201,20 @@ impl World {
         host.get_service(SERVICE, Duration::from_secs(5))
             .await
             .unwrap()
+    }
+
+    /// The service of its sibling, as the process has it: over their own session.
+    pub(crate) async fn service_of_sibling(&self) -> RemoteObject {
+        let sibling = self.process.peers.0.lock().unwrap()[&self.sibling.bus.party()].clone();
+        let got = sibling.get_service(SERVICE, Duration::from_secs(5)).await;
+        got.unwrap()
+    }
+
+    /// Registers what a process offers with the host.
+    pub(crate) async fn register(&self, place: &Place) {
+        let host = place.peer(device(1));
+        let registered = place.bus.samgr().register_with(&host, SERVICE).await;
+        registered.unwrap();
     }
 
     /// The host's service, as another device has it.
@@ -241,11 +263,8 @@ async fn join(a: &Place, b: &Place) {
     );
     let insert = |place: &Place, of: &Place, peer| {
         let mut peers = place.peers.0.lock().unwrap();
-        peers.insert(of.bus.party().device, peer);
+        peers.insert(of.bus.party(), peer);
     };
     insert(a, b, at_a.unwrap());
-    // The host knows its processes by their sessions alone.
-    if a.bus.party().device != b.bus.party().device {
-        insert(b, a, at_b.unwrap());
-    }
+    insert(b, a, at_b.unwrap());
 }

@@ -8,7 +8,7 @@ use proto::{
 use super::pair::{A, B, Pair, TestCall, interface, key, named, replied, same, small_limits, stub};
 use crate::{
     remote::LocalObject,
-    session::{Delivered, Event, Outgoing, Scope, StartCallError},
+    session::{About, Delivered, Event, Outgoing, Scope, StartCallError},
 };
 
 fn own(object: &LocalObject) -> Outgoing {
@@ -58,7 +58,7 @@ fn registrations_are_identities_of_their_own() {
     assert_ne!(first, key(&second));
     assert!(matches!(
         second,
-        Delivered::Import { kind: proto::frame::ObjectKind::Named(id), .. } if id.get() == 7
+        Delivered::Import { about: About { kind: proto::frame::ObjectKind::Named(id), .. }, .. } if id.get() == 7
     ));
 }
 

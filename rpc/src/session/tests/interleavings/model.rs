@@ -493,12 +493,12 @@ impl World {
                     Sent::Own(own),
                     Delivered::Import {
                         key,
-                        object,
+                        about,
                         dead: death,
                         ..
                     },
                 ) => {
-                    assert_eq!(object.number, own.stub.number());
+                    assert_eq!(about.object.number, own.stub.number());
                     assert!(death.is_none() || dead(other, &own) || closed);
                     app.holds.push(key);
                     app.owners.insert(key, own);
