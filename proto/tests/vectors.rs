@@ -269,6 +269,7 @@ fn parcel(
         ExtensionKind::RetryAfter,
         ExtensionKind::Trace,
         ExtensionKind::PassRefused,
+        ExtensionKind::ReExportable,
     ];
     for kind in known {
         if let Some(value) = extensions.get(kind) {

@@ -155,8 +155,8 @@ impl StubOptions {
         self
     }
 
-    /// Other devices that hold the stub may pass it on: it is introduced to any device that this one trusts, which then
-    /// has a proxy of its own. Without this, who was given the stub has it and nobody else.
+    /// Who was given the stub may pass it on to other devices: it is introduced to any device that this one trusts, which then
+    /// has a proxy of its own. Without this another device has it only from here. Within the device it may be passed on anyway.
     #[must_use]
     pub fn re_exportable(mut self) -> Self {
         self.re_exportable = true;

@@ -27,7 +27,7 @@ async fn the_egress_rule_is_asked_at_every_call() {
     proxy.ping(CallOption::two_way()).await.unwrap();
 }
 
-/// Row 93: the other device ends nothing of what one process sends it one-way, and another process is served all the same.
+/// The other device ends nothing of what one process sends it one-way, and another process is served all the same.
 #[tokio::test(start_paused = true)]
 async fn one_process_does_not_use_up_the_credit_of_one_way_calls() {
     // More than the other device lets be under way, in many small calls and in few large ones.
