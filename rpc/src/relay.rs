@@ -39,6 +39,7 @@ use crate::{
 };
 pub(crate) use carrying::hand_out;
 pub(crate) use traffic::Traffic;
+use traffic::Wanted;
 
 /// What a bus that hosts others lets its processes do on other devices. Without it nothing is relayed.
 pub trait RelayRules: Send + Sync + 'static {
@@ -130,29 +131,16 @@ impl Relay {
         if from.scope() == Scope::SameDevice {
             self.check_egress(to, caller)?;
         }
-        let (traffic, party, target) = (to.traffic(), caller.party(), self.proxy.0.key);
-        let sending = match one_way {
-            true => {
-                let bytes = data.total_size();
-                traffic.enter_one_way(to, target, party, bytes).await
-            }
-            false => None,
+        let (traffic, target) = (to.traffic(), self.proxy.0.key);
+        let wanted = Wanted {
+            caller: caller.party(),
+            one_way,
+            nested: context.depth > 0,
+            bytes: data.total_size(),
         };
-        // Who serves a call may always make another: the one it serves waits for it.
-        let _place = match (one_way, context.depth) {
-            (false, 0) => Some(traffic.enter(party)?),
-            _ => None,
-        };
+        let room = traffic.enter(to, target, wanted).await?;
         data.carry(|item| carrying::carry(item, from.remote(), to))
             .map_err(|(index, reason)| Failure::pass_refused(index, &reason))?;
-        let option = match one_way {
-            true => CallOption::one_way(),
-            false => CallOption::two_way(),
-        };
-        let option = match idempotent {
-            true => option.idempotent(),
-            false => option,
-        };
         let relayed = Relayed {
             context,
             behalf: (!caller.is_local()).then(|| caller.device()),
@@ -163,13 +151,11 @@ impl Relay {
             beyond: None,
             code,
             interface: None,
-            option,
+            option: option_of(one_way, idempotent),
             relayed: Some(&relayed),
         };
         let mut reply = to.pass_on(making, data).await?;
-        if let Some(sending) = sending {
-            traffic.sent(to, sending);
-        }
+        traffic.sent(to, room);
         reply
             .carry(|item| carrying::carry(item, to.remote(), from))
             .map_err(|_| Failure::from(Status::PassRefused))?;
@@ -182,6 +168,17 @@ impl Relay {
             true => Ok(()),
             false => Err(Status::Refused.into()),
         }
+    }
+}
+
+fn option_of(one_way: bool, idempotent: bool) -> CallOption {
+    let option = match one_way {
+        true => CallOption::one_way(),
+        false => CallOption::two_way(),
+    };
+    match idempotent {
+        true => option.idempotent(),
+        false => option,
     }
 }
 

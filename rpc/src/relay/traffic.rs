@@ -37,10 +37,24 @@ struct OneWay {
     under_way: Mutex<VecDeque<(u64, Place)>>,
 }
 
-/// The place of a one-way call that is about to be sent.
-pub(super) struct Sending {
-    lane: u16,
-    place: Place,
+/// What a call that is to be passed on takes.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Wanted {
+    pub(super) caller: Party,
+    pub(super) one_way: bool,
+    /// Whether a handler makes it.
+    pub(super) nested: bool,
+    pub(super) bytes: usize,
+}
+
+/// What it has taken; given back when dropped.
+#[derive(Debug)]
+pub(super) enum Room {
+    /// A place of the two-way calls, or nothing: who serves a call may always make another, because the one it serves waits for
+    /// it. So may who calls an object that is gone, and hear of that.
+    Call { _place: Option<Place> },
+    /// A part of a lane's credit.
+    OneWay { lane: u16, place: Place },
 }
 
 impl OneWay {
@@ -68,41 +82,50 @@ impl Traffic {
         }
     }
 
-    /// A place for one more two-way call of a caller.
+    /// Room for one more call of a caller. A one-way call waits for it, and those behind it at the caller, whose own credit ends.
     ///
     /// # Errors
-    /// Busy: the caller has as many as it may.
-    pub(super) fn enter(&self, caller: Party) -> Result<Place, Failure> {
-        let entered = self.calls.enter(caller, 1);
-        entered.map_err(|has| Failure::busy(has, has + 1))
+    /// Busy: the caller has as many two-way calls as it may.
+    pub(super) async fn enter(
+        &self,
+        to: &PeerShared,
+        target: ImportKey,
+        wanted: Wanted,
+    ) -> Result<Room, Failure> {
+        let caller = wanted.caller;
+        if wanted.one_way {
+            let room = self.enter_one_way(to, target, caller, wanted.bytes).await;
+            return Ok(room.unwrap_or(Room::Call { _place: None }));
+        }
+        let place = (!wanted.nested).then(|| self.calls.enter(caller, 1));
+        let place = place.transpose();
+        let place = place.map_err(|has| Failure::busy(has, has + 1))?;
+        Ok(Room::Call { _place: place })
     }
 
-    /// A place for one more one-way call, as soon as the caller may have it: the calls behind it wait at the caller, whose own
-    /// credit ends. `None` for an object that is gone.
-    pub(super) async fn enter_one_way(
+    async fn enter_one_way(
         &self,
         to: &PeerShared,
         target: ImportKey,
         caller: Party,
         bytes: usize,
-    ) -> Option<Sending> {
+    ) -> Option<Room> {
         let lane = to.lock().session.lane_of_import(target)?;
         let shares = &self.one_way.get(usize::from(lane))?.shares;
         let weight = (bytes as u64).max(self.smallest);
         tokio::select! {
             biased;
-            place = shares.wait(caller, weight) => Some(Sending { lane, place }),
+            place = shares.wait(caller, weight) => Some(Room::OneWay { lane, place }),
             _ = to.ended() => None,
         }
     }
 
-    /// It has been sent: its place is taken until the peer acknowledges it.
-    pub(super) fn sent(&self, to: &PeerShared, sending: Sending) {
-        let Sending { lane, place } = sending;
-        let Some(one_way) = self.one_way.get(usize::from(lane)) else {
+    /// The call is over, or, if it is one-way, has been sent: then its part is taken until the peer acknowledges it.
+    pub(super) fn sent(&self, to: &PeerShared, room: Room) {
+        let Room::OneWay { lane, place } = room else {
             return;
         };
-        {
+        if let Some(one_way) = self.one_way.get(usize::from(lane)) {
             let mut under_way = one_way.under_way();
             // Others may have been sent since, and hold it a little longer.
             let (sent, _) = to.lock().session.one_way_calls(lane);
