@@ -9,8 +9,8 @@ use std::{
 };
 
 use softbus::{
-    CallOption, Caller, DeathLink, DeathReason, GetServiceError, HandlerError, Node, NodeBuilder,
-    Parcel, RemoteObject, RemoteStub, ServiceId, ServiceOptions, async_trait,
+    CallOption, Caller, DeathLink, DeathReason, GetServiceError, HandlerError, Identity, Node,
+    NodeBuilder, Parcel, RemoteObject, RemoteStub, ServiceId, ServiceOptions, async_trait,
     error::StartNodeError,
     local::LocalError,
     rpc::{AddServiceError, ServiceEvent},
@@ -148,6 +148,24 @@ async fn eventually<F: Future<Output = bool>>(so: impl Fn() -> F) {
     while !so().await {
         assert!(Instant::now() < deadline);
         tokio::time::sleep(Duration::from_millis(2)).await;
+    }
+}
+
+/// What the host found out in all the time there was is what the process is told.
+#[tokio::test]
+async fn a_device_that_is_not_found_is_unreachable_for_processes_too() {
+    let bus = Bus::start().await;
+    let process = bus.process().await;
+    let nowhere = Identity::generate().unwrap();
+    let nowhere = *nowhere.device_id();
+    bus.host.trust().unwrap().trust(nowhere, "nowhere").unwrap();
+    for node in [&bus.host, &process] {
+        let wait = Duration::from_millis(200);
+        let got = node.samgr().get_within(SERVICE, &nowhere, wait).await;
+        assert!(
+            matches!(got, Err(GetServiceError::Unreachable(_))),
+            "{got:?}"
+        );
     }
 }
 

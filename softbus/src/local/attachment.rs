@@ -36,6 +36,8 @@ use crate::{
 /// How long after a host is gone, or was not there, it is tried again.
 const FIRST_PAUSE: Duration = Duration::from_millis(10);
 const LAST_PAUSE: Duration = Duration::from_secs(1);
+/// How much longer than what it does for us the host has, to say what came of it.
+const ANSWER_TIME: Duration = Duration::from_millis(500);
 /// No version of what a host says.
 const NOTHING: u64 = u64::MAX;
 
@@ -168,7 +170,7 @@ impl Attachment {
                 Look::WaitFor => host.peer.wait_for_service(service, left).await,
             }
         } else {
-            let desk = host.desk.wait(left);
+            let desk = host.desk.wait(left + ANSWER_TIME);
             let got = desk.service_of(look, service.get(), *device.as_bytes(), left);
             got.await.map_err(not_got)
         };
@@ -185,7 +187,7 @@ impl Attachment {
         if self.is_ours(device) {
             return host.peer.callable_services(wait).await;
         }
-        let desk = host.desk.wait(wait);
+        let desk = host.desk.wait(wait + ANSWER_TIME);
         let services = desk
             .services_of(*device.as_bytes())
             .await

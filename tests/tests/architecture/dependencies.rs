@@ -27,6 +27,7 @@ const ALLOWED_EDGES: &[(&str, &[&str])] = &[
     ("softbus-child-process", &[]),
     ("softbus-cli", &["softbus"]),
     ("softbus-examples", &["softbus"]),
+    ("softbus-compose", &["softbus", "softbus-tests"]),
     ("softbus-instructions", &["softbus-proto", "softbus-rpc"]),
     (
         "softbus-tests",
