@@ -31,6 +31,7 @@ mod attachment;
 mod desk;
 mod direct;
 mod egress;
+mod entrance;
 mod host;
 mod pair;
 mod prelude;
@@ -55,6 +56,7 @@ use rustix::fs::Mode;
 use tokio::{
     net::{UnixListener, UnixStream},
     sync::mpsc,
+    time::Instant,
 };
 
 use crate::link::unix::{Sockets, UnixLink, packets::Pair};
@@ -83,9 +85,16 @@ pub enum LocalError {
     /// Something else has that name. It is left alone; choose another path.
     #[error("{} is not a socket", .0.display())]
     NotASocket(PathBuf),
-    /// As many processes are attached as there may be. Try again later.
+    /// As many processes are attached as there may be: 256, and 64 of a user that is not the host's. Try again later.
     #[error("limit of {limit} processes reached")]
     Busy {
+        /// The limit.
+        limit: usize,
+    },
+    /// As many processes of this user are attaching, and have not said who they are, as may be at a time. One that attaches
+    /// waits 5 s for a place before it says so. Somebody connects and says nothing: look who.
+    #[error("{limit} processes of this user are attaching, limit {limit}")]
+    TooManyAtOnce {
         /// The limit.
         limit: usize,
     },
@@ -256,10 +265,20 @@ struct LetIn {
 impl Arrived {
     /// Gives it the number that it shows to be its own, or a new one.
     async fn let_in(mut self, device: DeviceId, numbers: &Numbers) -> Result<LetIn, LocalError> {
+        let prelude = self.identify(device, numbers).await?;
+        self.offer(prelude).await
+    }
+
+    /// Who it shows to be.
+    async fn identify(
+        &mut self,
+        device: DeviceId,
+        numbers: &Numbers,
+    ) -> Result<Prelude, LocalError> {
         let claim = sockets::claim(&mut self.control).await?;
         let (process, ticket) = numbers.of(&claim)?;
         let party = Party { device, process };
-        self.offer(Prelude { party, ticket }).await
+        Ok(Prelude { party, ticket })
     }
 
     /// Gives it this number, whatever it says.
@@ -306,7 +325,20 @@ struct Door {
 }
 
 impl Door {
+    /// Knocks until there is a place for one more that knocks, for a while.
     async fn knock(path: &Path, claim: Claim) -> Result<Self, LocalError> {
+        let until = Instant::now() + OPENING;
+        loop {
+            match Self::knock_once(path, claim).await {
+                Err(LocalError::TooManyAtOnce { .. }) if Instant::now() < until => {
+                    tokio::time::sleep(AGAIN).await;
+                }
+                ended => return ended,
+            }
+        }
+    }
+
+    async fn knock_once(path: &Path, claim: Claim) -> Result<Self, LocalError> {
         let control = UnixStream::connect(path).await.map_err(|error| {
             let path = path.to_owned();
             match error.kind() {
@@ -327,8 +359,15 @@ impl Door {
         credentials: Credentials,
         claim: Claim,
     ) -> Result<Self, LocalError> {
-        sockets::say(&mut control, claim).await?;
-        let (sockets, prelude) = sockets::take(control).await?;
+        // Who is refused may not have been listened to.
+        let said = sockets::say(&mut control, claim).await;
+        let taken = sockets::take(control).await;
+        let (sockets, prelude) = match (said, taken) {
+            (_, Err(refused @ (LocalError::TooManyAtOnce { .. } | LocalError::Busy { .. }))) => {
+                return Err(refused);
+            }
+            (said, taken) => said.and(taken)?,
+        };
         let host = Party {
             process: Party::HOST,
             ..prelude.party
@@ -373,6 +412,9 @@ fn config(party: Party) -> BusConfig {
         ..BusConfig::new(party, boot)
     }
 }
+
+/// How long after it was refused for the moment a process comes again.
+const AGAIN: Duration = Duration::from_millis(20);
 
 /// How long the two ends take to find out who they are.
 const OPENING: Duration = limits::HANDSHAKE_TIME;

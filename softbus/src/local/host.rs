@@ -13,7 +13,7 @@ use rpc::{
     opening::{Credentials, close_code},
 };
 use tokio::{
-    sync::{OwnedSemaphorePermit, Semaphore, watch},
+    sync::watch,
     task::JoinHandle,
     time::{Instant, timeout},
 };
@@ -22,7 +22,8 @@ use super::{
     Arrived, LetIn, ListeningSocket, LocalError, Look, OPENING,
     desk::{ConnectError, DeskStub, HostDesk},
     egress::Egress,
-    prelude::Numbers,
+    entrance::{Entrance, Waiting},
+    prelude::{Numbers, Refusal},
     process, sockets,
 };
 use crate::{
@@ -35,8 +36,8 @@ use crate::{
 
 /// Processes that may be attached at a time.
 const MAX_PROCESSES: usize = 256;
-/// Processes at a time that have come to the door and are not let in yet.
-const MAX_AT_THE_DOOR: usize = 64;
+/// Those of a user that is not the host's own.
+const MAX_OF_ANOTHER_USER: usize = 64;
 /// How long the door stays shut when the system has no sockets left.
 const PAUSE: Duration = Duration::from_millis(50);
 /// For how long two processes have a session under way at most.
@@ -126,11 +127,16 @@ impl LocalHost {
     }
 
     /// Gives a process that has come its number and its session.
-    async fn let_in(&self, arrived: Arrived) -> Result<(), LocalError> {
+    async fn let_in(&self, mut arrived: Arrived) -> Result<(), LocalError> {
         let pidfd = process::open(arrived.credentials.pid).map(Arc::new);
-        let let_in = arrived
-            .let_in(self.bus.party().device, &self.numbers)
-            .await?;
+        let device = self.bus.party().device;
+        let prelude = arrived.identify(device, &self.numbers).await?;
+        let room = self.lock().room(prelude.party.process, arrived.credentials);
+        if let Err(refusal) = room {
+            sockets::refuse(&arrived.control, refusal);
+            return Err(refusal.into());
+        }
+        let let_in = arrived.offer(prelude).await?;
         let incoming = let_in.incoming().await?;
         let LetIn {
             party,
@@ -176,12 +182,7 @@ impl LocalHost {
 
     fn enter(&self, process: u64, attached: Attached) -> Result<Option<Attached>, LocalError> {
         let mut table = self.lock();
-        let known = table.processes.contains_key(&process);
-        if table.closing || (!known && table.processes.len() >= MAX_PROCESSES) {
-            return Err(LocalError::Busy {
-                limit: MAX_PROCESSES,
-            });
-        }
+        table.room(process, attached.credentials)?;
         Ok(table.processes.insert(process, attached))
     }
 
@@ -339,6 +340,29 @@ impl LocalHost {
     }
 }
 
+impl Table {
+    /// Whether there is room for a process, which may be attached already.
+    fn room(&self, process: u64, credentials: Credentials) -> Result<(), Refusal> {
+        let full = Err(Refusal::full(MAX_PROCESSES));
+        if self.closing {
+            return full;
+        }
+        if self.processes.contains_key(&process) {
+            return Ok(());
+        }
+        if self.processes.len() >= MAX_PROCESSES {
+            return full;
+        }
+        let same = |attached: &&Attached| attached.credentials.uid == credentials.uid;
+        let of_user = || self.processes.values().filter(same).count();
+        let foreign = credentials.uid != rustix::process::getuid().as_raw();
+        match foreign && of_user() >= MAX_OF_ANOTHER_USER {
+            true => Err(Refusal::full(MAX_OF_ANOTHER_USER)),
+            false => Ok(()),
+        }
+    }
+}
+
 impl std::fmt::Debug for LocalHost {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("LocalHost")
@@ -403,19 +427,25 @@ impl Drop for Leaving {
 
 /// Lets processes in as long as the host is there.
 async fn accept_all(socket: ListeningSocket, host: Weak<LocalHost>) {
-    let at_the_door = Arc::new(Semaphore::new(MAX_AT_THE_DOOR));
+    let entrance = Entrance::new();
     loop {
-        // The semaphore is never closed.
-        let Ok(place) = Arc::clone(&at_the_door).acquire_owned().await else {
+        let Some(place) = entrance.room().await else {
             return;
         };
         let arrived = socket.accept().await;
         let Some(host) = host.upgrade() else { return };
         match arrived {
-            Ok(arrived) => {
-                let runtime = host.runtime.clone();
-                runtime.spawn(let_in(host, arrived, place));
-            }
+            Ok(arrived) => match entrance.enter(place, arrived.credentials.uid) {
+                Ok(waiting) => {
+                    let runtime = host.runtime.clone();
+                    runtime.spawn(let_in(host, arrived, waiting));
+                }
+                Err(refusal) => {
+                    let uid = arrived.credentials.uid;
+                    tracing::debug!(uid, "too many processes of a user attach at once");
+                    sockets::refuse(&arrived.control, refusal);
+                }
+            },
             Err(error) => {
                 tracing::warn!(%error, "no process can attach");
                 tokio::time::sleep(PAUSE).await;
@@ -424,7 +454,7 @@ async fn accept_all(socket: ListeningSocket, host: Weak<LocalHost>) {
     }
 }
 
-async fn let_in(host: Arc<LocalHost>, arrived: Arrived, _place: OwnedSemaphorePermit) {
+async fn let_in(host: Arc<LocalHost>, arrived: Arrived, _waiting: Waiting) {
     if let Err(error) = host.let_in(arrived).await {
         tracing::info!(%error, "process not attached");
     }

@@ -4,6 +4,7 @@
 //! |---|---|
 //! | claim, from who attaches | `SBLA`, version, process or 0, ticket |
 //! | prelude, from the host | `SBLU`, version, process, device, ticket; and two sockets |
+//! | or a refusal | `SBLN`, version, whether it is worth coming again soon, the limit that was reached |
 //!
 //! A process keeps its number when it attaches to the next host: its peers know it by that. The ticket shows that the number is
 //! its own. It is made with a secret of the device, so that the next host knows it without having seen it.
@@ -17,6 +18,7 @@ use super::LocalError;
 
 const CLAIM_MAGIC: [u8; 4] = *b"SBLA";
 const PRELUDE_MAGIC: [u8; 4] = *b"SBLU";
+const REFUSAL_MAGIC: [u8; 4] = *b"SBLN";
 const VERSION: u32 = 2;
 /// Bytes of a device id, and of a ticket.
 const ID: usize = 32;
@@ -113,6 +115,60 @@ impl Prelude {
     }
 }
 
+/// What a process is told for which there is no room.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Refusal {
+    /// Whether there may be room in a moment.
+    soon: bool,
+    limit: u32,
+}
+
+impl Refusal {
+    const SOON: u32 = 1;
+    const FULL: u32 = 2;
+
+    fn new(soon: bool, limit: usize) -> Self {
+        let limit = u32::try_from(limit).unwrap_or(u32::MAX);
+        Self { soon, limit }
+    }
+
+    /// As many as may are about to be let in.
+    pub(super) fn later(limit: usize) -> Self {
+        Self::new(true, limit)
+    }
+
+    /// As many as may are attached.
+    pub(super) fn full(limit: usize) -> Self {
+        Self::new(false, limit)
+    }
+
+    pub(super) fn encode(self) -> Vec<u8> {
+        let mut bytes = Vec::from(REFUSAL_MAGIC);
+        bytes.put_u32_le(VERSION);
+        bytes.put_u32_le(if self.soon { Self::SOON } else { Self::FULL });
+        bytes.put_u32_le(self.limit);
+        bytes
+    }
+
+    /// `None` for what is no refusal.
+    pub(super) fn decode(bytes: &[u8]) -> Option<Self> {
+        let mut bytes = begin(bytes, REFUSAL_MAGIC).ok()?;
+        let soon = bytes.try_get_u32_le().ok()? == Self::SOON;
+        let limit = bytes.try_get_u32_le().ok()?;
+        Some(Self { soon, limit })
+    }
+}
+
+impl From<Refusal> for LocalError {
+    fn from(Refusal { soon, limit }: Refusal) -> Self {
+        let limit = limit as usize;
+        match soon {
+            true => Self::TooManyAtOnce { limit },
+            false => Self::Busy { limit },
+        }
+    }
+}
+
 fn begin(mut bytes: &[u8], magic: [u8; 4]) -> Result<&[u8], LocalError> {
     let mut found = [0; 4];
     bytes
@@ -194,6 +250,9 @@ mod tests {
         let claim = Claim { process, ticket };
         let bytes = <[u8; CLAIM]>::try_from(claim.encode()).unwrap();
         assert_eq!(Claim::decode(&bytes).unwrap(), claim);
+        for refusal in [Refusal::later(16), Refusal::full(256)] {
+            assert_eq!(Refusal::decode(&refusal.encode()), Some(refusal));
+        }
         let party = Party {
             device: DeviceId::from_bytes([7; 32]),
             process,

@@ -23,7 +23,7 @@ use tokio::{
 
 use super::{
     LocalError, OPENING, credentials_of,
-    prelude::{CLAIM, Claim, PRELUDE, Prelude},
+    prelude::{CLAIM, Claim, PRELUDE, Prelude, Refusal},
 };
 use crate::link::unix::{
     Sockets,
@@ -153,6 +153,11 @@ pub(super) async fn say(control: &mut UnixStream, claim: Claim) -> Result<(), Lo
         .map_err(|_| LocalError::Protocol("closed at once"))
 }
 
+/// Tells a process that it is not let in. It may have gone, or take nothing: that is its own affair.
+pub(super) fn refuse(control: &UnixStream, refusal: Refusal) {
+    let _ = control.try_write(&refusal.encode());
+}
+
 /// Takes the sockets that the listener offers.
 pub(super) async fn take(control: UnixStream) -> Result<(Sockets, Prelude), LocalError> {
     let mut bytes = [0; PRELUDE];
@@ -163,6 +168,9 @@ pub(super) async fn take(control: UnixStream) -> Result<(Sockets, Prelude), Loca
         .await
         .map_err(|_| LocalError::TimedOut)?;
     let (len, descriptors) = received?;
+    if let Some(refusal) = Refusal::decode(&bytes[..len]) {
+        return Err(refusal.into());
+    }
     let prelude = Prelude::decode(&bytes[..len])?;
     let Ok([call, packets]) = <[OwnedFd; 2]>::try_from(descriptors) else {
         return Err(LocalError::Protocol("other sockets"));

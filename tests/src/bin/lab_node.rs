@@ -1,4 +1,5 @@
-//! A device for tests that kill processes: `lab_node DIRECTORY`, whose identity and trust store are there.
+//! A device for tests that kill processes: `lab_node DIRECTORY [SOCKET]`, whose identity and trust store are there. With a socket
+//! it hosts the bus of its device there, and leaves the workbench to a process that attaches.
 //!
 //! It finds others by mDNS on all interfaces, so it belongs into a network namespace. It offers a workbench and says
 //! what happens, a JSON object a line. It obeys lines on its standard input and ends with that:
@@ -30,17 +31,26 @@ fn main() -> Result<(), Failure> {
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()?;
-    runtime.block_on(run(Node::builder().identity_dir(directory)))?;
+    let builder = Node::builder().identity_dir(directory);
+    let socket = std::env::args_os().nth(2);
+    let hosts = socket.is_some();
+    let builder = match socket {
+        Some(socket) => builder.host_local(socket),
+        None => builder,
+    };
+    runtime.block_on(run(builder, hosts))?;
     // The thread that reads standard input may wait for ever.
     runtime.shutdown_background();
     Ok(())
 }
 
-async fn run(builder: softbus::NodeBuilder) -> Result<(), Failure> {
+async fn run(builder: softbus::NodeBuilder, hosts: bool) -> Result<(), Failure> {
     let started = Instant::now();
     let node = builder.mdns(Interfaces::All).start().await?;
     let (stub, bench) = workbench();
-    node.samgr().add(SERVICE, &stub, for_all())?;
+    if !hosts {
+        node.samgr().add(SERVICE, &stub, for_all())?;
+    }
     say(&json!({ "event": "ready", "device": node.device_id().to_string() }));
     let mut events = node.device_events();
     let mut lines = input();

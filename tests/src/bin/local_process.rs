@@ -3,6 +3,10 @@
 //! It says what happens, a JSON object a line, and obeys lines on its standard input, with whose end it ends:
 //!
 //! - `serve`: registers a workbench.
+//! - `offer`: registers a workbench for other devices too.
+//! - `meet DEVICE`: waits for the workbench of a device, calls it, is called back by it, keeps it and watches it.
+//! - `again`: calls what it met last.
+//! - `hand over`: gives what it met last to its host.
 //! - `get DEVICE`: gets the workbench of a device.
 //! - `hold`: gets the workbench of the device, calls it, keeps it and watches it.
 //! - `fork`: leaves its sockets to a child that it forks.
@@ -29,8 +33,13 @@ use rustix::{
     thread::set_thread_uid,
 };
 use serde_json::{Value, json};
-use softbus::{CallOption, Node, Parcel, RemoteObject, SendRequestError, ServiceOptions};
-use testkit::scenarios::workbench::{SERVICE, reverse, workbench};
+use softbus::{
+    CallOption, DeathLink, Node, Parcel, RemoteObject, SendRequestError, ServiceOptions,
+};
+use testkit::scenarios::{
+    introductions::{INBOX, give},
+    workbench::{SERVICE, delegate, for_all, reverse, workbench},
+};
 use tokio::sync::mpsc;
 
 type Failure = Box<dyn std::error::Error + Send + Sync>;
@@ -38,6 +47,9 @@ type Failure = Box<dyn std::error::Error + Send + Sync>;
 /// What a child tells by its failure to start.
 const FORKED: i32 = 71;
 const NOT_REFUSED: i32 = 72;
+
+/// How long a service of another device is waited for.
+const SOON: Duration = Duration::from_secs(20);
 
 fn main() -> Result<(), Failure> {
     let path = std::env::args_os().nth(1).ok_or("local_process PATH")?;
@@ -75,13 +87,22 @@ async fn run(path: std::path::PathBuf) -> Result<(), Failure> {
                     Err(error) => refused("refused", &error),
                 }
             }
+            "offer" => {
+                node.samgr().register(SERVICE, &stub, for_all()).await?;
+                say(&json!({ "event": "offers" }));
+            }
+            "again" => report("called", reverse(last(&held)?, 2019).await),
+            "hand over" => {
+                let inbox = node.samgr().get(INBOX, &node.device_id()).await?;
+                report(
+                    "handed over",
+                    give(&inbox, &[last(&held)?]).await.map(|()| 0),
+                );
+            }
             "hold" => {
                 let proxy = node.samgr().get(SERVICE, &node.device_id()).await?;
                 reverse(&proxy, 12).await?;
-                let link = proxy.link_to_death(|reason| {
-                    say(&json!({ "event": "died", "reason": format!("{reason:?}") }));
-                })?;
-                held.push((proxy, link));
+                held.push(watched(proxy)?);
                 say(&json!({ "event": "holds" }));
             }
             "fork" => {
@@ -100,6 +121,14 @@ async fn run(path: std::path::PathBuf) -> Result<(), Failure> {
                 say(&json!({ "event": "called", "refused": refused }));
                 reverse(&held[0].0, 12).await?;
             }
+            other if other.starts_with("meet ") => {
+                let device = other["meet ".len()..].parse()?;
+                let met = node.samgr().wait_for(SERVICE, &device, SOON).await?;
+                let result = reverse(&met, 2019).await?;
+                let called_back = delegate(&met, &stub, 12).await?;
+                held.push(watched(met)?);
+                say(&json!({ "event": "met", "result": result, "called back": called_back }));
+            }
             other => {
                 let device = other.strip_prefix("get ").ok_or("what is that?")?;
                 match node.samgr().get(SERVICE, &device.parse()?).await {
@@ -110,6 +139,19 @@ async fn run(path: std::path::PathBuf) -> Result<(), Failure> {
         }
     }
     Ok(())
+}
+
+/// What is held, and told of when it dies.
+fn watched(proxy: RemoteObject) -> Result<(RemoteObject, DeathLink), Failure> {
+    let link = proxy.link_to_death(|reason| {
+        say(&json!({ "event": "died", "reason": format!("{reason:?}") }));
+    })?;
+    Ok((proxy, link))
+}
+
+fn last(held: &[(RemoteObject, DeathLink)]) -> Result<&RemoteObject, Failure> {
+    let (proxy, _) = held.last().ok_or("nothing is held")?;
+    Ok(proxy)
 }
 
 /// Runs something in a forked child. Returns when that has ended: why it did.
@@ -140,6 +182,13 @@ fn input() -> mpsc::UnboundedReceiver<String> {
         }
     });
     receiver
+}
+
+fn report(event: &str, done: Result<i32, SendRequestError>) {
+    match done {
+        Ok(result) => say(&json!({ "event": event, "result": result })),
+        Err(error) => refused(event, &error),
+    }
 }
 
 fn refused(event: &str, error: &dyn std::fmt::Debug) {

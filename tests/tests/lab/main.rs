@@ -8,4 +8,5 @@ mod faults;
 mod interop;
 mod nodes;
 mod pairing;
+mod processes;
 mod scenarios;

@@ -15,8 +15,8 @@ use testkit::{netns::Lab, process::Process, scenarios::measured};
 const SOON: Duration = Duration::from_secs(20);
 
 /// A lab with an identity for each device, all of which trust each other.
-struct Site {
-    lab: Lab,
+pub(crate) struct Site {
+    pub(crate) lab: Lab,
     ids: Vec<DeviceId>,
     directory: TempDir,
 }
@@ -29,7 +29,7 @@ struct Node {
 
 impl Site {
     #[track_caller]
-    fn or_skip(devices: usize) -> Option<Self> {
+    pub(crate) fn or_skip(devices: usize) -> Option<Self> {
         let lab = Lab::or_skip(devices)?;
         let directory = tempfile::tempdir().unwrap();
         let identity = |place| Identity::open(home(directory.path(), place)).unwrap();
@@ -53,8 +53,13 @@ impl Site {
         })
     }
 
-    fn id(&self, place: usize) -> String {
+    pub(crate) fn id(&self, place: usize) -> String {
         self.ids[place - 1].to_string()
+    }
+
+    /// Where the files of a device are.
+    pub(crate) fn home(&self, place: usize) -> PathBuf {
+        home(self.directory.path(), place)
     }
 
     /// A device trusts another one no more. Before it starts.

@@ -5,6 +5,7 @@
 
 mod another_process;
 mod closed;
+mod door;
 mod hostile;
 mod passed;
 mod raw;

@@ -5,6 +5,7 @@ use std::{
     mem::MaybeUninit,
     os::fd::{AsFd, BorrowedFd, OwnedFd},
     path::Path,
+    time::Duration,
 };
 
 use bytes::{BufMut, Bytes, BytesMut};
@@ -91,6 +92,16 @@ impl RawProcess {
         descriptors: &[BorrowedFd<'_>],
     ) -> io::Result<()> {
         send(&self.call, bytes, descriptors).await
+    }
+
+    /// Whether the other end takes all of these bytes within a moment.
+    pub(crate) async fn is_taken(&self, bytes: &[u8]) -> bool {
+        let writable = timeout(Duration::from_millis(500), self.call.writable()).await;
+        writable.is_ok()
+            && self
+                .call
+                .try_write(bytes)
+                .is_ok_and(|sent| sent == bytes.len())
     }
 
     /// The same on the control lane.
@@ -191,7 +202,11 @@ pub(crate) fn bulk(id: u64, size: u64) -> Vec<u8> {
     [&[1][..], &id.to_le_bytes(), &size.to_le_bytes()].concat()
 }
 
-async fn send(socket: &UnixStream, bytes: &[u8], descriptors: &[BorrowedFd<'_>]) -> io::Result<()> {
+pub(crate) async fn send(
+    socket: &UnixStream,
+    bytes: &[u8],
+    descriptors: &[BorrowedFd<'_>],
+) -> io::Result<()> {
     let sent = socket.async_io(Interest::WRITABLE, || {
         let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(ROOM))];
         let mut ancillary = SendAncillaryBuffer::new(&mut space);
