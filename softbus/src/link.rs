@@ -1,6 +1,7 @@
 //! Links over sockets: what carries a session between devices, and between processes of one.
 
 mod end;
+pub(crate) mod moving;
 pub(crate) mod quic;
 mod stream;
 pub(crate) mod tcp;

@@ -5,6 +5,7 @@ mod accept;
 mod admission;
 mod connection;
 mod dial;
+mod moving;
 mod neighbours;
 mod probe;
 mod table;
@@ -42,7 +43,7 @@ use crate::{
     pairing,
     presence::{OfflineReason, Profile},
     service_watch::Followers,
-    transport::Transports,
+    transport::{Transport, Transports},
 };
 
 /// What the peers of a node share.
@@ -432,6 +433,17 @@ impl Peers {
         // It was let in when its connection began, and may have taken its time since. Whoever withdraws its trust from here on
         // finds the session.
         self.admit_still(device, &connection, &peer);
+        if self.transports.has(Transport::Quic)
+            && connection.transport() == Transport::Tcp
+            && connection.dialled_address().is_some()
+        {
+            let session = Session {
+                peer: peer.clone(),
+                connection,
+            };
+            let follow = moving::follow(self.me.clone(), device, session);
+            self.runtime.spawn(follow);
+        }
         self.runtime.spawn(async move {
             let end = peer.ended().await;
             me.ended(device, &peer, &end);

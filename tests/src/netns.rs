@@ -158,6 +158,19 @@ impl Lab {
             100 => "meta l4proto udp drop;".to_owned(),
             _ => format!("meta l4proto udp numgen random mod 100 < {percent} drop;"),
         };
+        self.set_rule(&rule)
+    }
+
+    /// Lets no UDP packets pass but those of mDNS, as some guest networks do: devices find each other, and QUIC does not get
+    /// through. Takes the place of [`drop_percent`](Lab::drop_percent), and the other way round.
+    pub fn block_udp(&self, blocked: bool) -> Result<(), LabError> {
+        self.set_rule(match blocked {
+            true => "meta l4proto udp th dport != 5353 drop;",
+            false => "",
+        })
+    }
+
+    fn set_rule(&self, rule: &str) -> Result<(), LabError> {
         // One transaction: the table is there for `delete`, and comes back with the new rule.
         self.switch.nft(&format!(
             "add table bridge loss

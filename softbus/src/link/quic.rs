@@ -3,6 +3,7 @@
 //! | stream | opened by | begins with |
 //! |---|---|---|
 //! | control and call lanes, bidirectional | the side that dialled | `SBL1`, `u16` number of the lane |
+//! | first of a connection that takes over a session, bidirectional | the side that dialled | `SBM1`, `u64` name of the session |
 //! | bulk, unidirectional | the sender | `SBK1`, `u64` id |
 
 mod closing;
@@ -14,6 +15,7 @@ pub(crate) use closing::close;
 use std::{
     future::Future,
     pin::{Pin, pin},
+    sync::{Mutex, PoisonError},
     task::{Context, Poll, ready},
     time::Duration,
 };
@@ -29,6 +31,8 @@ use super::end::by_peer;
 
 const LANE_MAGIC: [u8; 4] = *b"SBL1";
 const BULK_MAGIC: [u8; 4] = *b"SBK1";
+/// Asks to take over a session, and says that it is so.
+const MOVE_MAGIC: [u8; 4] = *b"SBM1";
 /// Lanes go before bulk: a call must not wait for a transfer that shares its connection.
 const LANE_PRIORITY: i32 = 1;
 /// Pieces taken from a stream under one lock of the connection.
@@ -41,6 +45,16 @@ const PREAMBLE_TIME: Duration = Duration::from_secs(5);
 pub(crate) struct QuicLink {
     connection: Connection,
     dialled: bool,
+    /// The control lane, where it was accepted before somebody asked for it.
+    control: Mutex<Option<Lane>>,
+}
+
+/// What the side that dialled wants of a connection.
+pub(crate) enum Purpose {
+    /// A session.
+    Session,
+    /// To go on with this one, which is on another connection. To be answered here.
+    Move(u64, SendStream),
 }
 
 impl QuicLink {
@@ -48,7 +62,66 @@ impl QuicLink {
         Self {
             connection,
             dialled,
+            control: Mutex::default(),
         }
+    }
+
+    /// Waits for the side that dialled to say what it wants.
+    ///
+    /// # Errors
+    /// The connection is gone, or it wants something else.
+    pub(crate) async fn purpose(&self) -> Result<Purpose, LinkError> {
+        let accepted = self.connection.accept_bi().await;
+        let (send, mut receive) = accepted.map_err(|_| LinkError::Closed)?;
+        let mut magic = [0; 4];
+        receive.read_exact(&mut magic).await.map_err(read_error)?;
+        match magic {
+            MOVE_MAGIC => {
+                let mut name = [0; 8];
+                receive.read_exact(&mut name).await.map_err(read_error)?;
+                Ok(Purpose::Move(u64::from_le_bytes(name), send))
+            }
+            LANE_MAGIC => {
+                let mut number = [0; 2];
+                receive.read_exact(&mut number).await.map_err(read_error)?;
+                if number != [0; 2] {
+                    return Err(LinkError::Unexpected);
+                }
+                let control = lane(send, receive);
+                *self.control.lock().unwrap_or_else(PoisonError::into_inner) = Some(control);
+                Ok(Purpose::Session)
+            }
+            _ => Err(LinkError::Unexpected),
+        }
+    }
+
+    /// Asks to go on with a session.
+    ///
+    /// # Errors
+    /// The other side will not, and has closed the connection, or the connection is gone.
+    pub(crate) async fn ask_to_move(&self, session: u64) -> Result<(), LinkError> {
+        let opened = self.connection.open_bi().await;
+        let (mut send, mut receive) = opened.map_err(|_| LinkError::Closed)?;
+        let mut question = [0; 12];
+        question[..4].copy_from_slice(&MOVE_MAGIC);
+        question[4..].copy_from_slice(&session.to_le_bytes());
+        let asked = send.write_all(&question).await;
+        asked.map_err(|_| LinkError::Closed)?;
+        let _ = send.finish();
+        let mut answer = [0; 4];
+        receive.read_exact(&mut answer).await.map_err(read_error)?;
+        match answer {
+            MOVE_MAGIC => Ok(()),
+            _ => Err(LinkError::Unexpected),
+        }
+    }
+
+    /// Says that it is so.
+    pub(crate) async fn agree_to_move(mut answer: SendStream) -> Result<(), LinkError> {
+        let said = answer.write_all(&MOVE_MAGIC).await;
+        said.map_err(|_| LinkError::Closed)?;
+        let _ = answer.finish();
+        Ok(())
     }
 
     async fn open_lane(&self, number: u16) -> Result<Lane, LinkError> {
@@ -103,6 +176,14 @@ impl Link for QuicLink {
     async fn control(&self) -> Result<Lane, LinkError> {
         if self.dialled {
             return self.open_lane(0).await;
+        }
+        let known = self
+            .control
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .take();
+        if let Some(lane) = known {
+            return Ok(lane);
         }
         match self.accept_lane().await? {
             (0, lane) => Ok(lane),

@@ -123,6 +123,28 @@ impl StreamLink {
         let _ = gone.wait_for(|gone| *gone).await;
     }
 
+    /// Writes no more of any lane, and opens no more bulk streams. When the peer has done so too, and all that are open have ended, the
+    /// stream is closed.
+    pub(crate) fn finish(&self) {
+        self.shared.run(|state| state.finish_all());
+    }
+
+    /// Whether the peer has ended every lane: nothing it wrote can be lost any more.
+    pub(crate) fn is_read_to_the_end(&self) -> bool {
+        self.shared.run(|state| state.is_read_to_the_end())
+    }
+
+    pub(crate) fn is_over(&self) -> bool {
+        self.shared.run(|state| state.is_over())
+    }
+
+    pub(crate) fn handle(&self, lane: u16) -> Handle {
+        Handle(Half {
+            shared: Arc::clone(&self.shared),
+            number: lane,
+        })
+    }
+
     fn lane(&self, number: u16) -> Lane {
         let half = Half {
             shared: Arc::clone(&self.shared),
@@ -190,6 +212,22 @@ impl Link for StreamLink {
 impl Drop for StreamLink {
     fn drop(&mut self) {
         self.close(0, "dropped");
+    }
+}
+
+/// What a lane of a stream that is being left is asked.
+pub(crate) struct Handle(Half);
+
+impl Handle {
+    /// Whether the peer has ended it.
+    pub(crate) fn has_ended(&self) -> bool {
+        let Half { shared, number } = &self.0;
+        shared.run(|state| state.has_ended(*number))
+    }
+
+    /// Whether the stream is gone.
+    pub(crate) fn is_over(&self) -> bool {
+        self.0.shared.run(|state| state.is_over())
     }
 }
 

@@ -14,7 +14,10 @@ use socket2::{Domain, Protocol, SockRef, Socket, Type};
 use tokio::net::{TcpListener, TcpSocket, TcpStream};
 use tokio_rustls::{TlsAcceptor, TlsConnector, TlsStream};
 
-use super::stream::{self, StreamLink, Timing};
+use super::{
+    moving::MovingLink,
+    stream::{self, StreamLink, Timing},
+};
 use crate::{error::StartNodeError, presence::Profile};
 
 /// What the system may hold of what we send: a call waits for at most that much of a transfer.
@@ -132,7 +135,7 @@ impl Stranger {
     /// It was admitted.
     pub(crate) fn into_connection(self, profile: Profile, dialled: bool) -> TcpConnection {
         TcpConnection {
-            link: Arc::new(StreamLink::new(self.stream, Timing::from(profile), "tcp")),
+            link: MovingLink::new(StreamLink::new(self.stream, Timing::from(profile), "tcp")),
             address: self.address,
             certificates: self.certificates,
             dialled,
@@ -159,14 +162,14 @@ pub(crate) fn client(
 /// One TLS connection, admitted.
 #[derive(Debug)]
 pub(crate) struct TcpConnection {
-    link: Arc<StreamLink>,
+    link: Arc<MovingLink>,
     address: SocketAddr,
     certificates: Vec<CertificateDer<'static>>,
     dialled: bool,
 }
 
 impl TcpConnection {
-    pub(crate) fn link(&self) -> Arc<StreamLink> {
+    pub(crate) fn link(&self) -> Arc<MovingLink> {
         Arc::clone(&self.link)
     }
 

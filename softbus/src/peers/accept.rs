@@ -6,9 +6,10 @@ use std::{
     time::Duration,
 };
 
-use certs::{AdmitError, AuditEvent, AuthenticatedPeer, Door, Knock};
+use certs::{AdmitError, AuditEvent, AuthenticatedPeer, CloseCode, Door, Knock};
 use quinn::VarInt;
 use rpc::{
+    link::Link,
     opening::{Incoming, Remote},
     session::passing_rules::Party,
     telemetry,
@@ -18,11 +19,12 @@ use tokio::net::TcpStream;
 
 use super::{
     Connection, Peers,
+    moving::take_over,
     welcome::{Guest, open_session},
 };
 use crate::{
     link::{
-        quic::config,
+        quic::{Purpose, QuicLink, config},
         tcp::{Listening, Stranger},
     },
     pairing,
@@ -148,7 +150,18 @@ async fn receive_on_quic(peers: &Arc<Peers>, connection: quinn::Connection) -> O
         Ok(admitted) => {
             streams.set_max_concurrent_bi_streams(VarInt::from_u32(config::LANE_STREAMS));
             streams.set_max_concurrent_uni_streams(VarInt::from_u32(config::BULK_STREAMS));
-            greet(admitted, connection).await
+            let link = QuicLink::new(streams.clone(), false);
+            match link.purpose().await {
+                Ok(Purpose::Session) => greet(admitted, connection, Arc::new(link)).await,
+                Ok(Purpose::Move(name, answer)) => {
+                    take_over(peers, &admitted, streams, link, name, answer).await;
+                    None
+                }
+                Err(_) => {
+                    connection.close(CloseCode::Protocol, "protocol");
+                    None
+                }
+            }
         }
         Err(error) => {
             connection.close(error.close_code(), NOT_ADMITTED);
@@ -167,7 +180,8 @@ async fn receive_on_tcp(
     match judge(&peers, stranger.certificates(), from) {
         Ok(admitted) => {
             let connection = stranger.into_connection(peers.profile, false);
-            greet(admitted, Connection::Tcp(Arc::new(connection))).await
+            let link = connection.link();
+            greet(admitted, Connection::Tcp(Arc::new(connection)), link).await
         }
         Err(error) => {
             let code = error.close_code().code();
@@ -200,10 +214,14 @@ fn judge(
 }
 
 /// From an admitted device to one that has said Hello.
-async fn greet(admitted: AuthenticatedPeer, connection: Connection) -> Option<Guest> {
+async fn greet(
+    admitted: AuthenticatedPeer,
+    connection: Connection,
+    link: Arc<dyn Link>,
+) -> Option<Guest> {
     let device = *admitted.device_id();
     let remote = Remote::device(Party { device, process: 0 });
-    match Incoming::accept(connection.link(false), remote).await {
+    match Incoming::accept(link, remote).await {
         Ok(incoming) => Some(Guest {
             device,
             member: admitted.member().cloned(),

@@ -22,10 +22,10 @@ pub(crate) enum Connection {
 }
 
 impl Connection {
-    /// The link on it. `dialled`: by us.
-    pub(super) fn link(&self, dialled: bool) -> Arc<dyn Link> {
+    /// The link on one that we dialled.
+    pub(super) fn link(&self) -> Arc<dyn Link> {
         match self {
-            Self::Quic(connection) => Arc::new(QuicLink::new(connection.clone(), dialled)),
+            Self::Quic(connection) => Arc::new(QuicLink::new(connection.clone(), true)),
             Self::Tcp(connection) => connection.link(),
         }
     }
@@ -68,14 +68,14 @@ impl Connection {
     pub(super) fn received(&self) -> u64 {
         match self {
             Self::Quic(connection) => connection.stats().udp_rx.datagrams,
-            Self::Tcp(connection) => connection.link().received(),
+            Self::Tcp(connection) => connection.link().first().received(),
         }
     }
 
     /// Waits until the last of it has gone out, where the endpoint does not say so for all.
     pub(super) async fn gone(&self) {
         if let Self::Tcp(connection) = self {
-            connection.link().gone().await;
+            connection.link().first().gone().await;
         }
     }
 

@@ -98,10 +98,15 @@ pub(super) async fn dial_until_online(peers: Arc<Peers>, device: DeviceId) {
 /// come back together.
 fn backoff(failures: u32) -> Duration {
     let pause = FIRST_BACKOFF.saturating_mul(1 << failures.min(7).saturating_sub(1));
+    jittered(pause).min(LAST_BACKOFF)
+}
+
+/// A pause that is up to a quarter longer.
+pub(super) fn jittered(pause: Duration) -> Duration {
     let mut byte = [0];
     let _ = getrandom::fill(&mut byte);
     let jitter = pause.as_millis() as u64 * u64::from(byte[0]) / 1024;
-    (pause + Duration::from_millis(jitter)).min(LAST_BACKOFF)
+    pause + Duration::from_millis(jitter)
 }
 
 /// One round over all addresses, those that become known meanwhile too. Connections race; only one of them at a time
@@ -176,7 +181,7 @@ impl Peers {
 }
 
 /// One address: connection and admission.
-async fn connect(
+pub(super) async fn connect(
     peers: &Peers,
     device: DeviceId,
     addr: SocketAddr,
@@ -256,7 +261,7 @@ async fn open(peers: &Peers, device: DeviceId, connection: Connection) -> Result
     // Before the first call can come.
     peers.members.admitted(device, admitted.member());
     let remote = Remote::device(Party { device, process: 0 });
-    let link = connection.link(true);
+    let link = connection.link();
     let peer = opening::connect(&peers.bus, link, remote, replaces).await;
     let peer = peer.map_err(|error| {
         peers.no_member_without_session(device);

@@ -10,3 +10,4 @@ mod nodes;
 mod pairing;
 mod processes;
 mod scenarios;
+mod transports;

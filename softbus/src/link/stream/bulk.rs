@@ -85,6 +85,10 @@ impl Streams {
         self.opened
     }
 
+    pub(super) fn is_empty(&self) -> bool {
+        self.outgoing.is_empty() && self.incoming.is_empty()
+    }
+
     /// What the peer says of one.
     pub(super) fn handle(&mut self, frame: Frame, wake: &mut Vec<Waker>) -> Result<(), Malformed> {
         match frame {
@@ -281,7 +285,7 @@ impl BulkWriter {
         permit: OwnedSemaphorePermit,
     ) -> Result<Self, LinkError> {
         let number = shared.run(|state| {
-            if state.is_over() {
+            if state.is_over() || state.is_leaving() {
                 return Err(LinkError::Closed);
             }
             let number = state.streams.open(permit);

@@ -132,6 +132,11 @@ impl<'a, S: AsyncRead + AsyncWrite + Unpin + Send> Driver<'a, S> {
             self.timer.as_mut().reset(Instant::now() + TAKE_TIME);
             return self.poll_leaving(cx);
         }
+        if self.shared.run(|state| state.is_left()) {
+            // Heard by whoever drives this.
+            self.shared.end.close(0, "moved");
+            return Poll::Pending;
+        }
         if let Poll::Ready(ended) = self.poll_time(cx) {
             return Poll::Ready(ended);
         }

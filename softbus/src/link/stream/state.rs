@@ -34,6 +34,8 @@ pub(super) struct State {
     /// How many call lanes there are, once that is known.
     agreed: Option<u16>,
     pong: bool,
+    /// We have ended all lanes, and go on elsewhere.
+    leaving: bool,
     /// What the peer said last.
     goodbye: Option<(u32, Bytes)>,
     over: bool,
@@ -85,6 +87,34 @@ impl State {
         if !self.over && !std::mem::replace(&mut self.lane(number).finished, true) {
             self.put(&Frame::LaneEnd(number.into()));
         }
+    }
+
+    /// We go on elsewhere.
+    pub(super) fn finish_all(&mut self) {
+        self.leaving = true;
+        for number in 0..=self.agreed.unwrap_or(0) {
+            self.finish(number);
+        }
+    }
+
+    pub(super) const fn is_leaving(&self) -> bool {
+        self.leaving
+    }
+
+    /// Whether the peer has ended a lane.
+    pub(super) fn has_ended(&mut self, number: u16) -> bool {
+        self.lane(number).ended
+    }
+
+    /// Whether it has ended all.
+    pub(super) fn is_read_to_the_end(&self) -> bool {
+        let lanes = usize::from(self.agreed.unwrap_or(0)) + 1;
+        self.lanes.len() >= lanes && self.lanes.iter().all(|lane| lane.ended)
+    }
+
+    /// Whether there is nothing to wait for here: both ends have ended all lanes, and all bulk has ended.
+    pub(super) fn is_left(&self) -> bool {
+        self.leaving && self.is_read_to_the_end() && self.streams.is_empty()
     }
 
     pub(super) fn poll_read(
