@@ -2,6 +2,7 @@
 //!
 //! Nothing has to be said for that. Who dials tries QUIC first; when that has not answered for 0.7 s, TCP is tried beside it, at
 //! the same port, and what answers first is taken. The session is the same on both: TLS 1.3, the same certificates, the same checks.
+//! One that began on TCP moves to QUIC when that gets through; calls, proxies and death links notice nothing of it.
 
 use std::fmt;
 

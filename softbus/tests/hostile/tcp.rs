@@ -134,6 +134,30 @@ fn a_stranger_is_told_that_it_is_not_trusted() {
     });
 }
 
+/// A session goes on only with the device it is with, by its name, and only from TCP.
+#[test]
+fn nobody_goes_on_with_a_session_that_is_not_theirs() {
+    run(async || {
+        let scene = Scene::start(|builder| builder).await;
+        scene.unharmed().await;
+        let endpoint = Scene::endpoint();
+        for name in [0_u64, 1, u64::MAX] {
+            let connection = scene.dial(&endpoint, &scene.known).await.unwrap();
+            let (mut send, _receive) = connection.open_bi().await.unwrap();
+            let question = [&b"SBM1"[..], &name.to_le_bytes()].concat();
+            send.write_all(&question).await.unwrap();
+            let end = connection.closed().await;
+            assert_eq!(code(&end), Some(CloseCode::Duplicate), "{end}");
+        }
+        let connection = scene.dial(&endpoint, &scene.known).await.unwrap();
+        let (mut send, _receive) = connection.open_bi().await.unwrap();
+        send.write_all(b"SBX1\0\0").await.unwrap();
+        let end = connection.closed().await;
+        assert_eq!(code(&end), Some(CloseCode::Protocol), "{end}");
+        scene.unharmed().await;
+    });
+}
+
 /// One waits with its first byte, one in the middle of a record, one after the handshake; a stranger is told at once.
 #[test]
 fn who_takes_its_time_is_gone_after_five_seconds() {

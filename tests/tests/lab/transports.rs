@@ -10,7 +10,7 @@ use softbus::{
 use testkit::{
     scenarios::{
         SERVICE, SOON, for_all, measured, next_event, obituaries,
-        workbench::{code, workbench},
+        workbench::{code, reverse, workbench},
     },
     wait::wait_until_async,
     world::{Device, lab::LabWorld, node::NodeDevice},
@@ -50,17 +50,15 @@ async fn is_on(devices: [&NodeDevice; 2], transport: Transport) {
     assert!(on.await, "{:?}", devices.map(transport_of));
 }
 
-/// Notes numbers one after the other until it is told to stop, every third without waiting, and says how many.
+/// Notes numbers one after the other without waiting, makes a call that it waits for after each, and says how often.
 async fn note(proxy: RemoteObject, stop: watch::Receiver<bool>) -> Result<i32, SendRequestError> {
     let mut number = 0;
     while !*stop.borrow() {
         let mut data = Parcel::new();
         data.write_i32(number).unwrap();
-        let option = match number % 3 {
-            0 => CallOption::one_way(),
-            _ => CallOption::two_way(),
-        };
-        proxy.send_request(code::NOTE, &data, option).await?;
+        let noted = proxy.send_request(code::NOTE, &data, CallOption::one_way());
+        noted.await?;
+        assert_eq!(reverse(&proxy, 2019).await?, 9102);
         number += 1;
     }
     Ok(number)
@@ -133,9 +131,9 @@ fn without_udp_devices_talk_by_tcp_and_with_it_by_quic_and_no_call_is_lost() {
 
         let sent = noting.await.unwrap().unwrap();
         let carried = carrying.await.unwrap().unwrap();
-        proxy.flush().await.unwrap();
+        proxy.flush(SOON).await.unwrap();
         assert_eq!(*bench.notes.borrow(), (0..sent).collect::<Vec<_>>());
-        assert_eq!(*bench.entered.borrow(), sent as u64 + carried);
+        assert_eq!(*bench.entered.borrow(), 2 * sent as u64 + carried);
         assert!(!proxy.is_dead() && told.try_recv().is_err());
         for events in &mut events {
             let event = timeout(Duration::from_millis(50), events.next()).await;
