@@ -1,7 +1,7 @@
 //! This process on the bus: who it is, what it offers, and its sessions.
 
 use std::{
-    collections::HashMap,
+    collections::BTreeMap,
     sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, Weak},
 };
 
@@ -60,8 +60,9 @@ pub struct Bus {
     pub(crate) registry: Mutex<ServiceRegistry>,
     pub(crate) access: Arc<Access>,
     pub(crate) watches: Watches,
-    /// By a number of our own: the name of a session is the other end's choice.
-    sessions: Mutex<HashMap<u64, Weak<PeerShared>>>,
+    /// By a number of our own: the name of a session is the other end's choice. In their order, so that everything that is
+    /// done to all of them happens alike each time.
+    sessions: Mutex<BTreeMap<u64, Weak<PeerShared>>>,
     root: LocalObject,
     /// The one it was made on, if it was made on one.
     runtime: Option<tokio::runtime::Handle>,
@@ -233,7 +234,7 @@ impl Bus {
         self.runtime.clone().or_else(current)
     }
 
-    fn sessions(&self) -> MutexGuard<'_, HashMap<u64, Weak<PeerShared>>> {
+    fn sessions(&self) -> MutexGuard<'_, BTreeMap<u64, Weak<PeerShared>>> {
         self.sessions.lock().unwrap_or_else(PoisonError::into_inner)
     }
 

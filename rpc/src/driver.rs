@@ -5,6 +5,9 @@
 //! * a task per bulk stream, in either direction,
 //! * one that waits for the end of the link.
 //!
+//! Where several things may come to wait for at one time they are looked at in a fixed order, never a random one: what happens depends on
+//! what comes alone, and can be made to happen again.
+//!
 //! A lane never stops reading because a handler is slow or a queue is full: what may be under way is bounded by what
 //! both ends agreed on, not by the transport.
 
@@ -58,8 +61,7 @@ async fn drive_lane(peer: Arc<PeerShared>, number: u16, mut lane: Lane, mut fram
     let mut outgoing = Outgoing::new(&peer);
     let ended = peer.ended();
     tokio::pin!(ended);
-    let mut finish = peer.finish.subscribe();
-    let finish = finish.wait_for(|finish| *finish);
+    let finish = peer.finish.wait();
     tokio::pin!(finish);
     let mut last = Last::No;
     let mut watched = false;
@@ -263,9 +265,10 @@ async fn drive_timer(peer: Arc<PeerShared>) {
             }
         };
         tokio::select! {
-            () = wait => peer.run(|state, now| state.session.handle_timeout(now)),
-            () = peer.timer.notified() => {}
+            biased;
             _ = peer.ended() => return,
+            () = peer.timer.notified() => {}
+            () = wait => peer.run(|state, now| state.session.handle_timeout(now)),
         }
     }
 }
@@ -273,6 +276,7 @@ async fn drive_timer(peer: Arc<PeerShared>) {
 /// Ends the session when its link ends.
 async fn watch_link(peer: Arc<PeerShared>) {
     let closed = tokio::select! {
+        biased;
         closed = peer.link().closed() => closed,
         _ = peer.ended() => return,
     };
@@ -310,6 +314,7 @@ pub(crate) fn spawn_bulk(peer: &Arc<PeerShared>, bulk: OutgoingBulk) {
             Ok::<_, LinkError>(())
         };
         tokio::select! {
+            biased;
             sent = send => if let Err(error) = sent {
                 tracing::debug!(%error, "bulk stream given up");
             },
@@ -323,8 +328,9 @@ pub(crate) fn spawn_bulk(peer: &Arc<PeerShared>, bulk: OutgoingBulk) {
 async fn accept_bulk(peer: Arc<PeerShared>) {
     loop {
         let accepted = tokio::select! {
-            accepted = peer.link().accept_bulk() => accepted,
+            biased;
             _ = peer.ended() => return,
+            accepted = peer.link().accept_bulk() => accepted,
         };
         let (id, stream) = match accepted {
             Ok(accepted) => accepted,
@@ -340,6 +346,7 @@ async fn accept_bulk(peer: Arc<PeerShared>) {
                 bytes: 0,
             };
             let received = tokio::select! {
+                biased;
                 received = receive_bulk(id, stream, &mut reserved) => received,
                 _ = peer.ended() => return,
             };

@@ -21,6 +21,7 @@ mod forked;
 pub mod fuzzing;
 pub mod interface;
 pub mod introduction;
+mod latch;
 pub mod limits;
 pub mod link;
 pub mod opening;

@@ -14,7 +14,7 @@ use std::{
     collections::HashMap,
     sync::{
         Arc, Mutex, MutexGuard, OnceLock, PoisonError, Weak,
-        atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering},
+        atomic::{AtomicU64, AtomicUsize, Ordering},
     },
     task::Waker,
     time::Instant,
@@ -25,10 +25,7 @@ use proto::{
     BootId, DeviceId,
     message::{DeathReason, feature},
 };
-use tokio::{
-    sync::{Notify, watch},
-    task::AbortHandle,
-};
+use tokio::{sync::Notify, task::AbortHandle};
 
 use crate::{
     access::Access,
@@ -37,6 +34,7 @@ use crate::{
     death::Recipient,
     error::LinkToDeathError,
     introduction::{Redemptions, Strikes},
+    latch::Latch,
     link::{Link, LinkClosed},
     opening::Remote,
     relay::Traffic,
@@ -93,15 +91,11 @@ pub(crate) struct PeerShared {
     credit: Vec<Notify>,
     /// Calls that wait before they are sent.
     held_back: HeldBack,
-    end: watch::Sender<Option<SessionEnd>>,
-    /// `end` is set: quicker to ask. Set before anybody is told of it.
-    over: AtomicBool,
-    /// `end` or `finish` is set.
-    ending: AtomicBool,
+    end: Latch<SessionEnd>,
     /// We are leaving, and nothing is under way any more.
     idle: Notify,
     /// Lanes are to be finished.
-    pub(crate) finish: watch::Sender<bool>,
+    pub(crate) finish: Latch<()>,
     /// The peer has everything that was written on every lane.
     written: Notify,
     unfinished: AtomicUsize,
@@ -179,11 +173,9 @@ impl Peer {
             timer: Notify::new(),
             credit: (0..lanes).map(|_| Notify::new()).collect(),
             held_back: HeldBack::default(),
-            end: watch::Sender::new(None),
-            over: AtomicBool::new(false),
-            ending: AtomicBool::new(false),
+            end: Latch::new(),
             idle: Notify::new(),
-            finish: watch::Sender::new(false),
+            finish: Latch::new(),
             written: Notify::new(),
             unfinished: AtomicUsize::new(lanes),
             bulk_memory: AtomicUsize::new(0),
@@ -234,7 +226,7 @@ impl Peer {
 
     /// Why it ended; `None` while it lives.
     pub fn end(&self) -> Option<SessionEnd> {
-        self.shared.end.borrow().clone()
+        self.shared.end.get().cloned()
     }
 
     /// Waits for its end.
@@ -256,11 +248,11 @@ impl Peer {
         shared.run(|state, _| state.session.go_away(code, text));
         let drained = async {
             shared.idle.notified().await;
-            shared.ending.store(true, Ordering::Release);
-            shared.finish.send_replace(true);
+            shared.finish.set(());
             shared.written.notified().await;
         };
         tokio::select! {
+            biased;
             // The link would drop what it has not written when it is closed.
             _ = tokio::time::timeout(crate::limits::DRAIN_TIME, drained) => {}
             _ = self.ended() => {}
@@ -432,37 +424,22 @@ impl PeerShared {
     }
 
     pub(crate) async fn ended(&self) -> SessionEnd {
-        let mut end = self.end.subscribe();
-        let ended = end
-            .wait_for(Option::is_some)
-            .await
-            .ok()
-            .and_then(|end| end.clone());
-        ended.unwrap_or(SessionEnd::Closed(DeathReason::DeviceUnreachable))
+        self.end.wait().await.clone()
     }
 
     /// Whether it has ended.
     pub(crate) fn is_over(&self) -> bool {
-        self.over.load(Ordering::Acquire)
+        self.end.get().is_some()
     }
 
     /// Whether it has ended, or its lanes are to be finished.
     pub(crate) fn is_ending(&self) -> bool {
-        self.ending.load(Ordering::Acquire)
+        self.is_over() || self.finish.get().is_some()
     }
 
     /// Ends the session; the first reason counts.
     pub(crate) fn close(&self, end: SessionEnd, reason: DeathReason) {
-        let first = self.end.send_if_modified(|known| {
-            let first = known.is_none();
-            if first {
-                *known = Some(end.clone());
-                self.over.store(true, Ordering::Release);
-                self.ending.store(true, Ordering::Release);
-            }
-            first
-        });
-        if first {
+        if self.end.set(end.clone()) {
             tracing::debug!(device = ?self.remote.device, ?end, "session ended");
             self.run(|state, _| state.session.close(reason));
             if let Some(bus) = self.bus.upgrade() {

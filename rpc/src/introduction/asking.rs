@@ -1,7 +1,7 @@
 //! Who passes an object of a third device on: it asks that device first.
 
 use std::{
-    collections::HashMap,
+    collections::BTreeMap,
     future::{Future, poll_fn},
     pin::Pin,
     sync::Arc,
@@ -33,7 +33,7 @@ pub(crate) async fn ask(
 ) -> Result<Vec<Outgoing>, SendRequestError> {
     let mut outgoing = Vec::with_capacity(objects.len());
     // By session, and there by proxy: an object that stands in the parcel twice is introduced once.
-    let mut homes: HashMap<u64, Vec<Wanted>> = HashMap::new();
+    let mut homes: BTreeMap<u64, Vec<Wanted>> = BTreeMap::new();
     for (index, object) in objects.iter().enumerate() {
         outgoing.push(Outgoing::Null);
         let Ok(object) = object else { continue };

@@ -1,6 +1,10 @@
 //! Who is given objects of third devices: it asks those devices for them, as itself.
 
-use std::{collections::HashMap, sync::Arc, time::Instant};
+use std::{
+    collections::{BTreeMap, HashMap},
+    sync::Arc,
+    time::Instant,
+};
 
 use proto::{frame::Token, openharmony::samgr as code};
 use tokio::{
@@ -123,7 +127,7 @@ async fn redeem_all(
     until: Instant,
 ) -> Vec<Redeemed> {
     let mut redeemed = vec![Err(IntroductionError::TimedOut); objects.len()];
-    let mut homes: HashMap<Party, Vec<(usize, Introduced)>> = HashMap::new();
+    let mut homes: BTreeMap<Party, Vec<(usize, Introduced)>> = BTreeMap::new();
     for (index, object) in objects.iter().enumerate() {
         let home = homes.entry(object.home()).or_default();
         home.push((index, *object));

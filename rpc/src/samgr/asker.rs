@@ -105,6 +105,7 @@ impl Asker {
                 Err(error) => return Err(error),
             }
             tokio::select! {
+                biased;
                 changed = changes.changed() => if changed.is_err() {
                     return Err(GetServiceError::Absent);
                 },

@@ -12,7 +12,7 @@ use proto::DeviceId;
 use crate::parcel::PassObjectError;
 
 /// A process of a device: who hosts a stub, or who is about to get a reference to it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Party {
     /// The device.
     pub device: DeviceId,
