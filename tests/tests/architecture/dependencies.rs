@@ -29,6 +29,7 @@ const ALLOWED_EDGES: &[(&str, &[&str])] = &[
     ("softbus-examples", &["softbus"]),
     ("softbus-compose", &["softbus", "softbus-tests"]),
     ("softbus-instructions", &["softbus-proto", "softbus-rpc"]),
+    ("softbus-simulation", &["softbus-proto", "softbus-rpc"]),
     (
         "softbus-tests",
         &[

@@ -1,0 +1,508 @@
+//! What happens in a run, in its order: what the checks look at, what two runs of one seed have to agree on, and what a
+//! person reads to understand a failure.
+
+use std::fmt;
+
+use proto::{
+    CallId,
+    frame::{Frame, Status},
+    message::{Control, DeathReason},
+};
+use rpc::{
+    GetServiceError, LinkToDeathError, SendRequestError, parcel::PassObjectError, peer::SessionEnd,
+    session::Usage,
+};
+
+/// A start of a device: it crashes, and is another place when it starts again.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Place {
+    /// Which device.
+    pub device: u8,
+    /// Which start of it, from 1.
+    pub start: u64,
+}
+
+impl fmt::Display for Place {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.start {
+            1 => write!(f, "d{}", self.device),
+            start => write!(f, "d{}.{start}", self.device),
+        }
+    }
+}
+
+/// What an application sees of an object that it holds.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Reference {
+    /// Which object it is of.
+    pub object: u32,
+    /// Whether it is one of a registered service.
+    pub registration: Option<u32>,
+    /// Which proxy it is; `None` when it is the stub itself.
+    pub proxy: Option<u32>,
+    /// Whether the holder knows it to be dead, and why.
+    pub dead: Option<DeathReason>,
+}
+
+impl fmt::Display for Reference {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "o{}", self.object)?;
+        if let Some(registration) = self.registration {
+            write!(f, "/r{registration}")?;
+        }
+        match self.dead {
+            Some(_) => write!(f, " (dead)"),
+            None => Ok(()),
+        }
+    }
+}
+
+/// A call as its caller makes it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Begun {
+    /// Who calls.
+    pub at: Place,
+    /// What is called.
+    pub target: Reference,
+    /// What the parcel carries.
+    pub objects: Vec<Reference>,
+    /// Set when nobody waits for it.
+    pub one_way: bool,
+    /// How long it may take, in milliseconds.
+    pub wait: Option<u64>,
+    /// What its handler is going to answer.
+    pub answer: Answer,
+    /// The call whose handler makes it.
+    pub inside: Option<u32>,
+}
+
+/// What a handler answers.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Answer {
+    /// A reply.
+    Reply,
+    /// A code of its own.
+    Code(i32),
+    /// It panics.
+    Panic,
+}
+
+/// One thing that happened.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Event {
+    /// A device has been started.
+    Started(Place),
+    /// It is gone without a word.
+    Crashed(Place),
+    /// It says goodbye.
+    Leaves(Place),
+    /// Nothing passes any more in this direction.
+    Cut(u8, u8),
+    /// It does again.
+    Healed(u8, u8),
+    /// A connection broke, and both ends notice.
+    Broke(u32),
+
+    /// A stub was made.
+    Born {
+        /// Its number.
+        object: u32,
+        /// By whom.
+        owner: Place,
+        /// Who holds it may pass it on.
+        re_exportable: bool,
+    },
+    /// It was registered as a service.
+    Registered {
+        /// A number of this registration alone.
+        registration: u32,
+        /// Which stub.
+        object: u32,
+        /// As what.
+        service: u32,
+        /// The devices it is for; `None` when it is for its own alone.
+        allowed: Option<Vec<u8>>,
+    },
+    /// It is no service any more.
+    Removed(u32),
+    /// It was declared dead.
+    Revoked(u32),
+    /// Nobody has it any more: its memory is free.
+    Freed(u32),
+
+    /// A session exists at one of its ends.
+    SessionBegan {
+        /// Where.
+        at: Place,
+        /// With whom.
+        with: Place,
+        /// Over which connection.
+        link: u32,
+    },
+    /// It has ended there.
+    SessionEnded {
+        /// Where.
+        at: Place,
+        /// With which device.
+        with: u8,
+        /// Over which connection.
+        link: u32,
+        /// How.
+        end: SessionEnd,
+    },
+    /// Somebody asked for a service.
+    Asked {
+        /// A number of this question alone.
+        get: u32,
+        /// Who.
+        at: Place,
+        /// Of which device.
+        of: u8,
+        /// Which.
+        service: u32,
+    },
+    /// And got an answer: the registration, where it is known which of several it is.
+    Answered(u32, Result<Option<u32>, GetServiceError>),
+
+    /// A call was made.
+    Begun(u32, Begun),
+    /// Its handler runs.
+    Ran {
+        /// Which call.
+        call: u32,
+        /// On which stub.
+        object: u32,
+    },
+    /// It could take this one of the parcel's objects, or not, and what was sent as raw data was what came.
+    Took {
+        /// Which call.
+        call: u32,
+        /// Which object of its parcel.
+        index: usize,
+        /// Why not.
+        error: Option<String>,
+    },
+    /// It wanted to answer with this object.
+    Returns {
+        /// Which call.
+        call: u32,
+        /// What it would return.
+        object: Reference,
+        /// The rule that forbids it.
+        refused: Option<PassObjectError>,
+    },
+    /// Its handler has ended, or was dropped.
+    Done(u32),
+    /// The caller has its answer.
+    Ended(u32, Result<(), SendRequestError>),
+    /// The caller waits no longer.
+    Abandoned(u32),
+
+    /// Somebody wants to be told of a death.
+    Watched {
+        /// A number of this watch alone.
+        watch: u32,
+        /// Who.
+        at: Place,
+        /// Of what.
+        of: Reference,
+        /// Whether that may be.
+        result: Result<(), LinkToDeathError>,
+    },
+    /// And does no longer; whether it was not too late.
+    Unwatched(u32, bool),
+    /// Somebody was told.
+    Told(u32, DeathReason),
+
+    /// A frame, or a piece of a bulk body, was given to the network.
+    Sent(Passage, Frames),
+    /// It has arrived.
+    Arrived(Passage, Frames),
+
+    /// Everything has had its time: what somebody who still watches sees of the object.
+    Remains {
+        /// Which watch.
+        watch: u32,
+        /// Why it is dead, if it is.
+        dead: Option<DeathReason>,
+    },
+    /// Everybody has let go of everything: what a session still holds.
+    Holds {
+        /// Where.
+        at: Place,
+        /// With which device.
+        with: u8,
+        /// How much.
+        usage: Usage,
+    },
+    /// All sessions have ended, and all tasks should have.
+    Over {
+        /// How many have not.
+        tasks: usize,
+        /// What panicked that was not to.
+        panics: Vec<String>,
+    },
+}
+
+/// Where something travels.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct Passage {
+    /// On which connection.
+    pub link: u32,
+    /// From which of its ends: 0 is the one that dialled.
+    pub from: usize,
+    /// On which lane; `None` for a bulk stream.
+    pub lane: Option<u16>,
+}
+
+/// What travels, without what is random: tags, chains and names of sessions.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Frames {
+    /// A call: its id if it is answered, its target's place in the table of exports, its code.
+    Call {
+        /// What names it in its reply.
+        id: Option<CallId>,
+        /// What is called.
+        handle: u32,
+        /// Which method.
+        code: u32,
+        /// How many objects it carries.
+        grants: usize,
+        /// Whether something of it travels beside the lane.
+        bulk: bool,
+    },
+    /// The end of a call.
+    Reply {
+        /// Which.
+        id: CallId,
+        /// How.
+        status: Status,
+        /// How many objects it carries.
+        grants: usize,
+    },
+    /// The caller waits no longer.
+    Cancel(CallId),
+    /// Grants are given back.
+    Release {
+        /// Of what.
+        handle: u32,
+        /// How many.
+        count: u32,
+    },
+    /// An object is dead.
+    Obituary {
+        /// Which.
+        handle: u32,
+        /// Why.
+        reason: DeathReason,
+    },
+    /// Another frame.
+    Other(&'static str),
+    /// A piece of a bulk body.
+    Piece {
+        /// Of which.
+        id: u64,
+        /// How long; `None` is its end.
+        len: Option<usize>,
+    },
+}
+
+impl Frames {
+    /// What a frame says.
+    pub fn of(frame: &Frame) -> Self {
+        match frame {
+            Frame::Call(call) => Self::Call {
+                id: call.id,
+                handle: call.handle.index(),
+                code: call.code,
+                grants: call.grants.iter().count(),
+                bulk: call.bulk.is_some(),
+            },
+            Frame::Reply(reply) => Self::Reply {
+                id: reply.id,
+                status: reply.status,
+                grants: reply.grants.iter().count(),
+            },
+            Frame::Cancel(cancel) => Self::Cancel(cancel.id),
+            Frame::Release(release) => Self::Release {
+                handle: release.handle.index(),
+                count: release.count,
+            },
+            Frame::Bind(_) => Self::Other("bind"),
+            Frame::Ack(_) => Self::Other("ack"),
+            Frame::Control(Control::Obituary(obituary)) => Self::Obituary {
+                handle: obituary.handle.index(),
+                reason: obituary.reason,
+            },
+            Frame::Control(Control::Hello(_)) => Self::Other("hello"),
+            Frame::Control(Control::Welcome(_)) => Self::Other("welcome"),
+            Frame::Control(Control::GoAway(_)) => Self::Other("go away"),
+            Frame::Control(_) => Self::Other("control"),
+        }
+    }
+}
+
+/// An event and when it happened, in milliseconds since the beginning.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Entry {
+    /// When.
+    pub at: u64,
+    /// What.
+    pub event: Event,
+}
+
+impl fmt::Display for Entry {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{:>4}.{:03} ", self.at / 1000, self.at % 1000)?;
+        write(f, &self.event)
+    }
+}
+
+fn write(f: &mut fmt::Formatter<'_>, event: &Event) -> fmt::Result {
+    match event {
+        Event::Started(place) => write!(f, "{place} starts"),
+        Event::Crashed(place) => write!(f, "{place} crashes"),
+        Event::Leaves(place) => write!(f, "{place} leaves"),
+        Event::Cut(from, to) => write!(f, "nothing passes from d{from} to d{to}"),
+        Event::Healed(from, to) => write!(f, "it passes again from d{from} to d{to}"),
+        Event::Broke(link) => write!(f, "connection {link} breaks"),
+        Event::Born { object, owner, .. } => write!(f, "{owner} makes stub o{object}"),
+        Event::Registered {
+            registration,
+            object,
+            service,
+            allowed,
+        } => write!(
+            f,
+            "o{object} is service {service}, registration r{registration}, for {allowed:?}"
+        ),
+        Event::Removed(registration) => write!(f, "registration r{registration} is removed"),
+        Event::Revoked(object) => write!(f, "o{object} is revoked"),
+        Event::Freed(object) => write!(f, "o{object} is free"),
+        Event::SessionBegan { at, with, link } => {
+            write!(f, "{at} has a session with {with} on connection {link}")
+        }
+        Event::SessionEnded {
+            at,
+            with,
+            link,
+            end,
+        } => write!(
+            f,
+            "{at}'s session with d{with} on connection {link} ends: {end:?}"
+        ),
+        Event::Asked {
+            get,
+            at,
+            of,
+            service,
+        } => write!(f, "{at} asks d{of} for service {service} (get {get})"),
+        Event::Answered(get, Ok(Some(registration))) => write!(f, "get {get}: r{registration}"),
+        Event::Answered(get, Ok(None)) => write!(f, "get {get}: one of several"),
+        Event::Answered(get, Err(error)) => write!(f, "get {get}: {error}"),
+        Event::Begun(call, begun) => write_begun(f, *call, begun),
+        Event::Ran { call, object } => write!(f, "call {call} runs on o{object}"),
+        Event::Took { call, index, error } => match error {
+            None => write!(f, "call {call} takes object {index}"),
+            Some(error) => write!(f, "call {call} cannot take object {index}: {error}"),
+        },
+        Event::Returns {
+            call,
+            object,
+            refused,
+        } => match refused {
+            None => write!(f, "call {call} returns {object}"),
+            Some(reason) => write!(f, "call {call} may not return {object}: {reason}"),
+        },
+        Event::Done(call) => write!(f, "handler of call {call} is done"),
+        Event::Ended(call, Ok(())) => write!(f, "call {call} has its reply"),
+        Event::Ended(call, Err(error)) => write!(f, "call {call} failed: {error}"),
+        Event::Abandoned(call) => write!(f, "call {call} is given up"),
+        Event::Watched {
+            watch,
+            at,
+            of,
+            result: Ok(()),
+        } => write!(f, "{at} watches {of} (watch {watch})"),
+        Event::Watched {
+            at,
+            of,
+            result: Err(error),
+            ..
+        } => write!(f, "{at} may not watch {of}: {error}"),
+        Event::Unwatched(watch, in_time) => write!(f, "watch {watch} ends, in time: {in_time}"),
+        Event::Told(watch, reason) => write!(f, "watch {watch} is told: {reason}"),
+        Event::Sent(passage, frames) => write!(f, "  {passage} sent    {frames}"),
+        Event::Arrived(passage, frames) => write!(f, "  {passage} arrived {frames}"),
+        Event::Remains { watch, dead } => write!(f, "watch {watch} remains, dead: {dead:?}"),
+        Event::Holds { at, with, usage } => write!(f, "{at} holds of d{with}: {usage:?}"),
+        Event::Over { tasks, panics } => {
+            write!(f, "over; tasks left: {tasks}, panics: {panics:?}")
+        }
+    }
+}
+
+fn write_begun(f: &mut fmt::Formatter<'_>, call: u32, begun: &Begun) -> fmt::Result {
+    let Begun {
+        at,
+        target,
+        one_way,
+        wait,
+        answer,
+        ..
+    } = begun;
+    let way = if *one_way { "one-way" } else { "two-way" };
+    write!(f, "{at} calls {target} {way} (call {call}")?;
+    if let Some(inside) = begun.inside {
+        write!(f, ", inside of {inside}")?;
+    }
+    write!(f, ") with [")?;
+    for object in &begun.objects {
+        write!(f, " {object}")?;
+    }
+    write!(f, " ] for {answer:?}")?;
+    match wait {
+        Some(wait) => write!(f, " within {wait} ms"),
+        None => Ok(()),
+    }
+}
+
+impl fmt::Display for Passage {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let way = if self.from == 0 { "-->" } else { "<--" };
+        match self.lane {
+            Some(lane) => write!(f, "{}{way} lane {lane}", self.link),
+            None => write!(f, "{}{way} bulk  ", self.link),
+        }
+    }
+}
+
+impl fmt::Display for Frames {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let id = |id: &CallId| format!("{}.{}", id.slot, id.generation);
+        match self {
+            Self::Call {
+                id: call,
+                handle,
+                code,
+                grants,
+                bulk,
+            } => {
+                let call = call.as_ref().map_or_else(|| "one-way".to_owned(), id);
+                write!(f, "call {call} of handle {handle}, code {code:#x}")?;
+                write!(f, ", {grants} objects{}", if *bulk { ", bulk" } else { "" })
+            }
+            Self::Reply {
+                id: call,
+                status,
+                grants,
+            } => write!(f, "reply {} {status:?}, {grants} objects", id(call)),
+            Self::Cancel(call) => write!(f, "cancel {}", id(call)),
+            Self::Release { handle, count } => write!(f, "release {handle} x {count}"),
+            Self::Obituary { handle, reason } => write!(f, "obituary {handle}: {reason}"),
+            Self::Other(kind) => f.write_str(kind),
+            Self::Piece { id, len: Some(len) } => write!(f, "{len} bytes of body {id}"),
+            Self::Piece { id, len: None } => write!(f, "end of body {id}"),
+        }
+    }
+}

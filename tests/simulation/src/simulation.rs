@@ -1,0 +1,373 @@
+//! A run: devices on a network, what a seed has them do, and what a seed does to them.
+
+mod faults;
+mod panics;
+
+use std::{
+    collections::BTreeMap,
+    sync::{
+        Arc, Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicU32, Ordering},
+    },
+};
+
+use proto::message::PeerLimits;
+use rpc::limits;
+
+use crate::{
+    agenda::Agenda,
+    application::{Application, Script},
+    checks::Violation,
+    journal::Journal,
+    log::{Entry, Event, Place},
+    network::{Network, Transfer, Weather},
+    node::Node,
+    random::Random,
+};
+pub(crate) use panics::Planned;
+
+/// What is to happen.
+#[derive(Debug)]
+pub(crate) enum Due {
+    /// The network has something to do.
+    Network(Transfer),
+    /// An application does something.
+    Act,
+    /// Something is broken.
+    Fault,
+    /// A direction is mended.
+    Heal(u8, u8),
+    /// A device is started again.
+    Restart(u8),
+}
+
+/// What will happen, and when.
+pub(crate) type Calendar = Agenda<Due>;
+
+/// What one run was like.
+#[derive(Debug)]
+pub struct Run {
+    /// What decided it.
+    pub seed: u64,
+    /// What happened.
+    pub log: Vec<Entry>,
+    /// The rule that was broken first, if one was.
+    pub violation: Option<Violation>,
+}
+
+/// What a seed says of a run as a whole.
+#[derive(Clone, Debug)]
+struct Setting {
+    devices: u8,
+    lanes: u16,
+    weather: Weather,
+    steps: u64,
+    /// The longest time between two steps, in milliseconds.
+    pace: u64,
+    faults: u64,
+    limits: PeerLimits,
+}
+
+impl Setting {
+    fn draw(random: &mut Random) -> Self {
+        let latency = match random.below(4) {
+            0 => 1..=2,
+            1 => 1..=20,
+            2 => 5..=80,
+            _ => 20..=400,
+        };
+        let loss = [0, 0, 1, 5, 20][random.below(5) as usize];
+        let mut limits = limits::DEFAULT_PEER_LIMITS;
+        if random.percent(50) {
+            limits.one_way_calls = 1 + random.below(8) as u32;
+            limits.bulk_streams = 1 + random.below(3) as u32;
+        }
+        Self {
+            devices: 2 + random.below(4) as u8,
+            lanes: 1 + random.below(8) as u16,
+            weather: Weather { latency, loss },
+            steps: 60 + random.below(200),
+            pace: [5, 50, 400][random.below(3) as usize],
+            faults: if random.percent(30) {
+                0
+            } else {
+                1 + random.below(8)
+            },
+            limits,
+        }
+    }
+}
+
+/// What all devices of a run share.
+#[derive(Debug)]
+pub(crate) struct Shared {
+    calendar: Arc<Calendar>,
+    /// Where everything is written down.
+    pub(crate) journal: Arc<Journal>,
+    /// What joins the devices.
+    pub(crate) network: Arc<Network>,
+    /// How many devices there are.
+    pub(crate) devices: u8,
+    /// What each holds for another.
+    pub(crate) limits: PeerLimits,
+    numbers: AtomicU32,
+    scripts: Mutex<BTreeMap<u32, Script>>,
+    returned: Mutex<BTreeMap<u32, (u32, Option<u32>)>>,
+    services: Mutex<BTreeMap<(u8, u32), Vec<Standing>>>,
+}
+
+/// What stands, or stood, under an id.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Standing {
+    /// Which registration.
+    pub(crate) registration: u32,
+    /// Of which stub.
+    pub(crate) object: u32,
+    /// Until when.
+    pub(crate) until: Option<u64>,
+}
+
+impl Standing {
+    /// It stands there no longer. Returns it, if it did.
+    pub(crate) fn end(&mut self, now: u64) -> Option<u32> {
+        let stood = self.until.is_none();
+        self.until.get_or_insert(now);
+        stood.then_some(self.registration)
+    }
+}
+
+impl Shared {
+    /// A number that nothing else of this run has.
+    pub(crate) fn number(&self) -> u32 {
+        self.numbers.fetch_add(1, Ordering::Relaxed)
+    }
+
+    /// Milliseconds since the beginning.
+    pub(crate) fn now(&self) -> u64 {
+        self.calendar.now()
+    }
+
+    /// What the handlers of calls are to do.
+    pub(crate) fn scripts(&self) -> MutexGuard<'_, BTreeMap<u32, Script>> {
+        self.scripts.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// What the replies of calls carry.
+    pub(crate) fn returned(&self) -> MutexGuard<'_, BTreeMap<u32, (u32, Option<u32>)>> {
+        self.returned.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// What stands under each id of each device.
+    pub(crate) fn services(&self) -> MutexGuard<'_, BTreeMap<(u8, u32), Vec<Standing>>> {
+        self.services.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The registrations, and their stubs, that stood under an id of a device since then.
+    pub(crate) fn standing(&self, device: u8, service: u32, since: u64) -> Vec<(u32, u32)> {
+        let services = self.services();
+        let standing = services.get(&(device, service)).into_iter().flatten();
+        standing
+            .filter(|one| one.until.is_none_or(|until| until >= since))
+            .map(|one| (one.registration, one.object))
+            .collect()
+    }
+}
+
+/// Runs a seed, on a runtime and a clock of its own.
+pub fn run(seed: u64) -> Run {
+    let panics = panics::watch();
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_time()
+        .start_paused(true)
+        .build()
+        .expect("a runtime of one thread asks nothing of the system");
+    let (log, violation) = runtime.block_on(async {
+        let mut simulation = Simulation::new(seed);
+        simulation.go().await;
+        simulation.end(panics).await
+    });
+    Run {
+        seed,
+        log,
+        violation,
+    }
+}
+
+/// How long what is under way may take to end, in milliseconds: queues of slow handlers, deadlines, a silent peer.
+const PATIENCE: u64 = 120_000;
+/// How long what nobody holds may take to go: a token that nobody redeems lives 30 s.
+const TO_LET_GO: u64 = 45_000;
+/// How long sessions may take to end.
+const TO_LEAVE: u64 = 15_000;
+
+struct Simulation {
+    random: Random,
+    setting: Setting,
+    shared: Arc<Shared>,
+    applications: BTreeMap<u8, Arc<Application>>,
+    starts: u64,
+    steps: u64,
+    faults: u64,
+}
+
+impl Simulation {
+    fn new(seed: u64) -> Self {
+        let mut random = Random::new(seed);
+        let setting = Setting::draw(&mut random);
+        let calendar = Arc::new(Calendar::new());
+        let journal = Journal::new(Arc::clone(&calendar));
+        let weather = setting.weather.clone();
+        let network = Network::new(
+            random.fork(),
+            weather,
+            Arc::clone(&calendar),
+            Arc::clone(&journal),
+        );
+        let shared = Arc::new(Shared {
+            calendar,
+            journal,
+            network,
+            devices: setting.devices,
+            limits: setting.limits,
+            numbers: AtomicU32::new(1),
+            scripts: Mutex::default(),
+            returned: Mutex::default(),
+            services: Mutex::default(),
+        });
+        Self {
+            random,
+            setting,
+            shared,
+            applications: BTreeMap::new(),
+            starts: 0,
+            steps: 0,
+            faults: 0,
+        }
+    }
+
+    fn start(&mut self, device: u8) {
+        self.starts += 1;
+        let place = Place {
+            device,
+            start: self.starts,
+        };
+        let node = Node::start(&self.shared, place, self.setting.lanes);
+        let application = Application::start(node, &mut self.random);
+        self.applications.insert(device, application);
+    }
+
+    fn soon(&mut self, within: u64, due: Due) {
+        let at = self.shared.now() + 1 + self.random.below(within);
+        let tie = self.random.next();
+        self.shared.calendar.add(at, tie, due);
+    }
+
+    /// From the first start to the last step, and until what that left has ended.
+    async fn go(&mut self) {
+        for device in 0..self.setting.devices {
+            self.start(device);
+        }
+        self.soon(1, Due::Act);
+        if self.setting.faults > 0 {
+            self.soon(self.setting.pace * 20, Due::Fault);
+        }
+        while self.steps < self.setting.steps && !self.shared.journal.is_violated() {
+            let far = self.shared.now() + PATIENCE;
+            match self.shared.calendar.next(far).await {
+                Some(due) => self.perform(due),
+                None => break,
+            }
+        }
+        for (from, to) in self.shared.network.cuts() {
+            self.shared.network.heal(from, to);
+        }
+        self.wait(PATIENCE).await;
+    }
+
+    fn perform(&mut self, due: Due) {
+        match due {
+            Due::Network(transfer) => {
+                if let Some(link) = self.shared.network.perform(transfer) {
+                    self.answer(link);
+                }
+            }
+            Due::Act => {
+                if self.steps < self.setting.steps {
+                    self.act();
+                }
+            }
+            Due::Fault => {
+                if self.steps < self.setting.steps && self.faults < self.setting.faults {
+                    self.faults += 1;
+                    self.fault();
+                    self.soon(self.setting.pace * 40, Due::Fault);
+                }
+            }
+            Due::Heal(from, to) => self.shared.network.heal(from, to),
+            Due::Restart(device) => self.start(device),
+        }
+    }
+
+    /// A device that is there answers who dials it.
+    fn answer(&mut self, link: u32) {
+        let [from, to] = self.shared.network.devices(link);
+        let Some(application) = self.applications.get(&to) else {
+            return;
+        };
+        let node = Arc::clone(&application.node);
+        let Some(end) = self.shared.network.answer(link, node.place) else {
+            return;
+        };
+        let this = Arc::clone(&node);
+        node.spawn(async move { this.answer(end, from).await });
+    }
+
+    fn act(&mut self) {
+        self.steps += 1;
+        let applications: Vec<_> = self.applications.values().cloned().collect();
+        let chosen = self.random.below(applications.len() as u64) as usize;
+        if let Some(application) = applications.get(chosen) {
+            application.act(&mut self.random, self.setting.devices);
+        }
+        self.soon(self.setting.pace, Due::Act);
+    }
+
+    /// Lets so many milliseconds pass.
+    async fn wait(&mut self, ms: u64) {
+        let until = self.shared.now() + ms;
+        while !self.shared.journal.is_violated() {
+            match self.shared.calendar.next(until).await {
+                Some(due) => self.perform(due),
+                None => return,
+            }
+        }
+    }
+
+    /// Everybody lets go of everything, and goes.
+    async fn end(mut self, panics: panics::Watched) -> (Vec<Entry>, Option<Violation>) {
+        for application in self.applications.values() {
+            application.tell_what_remains();
+            application.let_go();
+        }
+        self.wait(TO_LET_GO).await;
+        for application in self.applications.values() {
+            for (with, peer) in application.node.peers() {
+                let (at, usage) = (application.node.place, peer.usage());
+                let event = Event::Holds { at, with, usage };
+                application.node.record(event);
+            }
+        }
+        for (_, application) in std::mem::take(&mut self.applications) {
+            application.stop();
+            application.node.crash();
+            self.shared.network.crash(application.node.place, false);
+        }
+        self.wait(TO_LEAVE).await;
+        let tasks = tokio::runtime::Handle::current()
+            .metrics()
+            .num_alive_tasks();
+        let panics = panics.end();
+        self.shared.journal.record(Event::Over { tasks, panics });
+        self.shared.journal.close()
+    }
+}

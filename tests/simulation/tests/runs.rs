@@ -1,0 +1,39 @@
+//! A number of seeds with every `cargo test`; the CI runs many more with the program.
+
+use std::thread;
+
+use softbus_simulation::run;
+
+/// How many seeds are run here.
+const SEEDS: u64 = 300;
+
+#[test]
+fn no_rule_is_broken() {
+    for seed in 0..SEEDS {
+        let run = run(seed);
+        if let Some(violation) = run.violation {
+            panic!(
+                "seed {seed} breaks a rule: {violation}\nsee it again: cargo run -p softbus-simulation -- --seed {seed} --log"
+            );
+        }
+    }
+}
+
+#[test]
+fn a_seed_decides_everything() {
+    let logs = || (0..30).map(|seed| run(seed).log).collect::<Vec<_>>();
+    // Beside each other, so that what two runs might share would be shared.
+    let other = thread::spawn(logs);
+    let one = logs();
+    let other = other.join().expect("the other thread has not panicked");
+    for (seed, (one, other)) in one.iter().zip(&other).enumerate() {
+        let differ = one.iter().zip(other).find(|(one, other)| one != other);
+        assert!(differ.is_none(), "seed {seed} goes two ways: {differ:?}");
+        assert_eq!(one.len(), other.len(), "seed {seed}");
+    }
+}
+
+#[test]
+fn seeds_differ() {
+    assert_ne!(run(1).log, run(2).log);
+}
