@@ -20,10 +20,12 @@ pub struct DoorLimits {
     pub burst: u32,
     /// Handshakes that one source may begin in a second, in the long run.
     pub per_second: u32,
+    /// How long one may take, from its first packet to its device's Hello, for which it has 5 s at most; then it is closed.
+    pub time: Duration,
 }
 
 impl DoorLimits {
-    /// 128 and 16 at one time, 16 and 4 of one source; 10 at once and 5 a second.
+    /// 128 and 16 at one time, 16 and 4 of one source; 10 at once and 5 a second; 5 s.
     pub const DEFAULT: Self = Self {
         handshakes: 128,
         unproven_handshakes: 16,
@@ -31,6 +33,7 @@ impl DoorLimits {
         unproven_per_source: 4,
         burst: 10,
         per_second: 5,
+        time: Duration::from_secs(5),
     };
 }
 
@@ -139,6 +142,11 @@ impl Door {
         }
     }
 
+    /// What is given.
+    pub const fn limits(&self) -> &DoorLimits {
+        &self.limits
+    }
+
     /// How many handshakes are under way.
     pub const fn open(&self) -> usize {
         self.open
@@ -177,6 +185,7 @@ mod tests {
         unproven_per_source: 2,
         burst: 3,
         per_second: 2,
+        time: Duration::from_secs(5),
     };
 
     fn address(number: u32) -> IpAddr {

@@ -17,6 +17,7 @@ use crate::{
     introduction::{self, Introductions, Neighbours},
     limits,
     peer::{Peer, PeerShared},
+    quotas::{InUse, Quotas},
     registry::{ServiceRegistry, Standing},
     relay::RelayRules,
     remote::{LocalObject, Registration, RemoteObject, StubCell},
@@ -34,6 +35,8 @@ pub struct BusConfig {
     pub boot: BootId,
     /// What we hold for each peer.
     pub limits: PeerLimits,
+    /// What we hold for each peer besides, of which it is not told.
+    pub quotas: Quotas,
     /// Call lanes we would like.
     pub lanes: u16,
     /// From when on handlers and calls are slow.
@@ -48,6 +51,7 @@ impl BusConfig {
             party,
             boot,
             limits,
+            quotas: Quotas::DEFAULT,
             lanes,
             slow: SlowThresholds::DEFAULT,
         }
@@ -68,6 +72,8 @@ pub struct Bus {
     runtime: Option<tokio::runtime::Handle>,
     /// What the log is told of look-ups.
     look_ups: Fold,
+    /// Bytes of bulk bodies that are arriving from all peers.
+    pub(crate) bulk_memory: Arc<InUse>,
     pub(crate) introductions: Introductions,
     pub(crate) relay: OnceLock<Arc<dyn RelayRules>>,
     desk: OnceLock<RemoteObject>,
@@ -89,6 +95,7 @@ impl Bus {
                 root: LocalObject::anonymous(Arc::new(stub)),
                 runtime: tokio::runtime::Handle::try_current().ok(),
                 look_ups: Fold::default(),
+                bulk_memory: Arc::default(),
                 introductions: Introductions::default(),
                 relay: OnceLock::new(),
                 desk: OnceLock::new(),

@@ -1,12 +1,6 @@
 //! How a call is made and who makes it.
 
-use std::{
-    sync::{
-        Arc,
-        atomic::{AtomicUsize, Ordering},
-    },
-    time::Duration,
-};
+use std::{sync::Arc, time::Duration};
 
 use proto::{
     DeviceId,
@@ -16,6 +10,7 @@ use proto::{
 use crate::{
     limits,
     opening::Remote,
+    quotas::InUse,
     session::{Scope, passing_rules::Party},
 };
 
@@ -203,23 +198,24 @@ struct CallerInner {
     scope: Option<Scope>,
     pid: Option<u32>,
     uid: Option<u32>,
-    /// Open with it.
-    streams: Arc<AtomicUsize>,
+    /// Open with it, and how many may be.
+    streams: Arc<InUse>,
+    max_streams: usize,
 }
 
 /// One of the streams that may be open with a peer, given back when dropped.
 #[derive(Debug)]
-pub(crate) struct StreamPlace(Arc<AtomicUsize>);
+pub(crate) struct StreamPlace(Arc<InUse>);
 
 impl Drop for StreamPlace {
     fn drop(&mut self) {
-        self.0.fetch_sub(1, Ordering::Relaxed);
+        self.0.give_back(1);
     }
 }
 
 impl Caller {
-    /// A caller at the other end of a session.
-    pub(crate) fn remote(remote: &Remote) -> Self {
+    /// A caller at the other end of a session, with so many streams.
+    pub(crate) fn remote(remote: &Remote, max_streams: usize) -> Self {
         let credentials = remote.credentials;
         Self {
             inner: Arc::new(CallerInner {
@@ -228,13 +224,15 @@ impl Caller {
                 pid: credentials.map(|credentials| credentials.pid),
                 uid: credentials.map(|credentials| credentials.uid),
                 streams: Arc::default(),
+                max_streams,
             }),
         }
     }
 
     /// A caller on another device, whose calls the host passes on.
     pub(crate) fn beyond_host(device: DeviceId) -> Self {
-        Self::remote(&Remote::device(Party::host_of(device)))
+        let remote = Remote::device(Party::host_of(device));
+        Self::remote(&remote, limits::STREAMS_PER_PEER)
     }
 
     /// Whether somebody else has it too.
@@ -252,6 +250,7 @@ impl Caller {
                 pid,
                 uid: None,
                 streams: Arc::default(),
+                max_streams: limits::STREAMS_PER_PEER,
             }),
         }
     }
@@ -261,12 +260,16 @@ impl Caller {
         self.inner.party
     }
 
-    /// A place for one more stream, unless as many are open as may be. This process has as many as it likes.
-    pub(crate) fn open_stream(&self) -> Option<StreamPlace> {
-        let streams = &self.inner.streams;
-        let before = streams.fetch_add(1, Ordering::Relaxed);
-        let place = StreamPlace(Arc::clone(streams));
-        (before < limits::STREAMS_PER_PEER).then_some(place)
+    /// A place for one more stream.
+    ///
+    /// # Errors
+    /// As many are open as may be.
+    pub(crate) fn open_stream(&self) -> Result<StreamPlace, usize> {
+        let (streams, limit) = (&self.inner.streams, self.inner.max_streams);
+        if !streams.take(1, limit) {
+            return Err(limit);
+        }
+        Ok(StreamPlace(Arc::clone(streams)))
     }
 
     /// The calling device, proven by its key.

@@ -372,7 +372,7 @@ struct Reserved<'a> {
 
 impl Drop for Reserved<'_> {
     fn drop(&mut self) {
-        self.peer.release_bulk(self.bytes);
+        self.peer.bulk_memory.give_back(self.bytes);
     }
 }
 
@@ -400,7 +400,7 @@ async fn receive_bulk(
             });
         }
         let bytes = pieces.iter().map(Bytes::len).sum();
-        if reserved.bytes + bytes > limit || !peer.reserve_bulk(bytes) {
+        if reserved.bytes + bytes > limit || !peer.bulk_memory.take(bytes) {
             return Err(Status::Busy);
         }
         let before = reserved.bytes;

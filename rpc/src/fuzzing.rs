@@ -51,11 +51,12 @@ pub fn ask_samgr(
     code: u32,
     mut data: Parcel,
 ) -> Option<(Result<(), HandlerError>, Parcel)> {
-    let caller = Caller::remote(&Remote {
+    let remote = Remote {
         party: party(2),
         scope: Scope::OtherDevice,
         credentials: None,
-    });
+    };
+    let caller = Caller::remote(&remote, bus.config().quotas.streams);
     let root = bus.root();
     let stub = root.stub.stub().cloned()?;
     let runtime = tokio::runtime::Builder::new_current_thread()

@@ -27,6 +27,7 @@ pub mod link;
 pub mod opening;
 pub mod parcel;
 pub mod peer;
+mod quotas;
 mod registry;
 mod relay;
 mod remote;
@@ -50,6 +51,7 @@ pub use introduction::{IntroductionError, Neighbours};
 pub use link::{Link, MemoryLink};
 pub use parcel::{Parcel, Parcelable};
 pub use peer::Peer;
+pub use quotas::Quotas;
 pub use registry::{Allow, ServiceOptions};
 pub use relay::RelayRules;
 pub use remote::{

@@ -294,6 +294,7 @@ fn begin(bus: &Arc<Bus>, link: Arc<dyn Link>, remote: Remote, opened: Opened) ->
         scope: remote.scope,
         lanes: opened.welcome.lanes,
         limits: opened.welcome.limits.min(bus.config().limits),
+        quotas: bus.config().quotas,
         boot: bus.config().boot,
         peer_boot: opened.boot,
         features: opened.welcome.features,

@@ -37,6 +37,7 @@ use crate::{
     latch::Latch,
     link::{Link, LinkClosed},
     opening::Remote,
+    quotas::BulkMemory,
     relay::Traffic,
     remote::{Holder, Registration, RemoteObject, RemoteProxy},
     session::{
@@ -100,7 +101,7 @@ pub(crate) struct PeerShared {
     written: Notify,
     unfinished: AtomicUsize,
     /// Bytes of bulk bodies that are arriving.
-    pub(crate) bulk_memory: AtomicUsize,
+    pub(crate) bulk_memory: BulkMemory,
     telemetry: PeerTelemetry,
     slow: SlowThresholds,
     /// Whether objects of third devices may pass, and ours may be passed on.
@@ -153,7 +154,7 @@ impl Peer {
             boot,
             name: info.name,
             number: NUMBERS.fetch_add(1, Ordering::Relaxed),
-            caller: Caller::remote(&info.remote),
+            caller: Caller::remote(&info.remote, bus.config().quotas.streams),
             pass_check: PeerShared::make_pass_check(me.clone(), None),
             access: Arc::clone(&bus.access),
             link,
@@ -178,7 +179,7 @@ impl Peer {
             finish: Latch::new(),
             written: Notify::new(),
             unfinished: AtomicUsize::new(lanes),
-            bulk_memory: AtomicUsize::new(0),
+            bulk_memory: BulkMemory::new(&bus.config().quotas, &bus.bulk_memory),
             telemetry: PeerTelemetry::default(),
             slow: bus.config().slow,
             introduces,
@@ -538,20 +539,6 @@ impl PeerShared {
             }
         }
         attached
-    }
-
-    /// Reserves memory for a piece of a bulk body.
-    pub(crate) fn reserve_bulk(&self, bytes: usize) -> bool {
-        let before = self.bulk_memory.fetch_add(bytes, Ordering::Relaxed);
-        if before + bytes > crate::limits::BULK_MEMORY_PER_PEER {
-            self.release_bulk(bytes);
-            return false;
-        }
-        true
-    }
-
-    pub(crate) fn release_bulk(&self, bytes: usize) {
-        self.bulk_memory.fetch_sub(bytes, Ordering::Relaxed);
     }
 
     /// When the session next wants to be told the time; remembers that the timer waits for it.

@@ -39,7 +39,7 @@ use proto::{
     message::{Control, DeathReason, GoAway, Obituary, PeerLimits, feature},
 };
 
-use crate::{error::LinkToDeathError, remote::LocalObject};
+use crate::{error::LinkToDeathError, quotas::Quotas, remote::LocalObject};
 use bulk::{Bulk, Pending};
 use call_table::CallTable;
 use death_links::DeathLinks;
@@ -71,6 +71,8 @@ pub struct Config {
     pub lanes: u16,
     /// What both ends agreed to hold.
     pub limits: PeerLimits,
+    /// What we hold for the peer besides.
+    pub quotas: Quotas,
     /// Which start of our bus this is.
     pub boot: BootId,
     /// Which start of its bus the peer is.
@@ -305,7 +307,8 @@ impl Session {
     /// The rule or limit that forbids it.
     pub fn link_to_death(&mut self, key: ImportKey) -> Result<LinkId, LinkToDeathError> {
         let import = self.imports.get(key).ok_or(LinkToDeathError::DeadObject)?;
-        self.links.link(self.config.scope, key, import)
+        self.links
+            .link(self.config.scope, key, import, &self.config.quotas)
     }
 
     /// Takes that back; whether it was still there.

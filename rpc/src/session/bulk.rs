@@ -16,7 +16,6 @@ use super::{
     fault::PeerFault,
     introductions::RedemptionId,
 };
-use crate::limits;
 
 /// How long a body may be here without its header.
 const ORPHAN_TIME: Duration = Duration::from_secs(5);
@@ -107,12 +106,13 @@ impl Bulk {
         }
     }
 
-    /// A body has come. Returns its header if that is here already.
+    /// A body has come. Returns its header if that is here already; of those that come first, no more than `memory` is kept.
     pub(super) fn body(
         &mut self,
         now: Instant,
         id: u64,
         body: &Bytes,
+        memory: usize,
     ) -> Result<Option<Pending>, PeerFault> {
         if self.unwanted.remove(&id) {
             return Ok(None);
@@ -123,7 +123,7 @@ impl Bulk {
             }
             Entry::Occupied(_) => Err(PeerFault::InvalidBulk),
             Entry::Vacant(_) if self.early.contains_key(&id) => Err(PeerFault::InvalidBulk),
-            Entry::Vacant(_) if self.early_bytes + body.len() > limits::BULK_MEMORY_PER_PEER => {
+            Entry::Vacant(_) if self.early_bytes + body.len() > memory => {
                 self.lose(id, Status::Busy);
                 Ok(None)
             }

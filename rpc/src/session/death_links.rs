@@ -13,7 +13,7 @@ use super::{
     event::{ImportKey, LinkId},
     import_table::Import,
 };
-use crate::{error::LinkToDeathError, limits};
+use crate::{error::LinkToDeathError, quotas::Quotas};
 
 #[derive(Debug, Default)]
 pub(super) struct DeathLinks {
@@ -28,6 +28,7 @@ impl DeathLinks {
         scope: Scope,
         key: ImportKey,
         import: &Import,
+        quotas: &Quotas,
     ) -> Result<LinkId, LinkToDeathError> {
         if import.dead.is_some() {
             return Err(LinkToDeathError::DeadObject);
@@ -36,19 +37,18 @@ impl DeathLinks {
         if remote && import.about.kind == ObjectKind::Anonymous {
             return Err(LinkToDeathError::AnonymousStub);
         }
-        if self.count >= limits::DEATH_LINKS_PER_PEER {
-            return Err(LinkToDeathError::LimitReached {
-                limit: limits::DEATH_LINKS_PER_PEER,
-            });
-        }
-        let links = self.by_import.entry(key).or_default();
-        if links.len() >= limits::DEATH_LINKS_PER_OBJECT {
-            return Err(LinkToDeathError::LimitReached {
-                limit: limits::DEATH_LINKS_PER_OBJECT,
-            });
+        let of_object = self.by_import.get(&key).map_or(0, Vec::len);
+        for (count, limit) in [
+            (self.count, quotas.death_links),
+            (of_object, quotas.death_links_per_object),
+        ] {
+            if count >= limit {
+                return Err(LinkToDeathError::LimitReached { limit });
+            }
         }
         self.last += 1;
         self.count += 1;
+        let links = self.by_import.entry(key).or_default();
         links.push(LinkId(self.last));
         Ok(LinkId(self.last))
     }

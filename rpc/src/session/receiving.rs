@@ -56,7 +56,8 @@ impl Session {
             return Ok(());
         }
         self.clock = Some(now);
-        if let Some(pending) = self.bulk.body(now, id, &body)? {
+        let memory = self.config.quotas.bulk_memory;
+        if let Some(pending) = self.bulk.body(now, id, &body, memory)? {
             self.join(pending, body);
         }
         Ok(())

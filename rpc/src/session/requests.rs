@@ -176,7 +176,7 @@ impl Session {
             )));
         }
         let held = self.serving.descriptors() + call.grants.descriptors() as u32;
-        let limit = limits::DESCRIPTORS_PER_PEER;
+        let limit = self.config.quotas.file_descriptors;
         if call.id.is_some() && held > limit {
             return Ok(Err((Status::Busy, limit_reached(limit, held))));
         }

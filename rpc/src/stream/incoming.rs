@@ -15,7 +15,7 @@ use crate::{
     CallOption, Caller, HandlerError, Parcel, RemoteObject, RemoteStub, SendRequestError,
     StubOptions,
     call::StreamPlace,
-    limits::{MAX_STREAM_ITEM, STREAM_BYTES, STREAM_ITEMS, STREAMS_PER_PEER},
+    limits::{MAX_STREAM_ITEM, STREAM_BYTES, STREAM_ITEMS},
     parcel::ReadParcelError,
     remote::Execution,
 };
@@ -41,10 +41,15 @@ impl Incoming {
     pub(crate) fn open(source: RemoteObject) -> Self {
         let queue = Arc::new(Queue::default());
         let proxy = source.as_proxy();
-        let place = proxy.and_then(|proxy| proxy.0.peer.caller().open_stream());
-        let opening = if proxy.is_some() && place.is_none() {
+        let place = proxy.map(|proxy| proxy.0.peer.caller().open_stream());
+        let (place, over) = match place {
+            Some(Ok(place)) => (Some(place), None),
+            Some(Err(limit)) => (None, Some(limit as u64)),
+            None => (None, None),
+        };
+        let opening = if over.is_some() {
             // Said where the stream is read: the call that brought it has gone well.
-            let limit = Some(STREAMS_PER_PEER as u64);
+            let limit = over;
             queue.end(End::Failed(StreamError::Open(SendRequestError::Busy {
                 limit,
                 value: limit.map(|limit| limit + 1),

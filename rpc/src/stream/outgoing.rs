@@ -65,7 +65,7 @@ impl Source {
             Handle::try_current().map_err(|error| HandlerError::Failed(error.to_string()))?;
         let place = caller
             .open_stream()
-            .ok_or(HandlerError::Busy { retry_after: None })?;
+            .map_err(|_| HandlerError::Busy { retry_after: None })?;
         let start = {
             let mut state = self.state();
             match std::mem::replace(&mut *state, State::Opening) {

@@ -155,7 +155,7 @@ pub fn publish(bus: &Bus, labels: &[(&'static str, String)]) {
         sum.serving += usage.serving;
         sum.links += usage.links;
         sum.bulk += usage.bulk;
-        bulk_memory += peer.bulk_memory.load(Ordering::Relaxed);
+        bulk_memory += peer.bulk_memory.get();
     }
     gauge!(SESSIONS, labels.clone()).set(peers.len() as f64);
     gauge!(REFERENCES, with("kind", "exports".into())).set(sum.exports as f64);

@@ -10,7 +10,7 @@ use std::{
 use proto::{DeviceId, ServiceId, message::PeerLimits};
 use rpc::{
     AddServiceError, Bus, CallError, CallOption, DeathReason, GetServiceError, Neighbours, Peer,
-    RemoteObject, async_trait, opening::close_code, session::passing_rules::Party,
+    Quotas, RemoteObject, async_trait, opening::close_code, session::passing_rules::Party,
     telemetry::SlowThresholds,
 };
 use tokio::{
@@ -71,11 +71,13 @@ impl Attachment {
     pub(crate) async fn start(
         path: &Path,
         limits: Option<PeerLimits>,
+        quotas: Quotas,
         slow: SlowThresholds,
     ) -> Result<Arc<Self>, LocalError> {
         let door = Door::knock(path, Claim::NEW).await?;
         let mut config = super::config(door.prelude.party);
         config.limits = limits.unwrap_or(config.limits);
+        config.quotas = quotas;
         config.slow = slow;
         let me = Arc::new(Self {
             bus: Bus::new(config),

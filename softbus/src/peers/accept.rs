@@ -76,7 +76,7 @@ pub(super) async fn accept_tcp(peers: Arc<Peers>, door: Arc<Mutex<Door>>, listen
 
 /// What happens behind the door: as far as Hello within a short time, and no place is taken after that.
 async fn receive(peers: Arc<Peers>, place: Place, handshake: impl Future<Output = Option<Guest>>) {
-    let opened = tokio::time::timeout(rpc::limits::HANDSHAKE_TIME, handshake).await;
+    let opened = tokio::time::timeout(place.time(), handshake).await;
     drop(place);
     if let Ok(Some(guest)) = opened {
         open_session(&peers, guest).await;
@@ -124,6 +124,13 @@ impl Place {
             }),
             other => Err(other),
         }
+    }
+}
+
+impl Place {
+    /// How long it may be held.
+    fn time(&self) -> Duration {
+        lock(&self.door).limits().time
     }
 }
 

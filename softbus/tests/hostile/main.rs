@@ -17,6 +17,7 @@ use softbus::{
     certs::{AuditEvent, CloseCode, DoorLimits, tls},
 };
 
+mod quotas;
 mod session;
 mod tcp;
 

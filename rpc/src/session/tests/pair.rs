@@ -28,6 +28,7 @@ use super::super::{
 };
 use crate::{
     interface::{Interface, Spoken},
+    quotas::Quotas,
     remote::{LocalObject, StubCell},
 };
 
@@ -172,6 +173,7 @@ impl Pair {
                 scope,
                 lanes,
                 limits,
+                quotas: Quotas::DEFAULT,
                 boot,
                 peer_boot,
                 features: match scope {

@@ -8,6 +8,7 @@ use proto::{
     frame::{Frame, FrameReader},
 };
 use rpc::{
+    Quotas,
     fuzzing::{a_stub, local, root},
     limits::DEFAULT_PEER_LIMITS,
     session::{
@@ -46,6 +47,7 @@ impl End {
             scope: Scope::OtherDevice,
             lanes: LANES,
             limits: DEFAULT_PEER_LIMITS,
+            quotas: Quotas::DEFAULT,
             boot: boot(number),
             peer_boot: boot(1 - number),
             features: 0,

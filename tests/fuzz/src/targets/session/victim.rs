@@ -11,6 +11,7 @@ use proto::{
     message::{DeathReason, PeerLimits, feature},
 };
 use softbus_rpc::{
+    Quotas,
     fuzzing::{a_stub, local, root},
     session::{
         Answer, Arrived, Config, Delivered, Event, ImportKey, LinkId, Outcome, Outgoing,
@@ -81,6 +82,7 @@ impl Victim {
             },
             lanes: LANES,
             limits: LIMITS,
+            quotas: Quotas::DEFAULT,
             boot: boot(0),
             peer_boot: boot(1),
             features: feature::INTRODUCTIONS | feature::RELAY,
