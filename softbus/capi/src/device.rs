@@ -14,7 +14,10 @@ use std::{
 
 use softbus::{
     Allow, DeviceId, GetServiceError, Identity, Interfaces, Node, NodeBuilder, ServiceId,
-    ServiceOptions, TrustStore, error::StartNodeError, rpc::AddServiceError,
+    ServiceOptions, TrustStore,
+    error::StartNodeError,
+    local::{self, LocalError},
+    rpc::AddServiceError,
 };
 
 use crate::{
@@ -238,6 +241,41 @@ unsafe extern "C" fn SoftBus_Node_Start(
     })
 }
 
+/// The one place that gives failures to attach their numbers.
+fn attach_failed(error: &StartNodeError) -> c_int {
+    let number = match error {
+        StartNodeError::Local(LocalError::Absent(_) | LocalError::TimedOut) => UNREACHABLE,
+        StartNodeError::Local(LocalError::Denied(_)) => REFUSED,
+        StartNodeError::Local(LocalError::Busy { .. } | LocalError::TooManyAtOnce { .. }) => BUSY,
+        _ => FAILED,
+    };
+    failed(number, error)
+}
+
+#[unsafe(no_mangle)]
+unsafe extern "C" fn SoftBus_Node_Attach(
+    path: *const c_char,
+    node: *mut *mut SoftBusNode,
+) -> c_int {
+    // SAFETY: the caller's string and the place for the result, or NULL.
+    let (path, out) = unsafe { (boundary::c_str(path), Out::new(node)) };
+    guard(FAILED, || {
+        let Some(out) = out else {
+            return wrong("no place for the node");
+        };
+        let path = path.map_or_else(local::default_path, |path| path_of(path).to_owned());
+        let attached = runtime::wait_there(move || Node::attach(path));
+        match attached {
+            Ok(Ok(node)) => {
+                out.set(NODES.insert(node));
+                OK
+            }
+            Ok(Err(refused)) => attach_failed(&refused),
+            Err(refused) => failed(FAILED, &refused),
+        }
+    })
+}
+
 #[unsafe(no_mangle)]
 extern "C" fn SoftBus_Node_Stop(node: *mut SoftBusNode) {
     guard((), || {
@@ -325,6 +363,18 @@ unsafe extern "C" fn SoftBus_Node_LoadTrust(node: *mut SoftBusNode, path: *const
     })
 }
 
+/// The one place that gives refused registrations their numbers.
+fn add_failed(error: &AddServiceError) -> c_int {
+    let number = match error {
+        AddServiceError::LimitReached { .. } => BUSY,
+        AddServiceError::NotOurs | AddServiceError::DeadObject => ARGUMENT,
+        AddServiceError::HeldByAnother => REFUSED,
+        AddServiceError::HostUnreachable(_) => UNREACHABLE,
+        _ => FAILED,
+    };
+    failed(number, error)
+}
+
 #[unsafe(no_mangle)]
 extern "C" fn SoftBus_Service_Add(
     node: *mut SoftBusNode,
@@ -341,15 +391,12 @@ extern "C" fn SoftBus_Service_Add(
                 1 => ServiceOptions::distributed(Allow::trusted()),
                 _ => return Err(wrong("no such access")),
             };
-            let added = node.samgr().add(service, &object, options);
-            added.map_err(|refused| {
-                let number = match refused {
-                    AddServiceError::LimitReached { .. } => BUSY,
-                    AddServiceError::NotOurs | AddServiceError::DeadObject => ARGUMENT,
-                    _ => FAILED,
-                };
-                failed(number, &refused)
-            })
+            let added = runtime::wait_there(move || async move {
+                // Waits for the host, if there is one.
+                node.samgr().register(service, &object, options).await
+            });
+            let added = added.map_err(|refused| failed(FAILED, &refused))?;
+            added.map_err(|refused| add_failed(&refused))
         }))
     })
 }

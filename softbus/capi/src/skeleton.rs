@@ -44,7 +44,7 @@ extern "C" fn OH_IPCSkeleton_GetCallingTokenId() -> u64 {
 
 #[unsafe(no_mangle)]
 extern "C" fn OH_IPCSkeleton_GetFirstTokenId() -> u64 {
-    // Nobody passes the token of a chain's first caller on.
+    // OpenHarmony's answer where no process has set a token for the chains it begins, which only its token service does.
     0
 }
 

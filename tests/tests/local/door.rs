@@ -33,7 +33,7 @@ use crate::{
 /// What one user may have at the door.
 const AT_THE_DOOR: usize = 16;
 
-struct Echo;
+pub(crate) struct Echo;
 
 #[async_trait]
 impl RemoteStub for Echo {
@@ -53,16 +53,16 @@ impl RemoteStub for Echo {
 }
 
 /// A host with a service, and an honest process that has it.
-struct Device {
-    path: PathBuf,
-    host: Node,
-    process: Node,
+pub(crate) struct Device {
+    pub(crate) path: PathBuf,
+    pub(crate) host: Node,
+    pub(crate) process: Node,
     proxy: RemoteObject,
     _directory: tempfile::TempDir,
 }
 
 impl Device {
-    async fn start(host: impl FnOnce(NodeBuilder, &Path) -> NodeBuilder) -> Self {
+    pub(crate) async fn start(host: impl FnOnce(NodeBuilder, &Path) -> NodeBuilder) -> Self {
         let directory = tempfile::tempdir().unwrap();
         let path = directory.path().join("bus.sock");
         let builder = Node::builder().identity_dir(directory.path().join("identity"));

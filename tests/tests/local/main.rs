@@ -7,6 +7,7 @@ mod another_process;
 mod closed;
 mod door;
 mod hostile;
+mod inherited;
 mod passed;
 mod raw;
 mod stage;

@@ -36,7 +36,8 @@ typedef enum Ability_NativeChildProcess_ErrCode {
     NCP_ERR_CONNECTION_FAILED = 16010008,
 } Ability_NativeChildProcess_ErrCode;
 
-/** Told how the start went: NCP_NO_ERROR and a proxy of the child's stub, to be destroyed, or an error and NULL. */
+/** Told how the start went: NCP_NO_ERROR and a proxy of the child's stub, to be destroyed, or an error and NULL. The proxy is for
+ *  this process: a request that hands it to another child, or to another device, is OH_IPC_INNER_ERROR. */
 typedef void (*OH_Ability_OnNativeChildProcessStarted)(int errCode, OHIPCRemoteProxy *remoteProxy);
 
 /** Starts a child process: a new program that loads the library `libName`, calls its

@@ -21,7 +21,7 @@ void OH_IPCSkeleton_JoinWorkThread(void);
 void OH_IPCSkeleton_StopWorkThread(void);
 /** The caller's token: its user id; 0 if it is on another device. */
 uint64_t OH_IPCSkeleton_GetCallingTokenId(void);
-/** The token of the first caller of a chain, which nobody passes on here: 0. */
+/** The token of the first caller of a chain: 0, as in OpenHarmony where no process has set one, which none can here. */
 uint64_t OH_IPCSkeleton_GetFirstTokenId(void);
 /** The token of this process: its user id. */
 uint64_t OH_IPCSkeleton_GetSelfTokenId(void);

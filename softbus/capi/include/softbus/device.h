@@ -73,6 +73,12 @@ typedef struct {
     const char *name;
 } SoftBus_NodeOptions;
 
+/** Attaches to the process that hosts the bus of this device, `softbus run --local` for one, at the socket `path`; NULL is where
+ *  that is by default. The node then is of that device: it has its id, and the host's network and services. It has no port, and
+ *  whom the device trusts is the host's affair: SoftBus_Node_Trust() and its like are SOFTBUS_ERR_ARGUMENT. It ends with
+ *  SoftBus_Node_Stop(); when the host ends, it attaches to the next one by itself. _ARGUMENT, _UNREACHABLE (nobody hosts there),
+ *  _REFUSED (not for this user), _BUSY (the host has no place), _FAILED. */
+int SoftBus_Node_Attach(const char *path, SoftBusNode **node);
 /** Starts a node; it ends with SoftBus_Node_Stop(). SOFTBUS_ERR_ARGUMENT, _IDENTITY, _ADDRESS, _FAILED. */
 int SoftBus_Node_Start(const SoftBus_NodeOptions *options, SoftBusNode **node);
 /** Takes leave of other devices and ends. Up to 2 s. */
@@ -97,7 +103,9 @@ typedef enum {
     SOFTBUS_DISTRIBUTED = 1,
 } SoftBus_Access;
 
-/** Registers a stub under an id, 1 to 0x00ffffff. What stood there before is removed. _ARGUMENT, _BUSY (1,000 services). */
+/** Registers a stub under an id, 1 to 0x00ffffff. What stood there before is removed. _ARGUMENT, _BUSY (1,000 services); for an
+ *  attached node, which waits for its host's answer for up to 8 s: _REFUSED (a process of another user has this id),
+ *  _UNREACHABLE (there is no host; it is registered here, and with the host when there is one). */
 int SoftBus_Service_Add(SoftBusNode *node, uint32_t serviceId, const OHIPCRemoteStub *stub, SoftBus_Access access);
 /** Removes it: its proxies die. SOFTBUS_ERR_ABSENT. */
 int SoftBus_Service_Remove(SoftBusNode *node, uint32_t serviceId);

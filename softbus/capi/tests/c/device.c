@@ -34,6 +34,12 @@ static int Answer(uint32_t code, const OHIPCParcel *data, OHIPCParcel *reply, vo
             OH_IPCParcel_WriteUint64(reply, OH_IPCSkeleton_GetCallingUid());
             OH_IPCParcel_WriteUint64(reply, OH_IPCSkeleton_GetCallingTokenId());
             return OH_IPCParcel_WriteInt32(reply, OH_IPCSkeleton_IsLocalCalling());
+        case SERVICE_ANOTHER: {
+            OHIPCRemoteStub *another = OH_IPCRemoteStub_Create("another", Answer, NULL, NULL);
+            int result = OH_IPCParcel_WriteRemoteStub(reply, another);
+            OH_IPCRemoteStub_Destroy(another);
+            return result;
+        }
         case SERVICE_IDENTITY: {
             /* A caller of another device is made this process, and itself again. */
             char *text = NULL;
@@ -179,6 +185,43 @@ TEST(a_service_that_is_removed_is_dead)
     OH_IPCRemoteProxy_Destroy(proxy);
     OH_IPCDeathRecipient_Destroy(recipient);
     OH_IPCRemoteStub_Destroy(stub);
+}
+
+TEST(what_is_no_service_of_another_device_is_not_watched)
+{
+    OHIPCRemoteProxy *proxy = Get();
+    OHIPCParcel *data = OH_IPCParcel_Create();
+    OHIPCParcel *reply = OH_IPCParcel_Create();
+    CHECK_EQUAL(OH_IPCRemoteProxy_SendRequest(proxy, SERVICE_ANOTHER, data, reply, NULL), OH_IPC_SUCCESS);
+    OHIPCRemoteProxy *another = OH_IPCParcel_ReadRemoteProxy(reply);
+    CHECK(another != NULL);
+    OHIPCDeathRecipient *recipient = OH_IPCDeathRecipient_Create(Died, NULL, NULL);
+    CHECK_EQUAL(OH_IPCRemoteProxy_AddDeathRecipient(another, recipient), OH_IPC_INNER_ERROR);
+    CHECK_EQUAL(OH_IPCRemoteProxy_RemoveDeathRecipient(another, recipient), OH_IPC_INNER_ERROR);
+    /* It does not go back to its device either. */
+    CHECK_EQUAL(OH_IPCParcel_WriteRemoteProxy(data, another), OH_IPC_SUCCESS);
+    CHECK_EQUAL(OH_IPCRemoteProxy_SendRequest(proxy, SERVICE_KEEP, data, reply, NULL), OH_IPC_INNER_ERROR);
+    CHECK(strstr(SoftBus_LastError(), "origin") != NULL);
+    OH_IPCDeathRecipient_Destroy(recipient);
+    OH_IPCRemoteProxy_Destroy(another);
+    OH_IPCParcel_Destroy(data);
+    OH_IPCParcel_Destroy(reply);
+    OH_IPCRemoteProxy_Destroy(proxy);
+}
+
+TEST(a_node_has_room_for_1000_services)
+{
+    struct Device full;
+    Start(&full, "full", NULL);
+    OHIPCRemoteStub *stub = OH_IPCRemoteStub_Create("example", Answer, NULL, NULL);
+    for (uint32_t service = 1; service <= 1000; service++) {
+        CHECK_EQUAL(SoftBus_Service_Add(full.node, service, stub, SOFTBUS_LOCAL), SOFTBUS_OK);
+    }
+    CHECK_EQUAL(SoftBus_Service_Add(full.node, 1001, stub, SOFTBUS_LOCAL), SOFTBUS_ERR_BUSY);
+    /* One that is there is replaced all the same. */
+    CHECK_EQUAL(SoftBus_Service_Add(full.node, 1000, stub, SOFTBUS_LOCAL), SOFTBUS_OK);
+    OH_IPCRemoteStub_Destroy(stub);
+    SoftBus_Node_Stop(full.node);
 }
 
 TEST(look_ups_that_fail_say_why)

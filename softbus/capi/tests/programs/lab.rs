@@ -2,36 +2,15 @@
 
 use std::{net::SocketAddr, time::Duration};
 
-use softbus::{
-    Allow, Caller, HandlerError, Identity, Node, Parcel, RemoteObject, RemoteStub, ServiceId,
-    ServiceOptions, TrustStore, async_trait,
-};
+use softbus::{Allow, Identity, Node, RemoteObject, ServiceOptions, TrustStore};
 use testkit::netns::Lab;
 
-use crate::build::{self, Language, Program};
+use crate::{
+    adder::{Adder, SERVICE},
+    build::{self, Language, Program},
+};
 
-const SERVICE: ServiceId = ServiceId::new(1401).unwrap();
 const SOON: Duration = Duration::from_secs(60);
-
-struct Adder;
-
-#[async_trait]
-impl RemoteStub for Adder {
-    fn descriptor(&self) -> &str {
-        "org.example.Adder"
-    }
-
-    async fn on_remote_request(
-        &self,
-        _caller: &Caller,
-        _code: u32,
-        data: &mut Parcel,
-        reply: &mut Parcel,
-    ) -> Result<(), HandlerError> {
-        let sum = data.read_i32()? + data.read_i32()?;
-        Ok(reply.write_i32(sum)?)
-    }
-}
 
 /// An identity in a directory, and who it trusts.
 fn identity(program: &Program, name: &str) -> Identity {

@@ -4,6 +4,8 @@
 #![cfg(target_os = "linux")]
 #![expect(clippy::unwrap_used, reason = "a helper of a test fails the test")]
 
+mod adder;
+mod attached;
 mod build;
 mod headers;
 mod installed;
@@ -45,6 +47,11 @@ fn stubs_proxies_and_death_recipients() {
         ("libtest_crash.so", "crash.c"),
     ];
     run_c("remote.c", &children);
+}
+
+#[test]
+fn children() {
+    run_c("children.c", &[("libtest_child.so", "service.c")]);
 }
 
 #[test]
