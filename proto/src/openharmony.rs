@@ -33,6 +33,8 @@ pub mod code {
     pub const PING_TRANSACTION: u32 = u32::from_be_bytes(*b"_PNG");
     /// `_NTF`: which interface?
     pub const INTERFACE_TRANSACTION: u32 = u32::from_be_bytes(*b"_NTF");
+    /// `_DMP`: what is in it? For privileged callers of the same device.
+    pub const DUMP_TRANSACTION: u32 = u32::from_be_bytes(*b"_DMP");
     /// `_DSC`, ours: which methods, with which types?
     pub const DESCRIBE_TRANSACTION: u32 = u32::from_be_bytes(*b"_DSC");
 }

@@ -29,6 +29,7 @@ pub(crate) const fn is_code(code: u32) -> bool {
             code,
             code::PING_TRANSACTION | code::INTERFACE_TRANSACTION | code::DESCRIBE_TRANSACTION
         )
+        || (cfg!(unix) && code == code::DUMP_TRANSACTION)
 }
 
 /// Whether the caller waits, and how long.

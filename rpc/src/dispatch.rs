@@ -23,6 +23,8 @@ use std::{
     time::Duration,
 };
 
+#[cfg(unix)]
+use crate::dump;
 use crate::{
     Parcel,
     call::{CallOption, Caller},
@@ -77,8 +79,14 @@ impl Job {
         let Some(stub_itself) = stub.stub() else {
             return Box::pin(self.pass_on(stub).instrument(span)).await;
         };
-        let mut request =
-            stub_itself.on_remote_request(&self.caller, code, &mut self.data, &mut self.reply);
+        let mut request = match code {
+            #[cfg(unix)]
+            dump::CODE => {
+                let execution = stub.options().execution;
+                Box::pin(dump::run(stub_itself, execution, &mut self.data))
+            }
+            _ => stub_itself.on_remote_request(&self.caller, code, &mut self.data, &mut self.reply),
+        };
         if !span.is_none() {
             request = Box::pin(request.instrument(span));
         }

@@ -13,6 +13,8 @@ mod death;
 pub mod describe;
 mod dispatch;
 mod driver;
+#[cfg(unix)]
+pub mod dump;
 pub mod dynamic;
 pub mod error;
 #[cfg(unix)]

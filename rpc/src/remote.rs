@@ -89,6 +89,20 @@ pub trait RemoteStub: Send + Sync + 'static {
         None
     }
 
+    /// Writes what is in it, for people, to a file of who asks ([`RemoteObject::dump`]). Takes its turn as a request does, on a
+    /// thread where it may block: the file may be a pipe that nobody reads.
+    ///
+    /// Only privileged processes of this device get here: those of root, and of the user of this process.
+    ///
+    /// # Errors
+    /// [`Unsupported`](std::io::ErrorKind::Unsupported), as here, says that it writes nothing; the text of any other reaches who
+    /// asked.
+    #[cfg(unix)]
+    fn dump(&self, output: &mut std::fs::File, arguments: &[String]) -> std::io::Result<()> {
+        let _ = (output, arguments);
+        Err(std::io::ErrorKind::Unsupported.into())
+    }
+
     /// Serves one request. Dropped where it waits when the caller cancels, its deadline passes or it goes away.
     ///
     /// The status always reaches a caller that waits; with an error nothing of `reply` does.

@@ -20,6 +20,8 @@ use super::{
     guard::{Serving, Ways},
     one_way, pool, turn,
 };
+#[cfg(unix)]
+use crate::dump;
 use crate::{
     Parcel, describe, introduction,
     parcel::Slot,
@@ -101,6 +103,12 @@ impl Call {
         }
         if !is_relay && let Some(reply) = built_in(&target.stub, code) {
             serving.answer(reply.map_err(Into::into));
+            return None;
+        }
+        #[cfg(unix)]
+        if code == dump::CODE && !dump::may_ask(&peer.caller_of(behalf)) {
+            target.stub.gate.refused_by_rule();
+            serving.refuse(Status::Refused.into());
             return None;
         }
         let bytes = parcel.body.len() + parcel.raw.as_ref().map_or(0, Bytes::len);

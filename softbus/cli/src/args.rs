@@ -216,6 +216,16 @@ JSON: one object: device, service, descriptor, methods (list of {code, name, arg
 type}), result, one_way, idempotent, wait_ms (or null)}), types (definitions, as text)")]
     Describe(Describe),
 
+    /// Have a service of this device write what is in it, as --local says
+    ///
+    /// For root, and for the user of its program. What it writes, and what the arguments mean, is the service's affair.
+    #[cfg(target_os = "linux")]
+    #[command(after_help = "\
+Example, beside `softbus run --local --echo 7`: softbus --local dump 7
+
+JSON: one object: service, text")]
+    Dump(Dump),
+
     /// Call a method of a service and print its result
     ///
     /// By its name, if the service describes its interface (`softbus describe`): each argument is JSON, and a string needs
@@ -400,6 +410,21 @@ pub(crate) struct Describe {
     #[arg(value_parser = value::service)]
     pub(crate) service: ServiceId,
     /// How long finding the device, getting the service and asking it may take together
+    #[arg(long, value_name = "SECONDS", default_value = "8", value_parser = value::seconds)]
+    pub(crate) wait: Duration,
+}
+
+/// `softbus dump`
+#[cfg(target_os = "linux")]
+#[derive(Debug, Args)]
+pub(crate) struct Dump {
+    /// Which service, 1..=0xffffff
+    #[arg(value_parser = value::service)]
+    pub(crate) service: ServiceId,
+    /// What it is told
+    #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
+    pub(crate) arguments: Vec<String>,
+    /// How long getting the service and asking it may take together
     #[arg(long, value_name = "SECONDS", default_value = "8", value_parser = value::seconds)]
     pub(crate) wait: Duration,
 }

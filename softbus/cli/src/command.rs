@@ -4,6 +4,8 @@ pub(crate) mod ca;
 pub(crate) mod call;
 pub(crate) mod describe;
 pub(crate) mod devices;
+#[cfg(target_os = "linux")]
+pub(crate) mod dump;
 pub(crate) mod identity;
 pub(crate) mod load;
 pub(crate) mod pair;

@@ -61,6 +61,8 @@ fn run(arguments: Arguments, output: &output::Output) -> Result<(), Failure> {
         Command::Services(options) => on_runtime(command::services::run(&context, options)),
         Command::Load(options) => on_runtime(command::load::run(&context, options)),
         Command::Describe(options) => on_runtime(command::describe::run(&context, options)),
+        #[cfg(target_os = "linux")]
+        Command::Dump(options) => on_runtime(command::dump::run(&context, options)),
         Command::Call(options) => on_runtime(command::call::run(&context, options)),
         Command::Watch => on_runtime(command::watch::run(&context)),
     }

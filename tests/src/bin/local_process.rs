@@ -8,6 +8,7 @@
 //! - `again`: calls what it met last.
 //! - `hand over`: gives what it met last to its host.
 //! - `get DEVICE`: gets the workbench of a device.
+//! - `dump`: says what the workbench of its own device writes.
 //! - `hold`: gets the workbench of the device, calls it, keeps it and watches it.
 //! - `fork`: leaves its sockets to a child that it forks.
 //! - `call in a child`: calls what it holds in a child that it forks, and says what came of it.
@@ -98,6 +99,18 @@ async fn run(path: std::path::PathBuf) -> Result<(), Failure> {
                     "handed over",
                     give(&inbox, &[last(&held)?]).await.map(|()| 0),
                 );
+            }
+            "dump" => {
+                let proxy = node.samgr().get(SERVICE, &node.device_id()).await?;
+                let (reader, writer) = io::pipe()?;
+                let dumped = proxy.dump(&writer, &["it"], CallOption::two_way()).await;
+                drop(writer);
+                match dumped {
+                    Ok(()) => {
+                        say(&json!({ "event": "dumped", "text": io::read_to_string(reader)? }))
+                    }
+                    Err(error) => refused("dumped", &error),
+                }
             }
             "hold" => {
                 let proxy = node.samgr().get(SERVICE, &node.device_id()).await?;

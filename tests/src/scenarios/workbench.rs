@@ -178,6 +178,13 @@ impl RemoteStub for Workbench {
         self.options
     }
 
+    #[cfg(unix)]
+    fn dump(&self, output: &mut std::fs::File, arguments: &[String]) -> std::io::Result<()> {
+        use std::io::Write;
+        let entered = *self.bench.entered.borrow();
+        writeln!(output, "{entered} requests {}", arguments.join(" "))
+    }
+
     async fn on_remote_request(
         &self,
         caller: &Caller,

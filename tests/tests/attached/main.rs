@@ -2,6 +2,8 @@
 #![cfg(target_os = "linux")]
 #![expect(clippy::unwrap_used, reason = "a helper of a test fails the test")]
 
+mod dump;
+
 use std::time::Duration;
 
 use softbus::GetServiceError;

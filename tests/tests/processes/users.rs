@@ -1,13 +1,13 @@
 //! Processes of another user, on a bus that lets them in. Only root can start them.
 
-use std::{fs::Permissions, os::unix::fs::PermissionsExt};
+use std::{fs::Permissions, io, os::unix::fs::PermissionsExt};
 
 use rustix::process::getuid;
 use softbus::{
-    DeviceId, Node, ServiceOptions,
+    CallOption, DeviceId, Node, ServiceOptions,
     error::StartNodeError,
     local::LocalError,
-    rpc::{AddServiceError, GetServiceError},
+    rpc::{AddServiceError, GetServiceError, dump::DumpError},
 };
 use testkit::{
     process::Process,
@@ -67,6 +67,35 @@ async fn a_registration_of_another_user_is_not_replaced() {
     assert_eq!(register(&ours).await, held);
     let theirs = samgr.get(SERVICE, &device.host.device_id()).await.unwrap();
     assert_eq!(reverse(&theirs, 2019).await, Ok(9102));
+}
+
+/// Row 68: what is in an object is for root and for the user of its process, and for no other.
+#[tokio::test]
+async fn a_dump_is_for_root_and_the_own_user() {
+    let Some((device, process)) = stranger().await else {
+        return;
+    };
+    let (stub, _) = workbench();
+    let samgr = device.host.samgr();
+    samgr.add(SERVICE, &stub, ServiceOptions::local()).unwrap();
+    let (process, dumped) = tell(process, "dump", "dumped").await;
+    let refused = format!("{:?}", DumpError::Refused);
+    assert_eq!(dumped["error"], refused.as_str());
+    samgr.remove(SERVICE).unwrap();
+
+    // We are root, and it has others of its user.
+    let (process, _) = tell(process, "serve", "serves").await;
+    let theirs = samgr.get(SERVICE, &device.host.device_id()).await.unwrap();
+    let (reader, writer) = io::pipe().unwrap();
+    let dumped = theirs.dump(&writer, &["us"], CallOption::two_way()).await;
+    drop(writer);
+    assert_eq!(dumped, Ok(()));
+    assert_eq!(io::read_to_string(reader).unwrap(), "0 requests us\n");
+    let friend = device.spawn(Some(OTHER_USER));
+    let (friend, _) = event(friend, "ready").await;
+    let (_friend, dumped) = tell(friend, "dump", "dumped").await;
+    assert_eq!(dumped["text"], "0 requests it\n");
+    drop(process);
 }
 
 /// Row 156: who may not call out is told so, before anybody is dialled.

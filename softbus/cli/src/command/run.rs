@@ -67,6 +67,8 @@ async fn pair(context: &Context<'_>, node: &Node, wanted: bool) -> Infallible {
 /// Registers the service to try things with.
 fn offer(node: &Node, service: ServiceId) -> Result<(), Failure> {
     let options = ServiceOptions::distributed(Allow::trusted());
-    let added = node.samgr().add(service, &RemoteObject::new(Echo), options);
+    let added = node
+        .samgr()
+        .add(service, &RemoteObject::new(Echo::default()), options);
     added.map_err(|error| Failure::failed(format!("--echo {service}: {error}")))
 }

@@ -24,6 +24,20 @@ fn commands_attach_to_the_device_that_runs() {
     let sum = a.run([&local, "call", &a.id, "8", "sum", "40", "2"]);
     assert_eq!((sum.code, sum.stdout.as_str()), (0, "42\n"), "{sum:?}");
 
+    // What is in them, for root and for our own user.
+    let dumped = a.run([&local, "dump", "8", "-a", "größe"]);
+    let text = "requests: 1\nargument: -a\nargument: größe\n";
+    assert_eq!(
+        (dumped.code, dumped.stdout.as_str()),
+        (0, text),
+        "{dumped:?}"
+    );
+    let dumped = a.run([&local, "--json", "dump", "8"]).object();
+    assert_eq!(dumped["text"], "requests: 1\n");
+    a.run([&local, "dump", "9"])
+        .assert_failed(3, &["service 9"]);
+    a.run(["dump", "8"]).assert_failed(2, &["--local"]);
+
     // Another device, by the name it has here, through the host.
     let sum = a.run([&local, "call", "b", "7", "sum", "40", "2"]);
     assert_eq!((sum.code, sum.stdout.as_str()), (0, "42\n"), "{sum:?}");

@@ -6,9 +6,15 @@ use bytes::Bytes;
 use proto::{
     Handle, ObjectId, ServiceId,
     frame::{BulkPart, Call, Extensions, Frame, Grant, Grants, ObjectKind, Release, Reply, Status},
-    openharmony::{code::PING_TRANSACTION, samgr},
+    openharmony::{
+        code::{DUMP_TRANSACTION, PING_TRANSACTION},
+        samgr,
+    },
 };
-use softbus::{CallOption, GetServiceError, Parcel, rpc::session::PeerFault};
+use softbus::{
+    CallOption, GetServiceError, Parcel,
+    rpc::{dump::DumpError, session::PeerFault},
+};
 use testkit::{
     scenarios::{
         SERVICE, SOON, for_all, reached,
@@ -31,6 +37,25 @@ fn codes_outside_the_range_are_unknown_methods() {
             assert_eq!(peer.status_of(call).await, Status::UnknownMethod);
         }
         assert_eq!(*stage.honest.bench.entered.borrow(), 0);
+        goes_on(&mut peer).await;
+    });
+}
+
+/// Row 68: what is in a stub is for processes of its own device. Neither our side asks nor would theirs answer.
+#[test]
+#[cfg(unix)]
+fn another_device_gets_no_dump() {
+    act(async |stage| {
+        let honest = &stage.honest.proxy;
+        let asked = honest.dump(std::io::stderr(), &[], CallOption::two_way());
+        assert_eq!(asked.await, Err(DumpError::OtherDevice));
+        let (mut peer, _session) = RawPeer::in_session(&stage.bus).await;
+        let service = peer.get(SERVICE.get()).await;
+        for handle in [service, Handle::SAMGR] {
+            let dump = peer.call(handle, DUMP_TRANSACTION, &[]);
+            assert_eq!(peer.status_of(dump).await, Status::Refused);
+        }
+        assert_eq!(stage.honest.stub.stats().unwrap().refused.rule, 1);
         goes_on(&mut peer).await;
     });
 }

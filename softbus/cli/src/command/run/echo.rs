@@ -1,13 +1,17 @@
 //! A service to try things with.
 
+use std::sync::atomic::{AtomicU64, Ordering};
+
 use softbus::{
     Caller, HandlerError, Parcel, RemoteStub, async_trait,
     rpc::describe::{Description, MethodDescription},
 };
 
 /// 1 answers with the string it is sent, 2 with the sum of two numbers, 3 with the digits of a number backwards.
-#[derive(Debug)]
-pub(super) struct Echo;
+#[derive(Debug, Default)]
+pub(super) struct Echo {
+    requests: AtomicU64,
+}
 
 #[async_trait]
 impl RemoteStub for Echo {
@@ -26,6 +30,16 @@ impl RemoteStub for Echo {
         Some(description)
     }
 
+    #[cfg(unix)]
+    fn dump(&self, output: &mut std::fs::File, arguments: &[String]) -> std::io::Result<()> {
+        use std::io::Write;
+        let requests = self.requests.load(Ordering::Relaxed);
+        writeln!(output, "requests: {requests}")?;
+        arguments
+            .iter()
+            .try_for_each(|argument| writeln!(output, "argument: {argument}"))
+    }
+
     async fn on_remote_request(
         &self,
         _caller: &Caller,
@@ -33,6 +47,7 @@ impl RemoteStub for Echo {
         data: &mut Parcel,
         reply: &mut Parcel,
     ) -> Result<(), HandlerError> {
+        self.requests.fetch_add(1, Ordering::Relaxed);
         match code {
             1 => {
                 let text = data.read_string()?;
