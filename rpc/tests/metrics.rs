@@ -143,7 +143,15 @@ async fn every_documented_metric_is_recorded() {
     assert_eq!(count("softbus.sessions.ended", &[]), 2);
     assert_eq!(count("softbus.reconnects", &[]), 1);
     assert_eq!(count("softbus.deaths", &[("reason", "service_removed")]), 1);
-    assert_eq!(count("softbus.sessions", &[]), 2);
+    assert_eq!(
+        count("softbus.sessions", &[("network.transport", "memory")]),
+        2
+    );
+    assert_eq!(
+        count("softbus.sessions", &[]),
+        2,
+        "and none on anything else"
+    );
     assert_eq!(count("softbus.references", &[("kind", "imports")]), 3);
     assert_eq!(count("softbus.death_links", &[]), 1);
 

@@ -88,8 +88,8 @@ metrics_table! {
         "Sessions with a device that had one before";
     DEATHS = "softbus.deaths", Counter, Count, ["reason"],
         "Death notices given to recipients";
-    SESSIONS = "softbus.sessions", Gauge, Count, [],
-        "Sessions";
+    SESSIONS = "softbus.sessions", Gauge, Count, ["network.transport"],
+        "Sessions, by what they are on at the moment";
     REFERENCES = "softbus.references", Gauge, Count, ["kind"],
         "Stubs of ours that peers hold (exports) and objects of theirs that we hold (imports)";
     IN_FLIGHT = "softbus.calls.in_flight", Gauge, Count, ["direction"],
@@ -103,6 +103,9 @@ metrics_table! {
     QUEUE_DEPTH = "softbus.queue.depth", Gauge, Count, ["softbus.service.id"],
         "Requests that run or wait, by service";
 }
+
+/// What sessions are on. Each is always told of, because a session may move from one to another.
+const TRANSPORTS: [&str; 4] = ["quic", "tcp", "unix", "memory"];
 
 static ENABLED: AtomicBool = AtomicBool::new(false);
 
@@ -157,7 +160,11 @@ pub fn publish(bus: &Bus, labels: &[(&'static str, String)]) {
         sum.bulk += usage.bulk;
         bulk_memory += peer.bulk_memory.get();
     }
-    gauge!(SESSIONS, labels.clone()).set(peers.len() as f64);
+    for transport in TRANSPORTS {
+        let on = |peer: &&Arc<PeerShared>| peer.link().transport() == transport;
+        let labels = with("network.transport", transport.to_owned());
+        gauge!(SESSIONS, labels).set(peers.iter().filter(on).count() as f64);
+    }
     gauge!(REFERENCES, with("kind", "exports".into())).set(sum.exports as f64);
     gauge!(REFERENCES, with("kind", "imports".into())).set(sum.imports as f64);
     gauge!(IN_FLIGHT, with("direction", "client".into())).set(sum.calls as f64);

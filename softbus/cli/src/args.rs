@@ -11,12 +11,13 @@ mod value;
 pub(crate) use ca::Ca;
 pub(crate) use call::{Argument, CallArguments, ReplyType};
 pub(crate) use policy::Policy;
+use value::transports;
 pub(crate) use value::{ListenAddress, MethodName, StaticPeer};
 
 use std::{path::PathBuf, time::Duration};
 
 use clap::{Args, Parser, Subcommand};
-use softbus::ServiceId;
+use softbus::{ServiceId, transport::Transports};
 
 const AFTER_HELP: &str = "\
 Devices are given by their full id, by the beginning of the id of a trusted device, or by the name
@@ -79,9 +80,13 @@ pub(crate) struct Network {
     #[arg(long, value_name = "ADDR")]
     pub(crate) listen: Option<ListenAddress>,
 
-    /// Listen at this UDP port [default: any free one]
+    /// Listen at this port, of UDP and of TCP [default: any free one]
     #[arg(long, global = true, value_name = "PORT")]
     pub(crate) port: Option<u16>,
+
+    /// Talk to other devices by `quic` only, by `tcp` only, or by both [default: QUIC, and TCP where that does not get through]
+    #[arg(long, global = true, value_name = "WHICH", value_parser = transports)]
+    pub(crate) transports: Option<Transports>,
 
     /// Find devices by mDNS on this interface only, as `eth0`; `loopback` is this machine; may be
     /// repeated, all of them on one side of the command [default: all]

@@ -163,6 +163,7 @@ fn network(
         Some(listen) => builder.listen(SocketAddr::new(listen.ip, port)),
         None => builder.port(port),
     };
+    builder = builder.transports(network.transports.unwrap_or_default());
     // clap does not notice when one stands before the command and the other behind it.
     if network.no_mdns && !network.interfaces.is_empty() {
         return Err(

@@ -33,6 +33,8 @@ use crate::{
 /// How long no connection is taken after the system had none to give: no descriptors, mostly.
 const NO_CONNECTION: Duration = Duration::from_millis(100);
 
+const NOT_ADMITTED: &str = "not admitted";
+
 /// Accepts QUIC connections as long as the endpoint lives.
 pub(super) async fn accept_quic(peers: Arc<Peers>, door: Arc<Mutex<Door>>) {
     while let Some(incoming) = peers.endpoint.accept().await {
@@ -197,8 +199,6 @@ async fn receive_on_tcp(
         }
     }
 }
-
-const NOT_ADMITTED: &str = "not admitted";
 
 /// From a proven key to an admitted device.
 fn judge(

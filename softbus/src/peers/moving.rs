@@ -29,6 +29,7 @@ use crate::{
 const AT_LEAST: Duration = Duration::from_secs(1);
 const FIRST_PAUSE: Duration = Duration::from_secs(3);
 const LAST_PAUSE: Duration = Duration::from_secs(12);
+const NOT_MOVED: &str = "not moved";
 
 /// Tries QUIC until a session is on it or has ended: after pauses, and when something new is heard of the device.
 pub(super) async fn follow(peers: Weak<Peers>, device: DeviceId, session: Session) {
@@ -94,8 +95,6 @@ async fn try_once(
     connection.close(CloseCode::Duplicate, NOT_MOVED);
     Err(DialError::Failed(NOT_MOVED.to_owned()))
 }
-
-const NOT_MOVED: &str = "not moved";
 
 /// What can move, and how many call lanes it has.
 fn movable(connection: &Connection) -> Option<(Arc<MovingLink>, u16)> {

@@ -5,7 +5,7 @@ use std::{
     sync::{Arc, Weak},
 };
 
-use softbus::{DeviceId, Identity, Interfaces, Node, async_trait};
+use softbus::{DeviceId, Identity, Interfaces, Node, async_trait, transport::Transports};
 use tempfile::TempDir;
 
 use super::{
@@ -20,6 +20,7 @@ pub struct LabWorld {
     lab: Arc<Lab>,
     directory: TempDir,
     trusting: Trusting,
+    transports: Transports,
     /// By place, from 1.
     members: Vec<Weak<NodeDevice>>,
     ids: Vec<DeviceId>,
@@ -37,9 +38,17 @@ impl LabWorld {
             lab: Arc::new(lab),
             directory: tempfile::tempdir().expect("there is a place for temporary files"),
             trusting: Trusting::default(),
+            transports: Transports::default(),
             members: Vec::new(),
             ids: Vec::new(),
         })
+    }
+
+    /// A world whose devices talk by these only.
+    #[must_use]
+    pub fn over(mut self, transports: Transports) -> Self {
+        self.transports = transports;
+        self
     }
 
     /// The lab, to do something to its network.
@@ -62,6 +71,7 @@ impl LabWorld {
         let builder = Node::builder()
             .trust(self.trusting.member(*identity.device_id()))
             .identity(identity)
+            .transports(self.transports)
             .mdns(Interfaces::All);
         let lab = Arc::clone(&self.lab);
         let cut = move || lab.cut(place).expect("the lab can cut a device off");

@@ -4,9 +4,15 @@
 
 use std::time::Duration;
 
-use softbus::transport::{Transport, Transports};
+use softbus::{
+    CallOption, Parcel,
+    transport::{Transport, Transports},
+};
 use testkit::{
-    scenarios::{self, presence, sizes},
+    scenarios::{
+        self, presence, sizes,
+        workbench::{code, reverse},
+    },
     world::{World, loopback::LoopbackWorld},
 };
 
@@ -61,5 +67,32 @@ fn the_transport_of_a_session_is_told() {
             .iter()
             .find(|device| device.id == b.node().device_id());
         assert_eq!(of_b.unwrap().transport, Some(Transport::Tcp));
+    });
+}
+
+/// A transfer goes in pieces, and calls go before it.
+#[test]
+fn calls_go_on_beside_a_transfer() {
+    run(async |world| {
+        let pair = scenarios::pair(world).await;
+        let sent: Vec<u8> = (0..64_u32 << 20).map(|n| (n / 7) as u8).collect();
+        let mut data = Parcel::new();
+        data.write_i32(sent.len() as i32).unwrap();
+        data.write_raw_data(sent.clone()).unwrap();
+        let option = CallOption::two_way();
+        let transfer = pair.proxy.send_request(code::RAW, &data, option);
+        tokio::pin!(transfer);
+        let mut beside = 0;
+        let mut reply = loop {
+            tokio::select! {
+                biased;
+                reply = &mut transfer => break reply.unwrap(),
+                answer = reverse(&pair.proxy, 2019) => assert_eq!(answer.unwrap(), 9102),
+            }
+            beside += 1;
+        };
+        assert_eq!(reply.read_raw_data(sent.len()).unwrap(), sent);
+        // Were they behind it, there would be one.
+        assert!(beside >= 10, "{beside} calls while 128 MiB went by");
     });
 }

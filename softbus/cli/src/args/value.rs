@@ -7,7 +7,7 @@ use std::{
     time::Duration,
 };
 
-use softbus::ServiceId;
+use softbus::{ServiceId, transport::Transports};
 
 /// The longest wait there is, in seconds.
 const MAX_SECONDS: f64 = 3000.0;
@@ -113,6 +113,16 @@ fn number(text: &str) -> Option<u32> {
     match text.strip_prefix("0x") {
         Some(digits) => u32::from_str_radix(digits, 16).ok(),
         None => text.parse().ok(),
+    }
+}
+
+/// By what to talk to other devices.
+pub(super) fn transports(text: &str) -> Result<Transports, String> {
+    match text {
+        "all" => Ok(Transports::All),
+        "quic" => Ok(Transports::Quic),
+        "tcp" => Ok(Transports::Tcp),
+        _ => Err("neither quic, tcp nor all".to_owned()),
     }
 }
 

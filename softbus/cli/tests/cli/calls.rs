@@ -211,3 +211,19 @@ fn a_service_is_loaded_or_it_is_said_why_not() {
     b.ask("a", &node, "load a 8")
         .assert_failed(4, &["service 8", "refused", "softbus", "services"]);
 }
+
+/// Said before the command or behind it, it is the same.
+#[test]
+fn a_node_without_quic_is_reached_by_tcp() {
+    let (a, b) = Device::pair();
+    let node = a.start(["--transports", "tcp", "run"]);
+    let found = b.ask("a", &node, "devices --for 2 --json").object();
+    assert_eq!(
+        (&found["presence"], &found["transport"]),
+        (&"online".into(), &"tcp".into())
+    );
+    let refused = b.ask("a", &node, "devices --for 1 --json --transports quic");
+    assert_eq!(refused.object()["transport"], serde_json::Value::Null);
+    let wrong = b.run(["run", "--transports", "smoke"]);
+    wrong.assert_failed(2, &["neither quic, tcp nor all"]);
+}
