@@ -42,10 +42,14 @@ struct Recipient {
 }
 
 impl Recipient {
+    /// The callback is about to run on this thread.
+    fn begin(&self) {
+        lock(&self.running).push(thread::current().id());
+    }
+
     fn run(&self) {
-        let me = thread::current().id();
-        lock(&self.running).push(me);
         (self.callback)(self.destroyed.user_data.get());
+        let me = thread::current().id();
         lock(&self.running).retain(|thread| *thread != me);
         self.ended.notify_all();
     }
@@ -82,6 +86,8 @@ impl Registration {
                 return;
             };
             let recipient = Arc::clone(recipient);
+            // Before anybody can see that it runs: who waits for its end must not take it for ended.
+            recipient.begin();
             *state = State::Running(Arc::clone(&recipient));
             recipient
         };
@@ -229,4 +235,43 @@ extern "C" fn OH_IPCRemoteProxy_RemoveDeathRecipient(
             None => CHECK_PARAM,
         }
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    extern "C" fn told(_: *mut c_void) {}
+
+    /// Or it would be taken for ended before it has begun.
+    #[test]
+    fn who_sees_that_it_runs_sees_where() {
+        let recipient = Arc::new(Recipient {
+            callback: told,
+            running: Mutex::default(),
+            ended: Condvar::new(),
+            destroyed: Destroyed {
+                callback: None,
+                user_data: UserData::new(ptr::null_mut()),
+            },
+        });
+        let waiting = State::Waiting(Arc::clone(&recipient));
+        let registration = Registration(Mutex::new(waiting));
+        thread::scope(|scope| {
+            // Nobody can say where it runs.
+            let nowhere = lock(&recipient.running);
+            scope.spawn(|| registration.tell());
+            let mut unseen = 0;
+            while unseen < 1000 {
+                match registration.0.try_lock() {
+                    Ok(state) => assert!(!matches!(*state, State::Running(_))),
+                    Err(_) => unseen += 1,
+                }
+                thread::yield_now();
+            }
+            drop(nowhere);
+        });
+        assert!(matches!(*lock(&registration.0), State::Over));
+        assert!(lock(&recipient.running).is_empty());
+    }
 }
