@@ -39,6 +39,9 @@ pub(super) enum ConnectError {
     /// One of the two does not take what it is handed.
     #[error("process does not answer")]
     NoAnswer,
+    /// The two have been handed as many sessions within 10 s as there may be: they do not take them, or end each at once.
+    #[error("too many sessions within 10 s")]
+    TooOften,
     /// The host has no sockets left.
     #[error("host has no sockets left")]
     NoSockets,

@@ -42,6 +42,9 @@ const MAX_OF_ANOTHER_USER: usize = 64;
 const PAUSE: Duration = Duration::from_millis(50);
 /// For how long two processes have a session under way at most.
 const UNDER_WAY: Duration = OPENING.saturating_mul(2);
+/// How many sessions two processes are handed within that time: what they do not take waits in their sockets, where the system
+/// counts it as ours.
+const SESSIONS_UNDER_WAY: u32 = 8;
 
 /// A bus that other processes of this device attach to.
 pub(crate) struct LocalHost {
@@ -59,9 +62,43 @@ pub(crate) struct LocalHost {
 struct Table {
     processes: HashMap<u64, Attached>,
     /// The sessions that pairs of processes were handed: the lower number first.
-    pairs: HashMap<(u64, u64), (u64, Instant)>,
+    pairs: HashMap<(u64, u64), Handed>,
     last_pair: u64,
     closing: bool,
+}
+
+/// The sessions that two processes were handed.
+struct Handed {
+    /// The number of the last one, and when that was.
+    last: u64,
+    made: Instant,
+    /// How many since when.
+    count: u32,
+    since: Instant,
+}
+
+impl Handed {
+    fn new(now: Instant) -> Self {
+        Self {
+            last: 0,
+            made: now,
+            count: 0,
+            since: now,
+        }
+    }
+
+    /// Counts one more; `false` if there may be none now.
+    fn add(&mut self, number: u64, now: Instant) -> bool {
+        if now - self.since >= UNDER_WAY {
+            (self.count, self.since) = (0, now);
+        }
+        if self.count >= SESSIONS_UNDER_WAY {
+            return false;
+        }
+        self.count += 1;
+        (self.last, self.made) = (number, now);
+        true
+    }
 }
 
 /// A process that is attached.
@@ -206,15 +243,17 @@ impl LocalHost {
             if asker == other {
                 return Err(ConnectError::Gone);
             }
-            if let Some((last, made)) = table.pairs.get(&pair)
-                && *last != known
-                && made.elapsed() < UNDER_WAY
-            {
+            let now = Instant::now();
+            let number = table.last_pair + 1;
+            let handed = table.pairs.entry(pair);
+            let handed = handed.or_insert_with(|| Handed::new(now));
+            if ![0, known].contains(&handed.last) && now - handed.made < UNDER_WAY {
                 return Ok(());
             }
-            table.last_pair += 1;
-            let number = table.last_pair;
-            table.pairs.insert(pair, (number, Instant::now()));
+            if !handed.add(number, now) {
+                return Err(ConnectError::TooOften);
+            }
+            table.last_pair = number;
             (ours, theirs, number)
         };
         let ends = sockets::pair();
@@ -231,12 +270,10 @@ impl LocalHost {
         };
         if given.is_err() {
             let mut table = self.lock();
-            if table
-                .pairs
-                .get(&pair)
-                .is_some_and(|(last, _)| *last == number)
-            {
-                table.pairs.remove(&pair);
+            let handed = table.pairs.get_mut(&pair);
+            if let Some(handed) = handed.filter(|handed| handed.last == number) {
+                // There is none that could be waited for.
+                handed.last = 0;
             }
         }
         given

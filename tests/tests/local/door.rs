@@ -14,7 +14,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use proto::frame::Frame;
+use proto::{Handle, frame::Frame, openharmony::samgr::HOST_DESK};
 use rustix::thread::set_thread_uid;
 use softbus::{
     Allow, CallOption, Caller, HandlerError, Node, NodeBuilder, Parcel, RemoteObject, RemoteStub,
@@ -215,6 +215,38 @@ fn a_process_that_hands_the_host_a_session_loses_its_own() {
         packet.extend([0; 24]);
         process.send_packet(&packet, &[end.as_fd(); 3]).await;
         assert!(process.reply().await.is_none());
+    });
+}
+
+/// Two that have themselves handed sessions again and again, and take none: what lies in their sockets is bounded.
+#[test]
+fn two_processes_are_handed_so_many_sessions_and_no_more() {
+    act(async |device| {
+        let number_of = |known: &[u64]| {
+            let attached = device.host.usage().into_iter();
+            let mut others = attached.map(|(party, _)| party.process);
+            others.find(|process| !known.contains(process)).unwrap()
+        };
+        let honest = number_of(&[]);
+        let silent = RawProcess::attach(&device.path).await;
+        let entered = async || device.host.usage().len() == 2;
+        assert!(wait_until_async(SOON, entered).await);
+        let silent_number = number_of(&[honest]);
+        let mut asker = RawProcess::attach(&device.path).await;
+        let desk = asker.object(Handle::SAMGR, HOST_DESK, &[]).await;
+        for known in 0..100_u64 {
+            // Each time it says that the last one is known to it.
+            let asked = [silent_number.to_le_bytes(), known.to_le_bytes()].concat();
+            let connect = asker.call(desk, 1, &asked, 0);
+            asker
+                .send(&encoded(&Frame::Call(connect)), &[])
+                .await
+                .unwrap();
+            asker.reply().await.unwrap();
+        }
+        assert_eq!(asker.packets().await, 8);
+        device.serves().await;
+        drop(silent);
     });
 }
 

@@ -114,6 +114,18 @@ impl RawProcess {
         send(&self.packets, bytes, descriptors).await.unwrap();
     }
 
+    /// How many packets have come that nobody has taken.
+    pub(crate) async fn packets(&self) -> usize {
+        let mut count = 0;
+        while timeout(Duration::from_millis(500), receive_now(&self.packets))
+            .await
+            .is_ok()
+        {
+            count += 1;
+        }
+        count
+    }
+
     /// A call that names `descriptors` of them, whose body begins with `head`.
     pub(crate) fn call(
         &mut self,
@@ -164,12 +176,18 @@ impl RawProcess {
 
     /// The service's handle.
     pub(crate) async fn service(&mut self) -> Handle {
-        let call = self.call(Handle::SAMGR, 1, &SERVICE.get().to_le_bytes(), 0);
+        self.object(Handle::SAMGR, 1, &SERVICE.get().to_le_bytes())
+            .await
+    }
+
+    /// The handle of an object that a call answers.
+    pub(crate) async fn object(&mut self, of: Handle, code: u32, body: &[u8]) -> Handle {
+        let call = self.call(of, code, body, 0);
         self.send(&encoded(&Frame::Call(call)), &[]).await.unwrap();
         let reply = self.reply().await.unwrap();
         match reply.grants.iter().next() {
             Some(Grant::Granted { handle, .. }) => handle,
-            other => panic!("{other:?} instead of a service"),
+            other => panic!("{other:?} instead of an object"),
         }
     }
 
@@ -200,6 +218,10 @@ pub(crate) fn encoded(frame: &Frame) -> Bytes {
 /// What a packet says that brings a body.
 pub(crate) fn bulk(id: u64, size: u64) -> Vec<u8> {
     [&[1][..], &id.to_le_bytes(), &size.to_le_bytes()].concat()
+}
+
+async fn receive_now(socket: &UnixStream) {
+    receive(socket, 4096).await.unwrap();
 }
 
 pub(crate) async fn send(
