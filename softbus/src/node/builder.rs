@@ -131,7 +131,7 @@ impl NodeBuilder {
         self
     }
 
-    /// The file of the [`Fleet`]: whoever its CAs vouch for is trusted without an entry in the trust store, unless it is
+    /// The file of the [`Fleet`](certs::Fleet): whoever its CAs vouch for is trusted without an entry in the trust store, unless it is
     /// blocked there. It is followed, and members are looked at again every minute: who is one no longer loses its session.
     /// Without this it is the `fleet.toml` of [`identity_dir`](Self::identity_dir), if there is one at the start.
     #[must_use]

@@ -176,3 +176,18 @@ fn a_silent_device_is_missed_by_tcp_too() {
         assert_eq!(next_event(&mut events).await, DeviceEvent::Online(id));
     });
 }
+
+#[test]
+fn a_crashed_device_is_missed_at_once_by_tcp() {
+    run(async |world| {
+        world.lab().block_udp(true).unwrap();
+        let ([a, b], [mut events, _]) = two(world).await;
+        is_on([&a, &b], Transport::Tcp).await;
+        let crashed = Instant::now();
+        b.crash();
+        let gone = next_event(&mut events).await;
+        measured("offline by TCP, from a crash", crashed.elapsed());
+        let id = Device::id(&*b);
+        assert_eq!(gone, DeviceEvent::Offline(id, OfflineReason::Crashed));
+    });
+}
