@@ -32,6 +32,7 @@ mod desk;
 mod direct;
 mod egress;
 mod entrance;
+mod handed;
 mod host;
 mod pair;
 mod prelude;

@@ -23,6 +23,7 @@ use super::{
     desk::{ConnectError, DeskStub, HostDesk},
     egress::Egress,
     entrance::{Entrance, Waiting},
+    handed::Handed,
     prelude::{Numbers, Refusal},
     process, sockets,
 };
@@ -40,12 +41,6 @@ const MAX_PROCESSES: usize = 256;
 const MAX_OF_ANOTHER_USER: usize = 64;
 /// How long the door stays shut when the system has no sockets left.
 const PAUSE: Duration = Duration::from_millis(50);
-/// For how long two processes have a session under way at most.
-const UNDER_WAY: Duration = OPENING.saturating_mul(2);
-/// How many sessions two processes are handed within that time: what they do not take waits in their sockets, where the system
-/// counts it as ours.
-const SESSIONS_UNDER_WAY: u32 = 8;
-
 /// A bus that other processes of this device attach to.
 pub(crate) struct LocalHost {
     bus: Arc<Bus>,
@@ -61,44 +56,8 @@ pub(crate) struct LocalHost {
 #[derive(Default)]
 struct Table {
     processes: HashMap<u64, Attached>,
-    /// The sessions that pairs of processes were handed: the lower number first.
-    pairs: HashMap<(u64, u64), Handed>,
-    last_pair: u64,
+    handed: Handed,
     closing: bool,
-}
-
-/// The sessions that two processes were handed.
-struct Handed {
-    /// The number of the last one, and when that was.
-    last: u64,
-    made: Instant,
-    /// How many since when.
-    count: u32,
-    since: Instant,
-}
-
-impl Handed {
-    fn new(now: Instant) -> Self {
-        Self {
-            last: 0,
-            made: now,
-            count: 0,
-            since: now,
-        }
-    }
-
-    /// Counts one more; `false` if there may be none now.
-    fn add(&mut self, number: u64, now: Instant) -> bool {
-        if now - self.since >= UNDER_WAY {
-            (self.count, self.since) = (0, now);
-        }
-        if self.count >= SESSIONS_UNDER_WAY {
-            return false;
-        }
-        self.count += 1;
-        (self.last, self.made) = (number, now);
-        true
-    }
 }
 
 /// A process that is attached.
@@ -230,7 +189,6 @@ impl LocalHost {
         other: u64,
         known: u64,
     ) -> Result<(), ConnectError> {
-        let pair = (asker.min(other), asker.max(other));
         let (ours, theirs, number) = {
             let mut table = self.lock();
             let both = (
@@ -243,17 +201,10 @@ impl LocalHost {
             if asker == other {
                 return Err(ConnectError::Gone);
             }
-            let now = Instant::now();
-            let number = table.last_pair + 1;
-            let handed = table.pairs.entry(pair);
-            let handed = handed.or_insert_with(|| Handed::new(now));
-            if ![0, known].contains(&handed.last) && now - handed.made < UNDER_WAY {
+            let number = table.handed.next((asker, other), known, Instant::now())?;
+            let Some(number) = number else {
                 return Ok(());
-            }
-            if !handed.add(number, now) {
-                return Err(ConnectError::TooOften);
-            }
-            table.last_pair = number;
+            };
             (ours, theirs, number)
         };
         let ends = sockets::pair();
@@ -269,12 +220,7 @@ impl LocalHost {
             }
         };
         if given.is_err() {
-            let mut table = self.lock();
-            let handed = table.pairs.get_mut(&pair);
-            if let Some(handed) = handed.filter(|handed| handed.last == number) {
-                // There is none that could be waited for.
-                handed.last = 0;
-            }
+            self.lock().handed.failed(asker, other, number);
         }
         given
     }
@@ -454,7 +400,7 @@ impl Drop for Leaving {
                 return;
             }
             let process = self.process;
-            table.pairs.retain(|(a, b), _| ![*a, *b].contains(&process));
+            table.handed.forget(process);
             table.processes.remove(&process)
         };
         tracing::info!(process = self.process, "process detached");
