@@ -84,6 +84,17 @@ impl<T> Agenda<T> {
         self.began.elapsed().as_millis() as u64
     }
 
+    /// The time, for who has no other clock.
+    pub(crate) fn time(&self) -> std::time::Instant {
+        Instant::now().into_std()
+    }
+
+    /// A time as milliseconds since the beginning, or a little later.
+    pub(crate) fn milliseconds(&self, time: std::time::Instant) -> u64 {
+        let since = Instant::from_std(time).saturating_duration_since(self.began);
+        since.as_micros().div_ceil(1000) as u64
+    }
+
     /// Puts something on the agenda. `tie` orders what is due at the same time.
     pub(crate) fn add(&self, at: u64, tie: u64, what: T) {
         let mut due = self.due();

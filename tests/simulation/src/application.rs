@@ -65,6 +65,8 @@ struct State {
     watches: BTreeMap<u32, (DeathLink, Held)>,
     calls: Vec<AbortHandle>,
     proxies: BTreeMap<(u32, Option<u32>), Weak<u32>>,
+    /// It holds nothing any more.
+    stopping: bool,
 }
 
 impl Application {
@@ -246,7 +248,7 @@ impl Application {
             let result = match (got, &standing[..]) {
                 (Ok(object), [(registration, of)]) => {
                     let held = application.hold(object, *of, Some(*registration));
-                    application.state().held.push(held);
+                    application.keep([held]);
                     Ok(Some(*registration))
                 }
                 (Ok(_), _) => Ok(None),
@@ -254,6 +256,14 @@ impl Application {
             };
             node.record(Event::Answered(get, result));
         });
+    }
+
+    /// Holds something from here on, unless it has let go of everything.
+    fn keep(&self, given: impl IntoIterator<Item = Held>) {
+        let mut state = self.state();
+        if !state.stopping {
+            state.held.extend(given);
+        }
     }
 
     /// Something that has come: of which object it is, and of which registration, if it says that it is of one.
@@ -374,6 +384,7 @@ impl Application {
                 &mut *state,
                 State {
                     stubs,
+                    stopping: true,
                     ..State::default()
                 },
             )

@@ -5,12 +5,14 @@
 
 mod agenda;
 mod application;
+mod carrier;
 pub mod checks;
 mod journal;
 pub mod log;
 mod network;
 mod node;
+mod quic;
 mod random;
 mod simulation;
 
-pub use simulation::{Run, run};
+pub use simulation::{Below, Run, run, run_twice};

@@ -11,7 +11,7 @@ use std::{
 };
 
 use clap::Parser;
-use softbus_simulation::{Run, run};
+use softbus_simulation::{Below, Run, run, run_twice};
 
 /// How much of a log is shown, when nobody asked for all of it.
 const LAST: usize = 60;
@@ -29,6 +29,12 @@ struct Arguments {
     /// The first of them
     #[arg(long, default_value_t = 0)]
     from: u64,
+    /// Over QUIC and datagrams instead of frames
+    #[arg(long)]
+    quic: bool,
+    /// Run each seed twice, and see that the same happens
+    #[arg(long)]
+    twice: bool,
     /// Show all that happened, frames included
     #[arg(long, requires = "seed")]
     log: bool,
@@ -36,9 +42,14 @@ struct Arguments {
 
 fn main() -> ExitCode {
     let arguments = Arguments::parse();
+    let below = if arguments.quic {
+        Below::Quic
+    } else {
+        Below::Frames
+    };
     let failed = match arguments.seed {
         Some(seed) => {
-            let run = run(seed);
+            let run = run_as_asked(seed, below, arguments.twice);
             if arguments.log {
                 for entry in &run.log {
                     println!("{entry}");
@@ -47,17 +58,30 @@ fn main() -> ExitCode {
             println!("seed {seed}: {} entries", run.log.len());
             run.violation.is_some().then_some(run)
         }
-        None => run_all(arguments.from..arguments.from.saturating_add(arguments.seeds)),
+        None => {
+            let seeds = arguments.from..arguments.from.saturating_add(arguments.seeds);
+            run_all(seeds, below, arguments.twice)
+        }
     };
     let Some(run) = failed else {
         return ExitCode::SUCCESS;
     };
-    show(&run, arguments.log);
+    show(&run, &arguments);
     ExitCode::FAILURE
 }
 
+fn run_as_asked(seed: u64, below: Below, twice: bool) -> Run {
+    if !twice {
+        return run(seed, below);
+    }
+    match run_twice(seed, below) {
+        Ok(run) => run,
+        Err(parts) => panic!("seed {seed} goes two ways from entry {parts} on"),
+    }
+}
+
 /// Runs seeds on as many threads as there are processors. Returns the lowest that broke a rule, of those that were run.
-fn run_all(seeds: std::ops::Range<u64>) -> Option<Run> {
+fn run_all(seeds: std::ops::Range<u64>, below: Below, twice: bool) -> Option<Run> {
     let began = Instant::now();
     let next = AtomicU64::new(seeds.start);
     let entries = AtomicU64::new(0);
@@ -69,7 +93,7 @@ fn run_all(seeds: std::ops::Range<u64>) -> Option<Run> {
             if seed >= seeds.end {
                 return;
             }
-            let run = run(seed);
+            let run = run_as_asked(seed, below, twice);
             entries.fetch_add(run.log.len() as u64, Ordering::Relaxed);
             if run.violation.is_some() {
                 let mut failed = found();
@@ -94,8 +118,8 @@ fn run_all(seeds: std::ops::Range<u64>) -> Option<Run> {
 }
 
 /// What broke a rule, and how to see it again.
-fn show(run: &Run, whole: bool) {
-    if !whole {
+fn show(run: &Run, arguments: &Arguments) {
+    if !arguments.log {
         let at = run.violation.as_ref().map_or(0, |violation| violation.at);
         let until = run.log.partition_point(|entry| entry.at <= at);
         for entry in &run.log[until.saturating_sub(LAST)..until] {
@@ -105,8 +129,9 @@ fn show(run: &Run, whole: bool) {
     if let Some(violation) = &run.violation {
         println!("\nseed {} breaks a rule: {violation}", run.seed);
     }
+    let quic = if arguments.quic { " --quic" } else { "" };
     println!(
-        "see it again: cargo run -p softbus-simulation -- --seed {} --log",
+        "see it again: cargo run -p softbus-simulation -- --seed {}{quic} --log",
         run.seed
     );
 }

@@ -9,7 +9,7 @@ mod link;
 use std::{
     collections::{BTreeMap, BTreeSet, VecDeque},
     ops::RangeInclusive,
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    sync::{Arc, Mutex, MutexGuard, PoisonError, Weak},
     task::Waker,
 };
 
@@ -19,12 +19,13 @@ use rpc::link::LinkClosed;
 use tokio::sync::{Notify, mpsc};
 
 use crate::{
+    carrier::{Carrier, Numbered},
     journal::Journal,
     log::{Event, Frames, Passage, Place},
     random::Random,
     simulation::{Calendar, Due},
 };
-pub(crate) use link::SimulatedLink;
+use link::SimulatedLink;
 
 /// After how long without a packet a connection is given up, in milliseconds: what nodes use by default.
 const IDLE: u64 = 5000;
@@ -61,6 +62,10 @@ pub(crate) enum Transfer {
         to: usize,
         closed: LinkClosed,
     },
+    /// A datagram arrives.
+    Datagram { from: u8, to: u8, bytes: BytesMut },
+    /// The timer of a QUIC connection is due.
+    Timer { link: u32, at: u64 },
     /// One end has heard nothing since then.
     Silence { link: u32, at: usize, since: u64 },
 }
@@ -71,6 +76,7 @@ pub(crate) struct Network {
     state: Mutex<State>,
     calendar: Arc<Calendar>,
     journal: Arc<Journal>,
+    me: Weak<Self>,
 }
 
 #[derive(Debug)]
@@ -193,39 +199,10 @@ impl Connection {
     }
 }
 
-impl Network {
-    /// One without connections.
-    pub(crate) fn new(
-        random: Random,
-        weather: Weather,
-        calendar: Arc<Calendar>,
-        journal: Arc<Journal>,
-    ) -> Arc<Self> {
-        let state = State {
-            random,
-            weather,
-            cuts: BTreeSet::new(),
-            links: Vec::new(),
-            unanswered: BTreeMap::new(),
-        };
-        Arc::new(Self {
-            state: Mutex::new(state),
-            calendar,
-            journal,
-        })
-    }
+impl Carrier for Network {
+    fn start(&self, _: Place) {}
 
-    fn state(&self) -> MutexGuard<'_, State> {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    fn schedule(&self, state: &mut State, at: u64, transfer: Transfer) {
-        let tie = state.random.next();
-        self.calendar.add(at, tie, Due::Network(transfer));
-    }
-
-    /// Dials a device. The link is there at once; whether anybody answers on it will be seen.
-    pub(crate) fn dial(self: &Arc<Self>, from: Place, to: u8) -> SimulatedLink {
+    fn dial(&self, from: Place, to: u8) -> Numbered {
         let mut state = self.state();
         let number = state.links.len() as u32;
         let (to_first, first) = mpsc::unbounded_channel();
@@ -245,11 +222,11 @@ impl Network {
         self.schedule(&mut state, at, Transfer::Knock(number));
         state.unanswered.insert(number, second);
         drop(state);
-        SimulatedLink::new(Arc::clone(self), number, 0, first)
+        self.end(number, 0, first)
+            .expect("who asks keeps the network")
     }
 
-    /// Does what is due. Returns a connection that its device has just heard of.
-    pub(crate) fn perform(self: &Arc<Self>, transfer: Transfer) -> Option<u32> {
+    fn perform(&self, transfer: Transfer) -> Vec<u32> {
         match transfer {
             Transfer::Knock(link) => {
                 let state = &mut *self.state();
@@ -257,9 +234,10 @@ impl Network {
                 if state.cuts.contains(&(from, to)) {
                     let at = self.calendar.now() + state.random.within(&REPEATED);
                     self.schedule(state, at, Transfer::Knock(link));
-                    return None;
+                    return Vec::new();
                 }
-                return (!state.links[link as usize].is_closed(0)).then_some(link);
+                let open = !state.links[link as usize].is_closed(0);
+                return open.then_some(link).into_iter().collect();
             }
             Transfer::Frame { link, lane, from } => self.frame_arrives(link, lane, from),
             Transfer::Piece { link, id, from } => self.piece_arrives(link, id, from),
@@ -279,26 +257,25 @@ impl Network {
                     self.listen(state, link);
                 }
             }
+            // Of the other network.
+            Transfer::Datagram { .. } | Transfer::Timer { .. } => {}
         }
-        None
+        Vec::new()
     }
 
-    /// A device answers on a connection that was dialled.
-    pub(crate) fn answer(self: &Arc<Self>, link: u32, place: Place) -> Option<SimulatedLink> {
+    fn answer(&self, link: u32, place: Place) -> Option<Numbered> {
         let mut state = self.state();
         let opened = state.unanswered.remove(&link)?;
         state.links[link as usize].places[1] = Some(place);
         drop(state);
-        Some(SimulatedLink::new(Arc::clone(self), link, 1, opened))
+        self.end(link, 1, opened)
     }
 
-    /// Which device dialled a connection, and which was dialled.
-    pub(crate) fn devices(&self, link: u32) -> [u8; 2] {
+    fn devices(&self, link: u32) -> [u8; 2] {
         self.state().links[link as usize].devices
     }
 
-    /// From here on nothing passes in this direction.
-    pub(crate) fn cut(&self, from: u8, to: u8) {
+    fn cut(&self, from: u8, to: u8) {
         let mut state = self.state();
         if state.cuts.insert((from, to)) {
             self.journal.record(Event::Cut(from, to));
@@ -306,8 +283,7 @@ impl Network {
         }
     }
 
-    /// It passes again, and what was under way arrives late.
-    pub(crate) fn heal(&self, from: u8, to: u8) {
+    fn heal(&self, from: u8, to: u8) {
         let mut state = self.state();
         if !state.cuts.remove(&(from, to)) {
             return;
@@ -324,21 +300,18 @@ impl Network {
         self.listen_all(&mut state);
     }
 
-    /// Every direction that is cut.
-    pub(crate) fn cuts(&self) -> Vec<(u8, u8)> {
+    fn cuts(&self) -> Vec<(u8, u8)> {
         self.state().cuts.iter().copied().collect()
     }
 
-    /// Connections that live at both ends.
-    pub(crate) fn live(&self) -> Vec<u32> {
+    fn live(&self) -> Vec<u32> {
         let state = self.state();
         let links = state.links.iter().enumerate();
         let live = links.filter(|(_, link)| !link.is_closed(0) && !link.is_closed(1));
         live.map(|(number, _)| number as u32).collect()
     }
 
-    /// Breaks a connection: both ends notice, each at its time.
-    pub(crate) fn break_link(&self, link: u32) {
+    fn break_link(&self, link: u32) {
         let mut state = self.state();
         self.journal.record(Event::Broke(link));
         for to in 0..2 {
@@ -351,8 +324,7 @@ impl Network {
         self.listen(&mut state, link);
     }
 
-    /// A device is gone. Its peers hear nothing more, or, where `host_answers`, that nobody knows the connection.
-    pub(crate) fn crash(&self, place: Place, host_answers: bool) {
+    fn crash(&self, place: Place, host_answers: bool) {
         let mut state = self.state();
         for link in 0..state.links.len() {
             for end in 0..2 {
@@ -370,6 +342,50 @@ impl Network {
                 self.listen(&mut state, link);
             }
         }
+    }
+}
+
+impl Network {
+    /// One without connections.
+    pub(crate) fn new(
+        random: Random,
+        weather: Weather,
+        calendar: Arc<Calendar>,
+        journal: Arc<Journal>,
+    ) -> Arc<Self> {
+        let state = State {
+            random,
+            weather,
+            cuts: BTreeSet::new(),
+            links: Vec::new(),
+            unanswered: BTreeMap::new(),
+        };
+        Arc::new_cyclic(|me| Self {
+            state: Mutex::new(state),
+            calendar,
+            journal,
+            me: me.clone(),
+        })
+    }
+
+    fn end(
+        &self,
+        number: u32,
+        end: usize,
+        opened: mpsc::UnboundedReceiver<u64>,
+    ) -> Option<Numbered> {
+        let network = self.me.upgrade()?;
+        let link = Arc::new(SimulatedLink::new(network, number, end, opened));
+        Some(Numbered { number, link })
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn schedule(&self, state: &mut State, at: u64, transfer: Transfer) {
+        let tie = state.random.next();
+        self.calendar.add(at, tie, Due::Network(transfer));
     }
 
     fn listen_all(&self, state: &mut State) {

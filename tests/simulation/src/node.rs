@@ -22,8 +22,8 @@ use rpc::{
 use tokio::task::AbortHandle;
 
 use crate::{
+    carrier::Numbered,
     log::{Event, Place},
-    network::SimulatedLink,
     simulation::Shared,
 };
 
@@ -104,6 +104,7 @@ impl Node {
         });
         let neighbours: Weak<Self> = Arc::downgrade(&node);
         node.bus.set_neighbours(neighbours);
+        shared.network.start(place);
         node.record(Event::Started(place));
         node
     }
@@ -171,10 +172,9 @@ impl Node {
             return Ok(peer);
         }
         let lost = lock(&self.lost).get(&device).copied().unwrap_or_default();
-        let link = self.shared.network.dial(self.place, device);
-        let number = link.number();
+        let Numbered { number, link } = self.shared.network.dial(self.place, device);
         let remote = Remote::device(party(device));
-        match opening::connect(&self.bus, Arc::new(link), remote, lost).await {
+        match opening::connect(&self.bus, link, remote, lost).await {
             Ok(peer) => {
                 self.install(device, number, &peer);
                 Ok(peer)
@@ -187,10 +187,10 @@ impl Node {
     }
 
     /// Answers a connection that another device dialled.
-    pub(crate) async fn answer(&self, link: SimulatedLink, device: u8) {
-        let number = link.number();
+    pub(crate) async fn answer(&self, end: Numbered, device: u8) {
+        let Numbered { number, link } = end;
         let remote = Remote::device(party(device));
-        let Ok(incoming) = Incoming::accept(Arc::new(link), remote).await else {
+        let Ok(incoming) = Incoming::accept(link, remote).await else {
             return;
         };
         let known = self.known(device).map(|peer| peer.boot());

@@ -17,11 +17,13 @@ use rpc::limits;
 use crate::{
     agenda::Agenda,
     application::{Application, Script},
+    carrier::Carrier,
     checks::Violation,
     journal::Journal,
     log::{Entry, Event, Place},
     network::{Network, Transfer, Weather},
     node::Node,
+    quic::QuicNetwork,
     random::Random,
 };
 pub(crate) use panics::Planned;
@@ -53,6 +55,20 @@ pub struct Run {
     pub log: Vec<Entry>,
     /// The rule that was broken first, if one was.
     pub violation: Option<Violation>,
+}
+
+/// Runs a seed twice.
+///
+/// # Errors
+/// Where the two logs part: the number of the first entry that differs.
+pub fn run_twice(seed: u64, below: Below) -> Result<Run, usize> {
+    let (one, other) = (run(seed, below), run(seed, below));
+    let mut pairs = one.log.iter().zip(&other.log);
+    match pairs.position(|(one, other)| one != other) {
+        Some(parts) => Err(parts),
+        None if one.log.len() != other.log.len() => Err(one.log.len().min(other.log.len())),
+        None => Ok(one),
+    }
 }
 
 /// What a seed says of a run as a whole.
@@ -105,7 +121,7 @@ pub(crate) struct Shared {
     /// Where everything is written down.
     pub(crate) journal: Arc<Journal>,
     /// What joins the devices.
-    pub(crate) network: Arc<Network>,
+    pub(crate) network: Arc<dyn Carrier>,
     /// How many devices there are.
     pub(crate) devices: u8,
     /// What each holds for another.
@@ -173,8 +189,17 @@ impl Shared {
     }
 }
 
+/// What is below the sessions of a run.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Below {
+    /// A network of frames, which are in the log.
+    Frames,
+    /// QUIC, over a network of datagrams. The log has what applications and sessions see.
+    Quic,
+}
+
 /// Runs a seed, on a runtime and a clock of its own.
-pub fn run(seed: u64) -> Run {
+pub fn run(seed: u64, below: Below) -> Run {
     let panics = panics::watch();
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_time()
@@ -182,7 +207,7 @@ pub fn run(seed: u64) -> Run {
         .build()
         .expect("a runtime of one thread asks nothing of the system");
     let (log, violation) = runtime.block_on(async {
-        let mut simulation = Simulation::new(seed);
+        let mut simulation = Simulation::new(seed, below);
         simulation.go().await;
         simulation.end(panics).await
     });
@@ -194,9 +219,9 @@ pub fn run(seed: u64) -> Run {
 }
 
 /// How long what is under way may take to end, in milliseconds: queues of slow handlers, deadlines, a silent peer.
-const PATIENCE: u64 = 120_000;
+const PATIENCE: u64 = 300_000;
 /// How long what nobody holds may take to go: a token that nobody redeems lives 30 s.
-const TO_LET_GO: u64 = 45_000;
+const TO_LET_GO: u64 = 60_000;
 /// How long sessions may take to end.
 const TO_LEAVE: u64 = 15_000;
 
@@ -211,18 +236,17 @@ struct Simulation {
 }
 
 impl Simulation {
-    fn new(seed: u64) -> Self {
+    fn new(seed: u64, below: Below) -> Self {
         let mut random = Random::new(seed);
         let setting = Setting::draw(&mut random);
         let calendar = Arc::new(Calendar::new());
         let journal = Journal::new(Arc::clone(&calendar));
         let weather = setting.weather.clone();
-        let network = Network::new(
-            random.fork(),
-            weather,
-            Arc::clone(&calendar),
-            Arc::clone(&journal),
-        );
+        let (chance, at, told) = (random.fork(), Arc::clone(&calendar), Arc::clone(&journal));
+        let network: Arc<dyn Carrier> = match below {
+            Below::Frames => Network::new(chance, weather, at, told),
+            Below::Quic => QuicNetwork::new(chance, weather, at, told),
+        };
         let shared = Arc::new(Shared {
             calendar,
             journal,
@@ -287,7 +311,7 @@ impl Simulation {
     fn perform(&mut self, due: Due) {
         match due {
             Due::Network(transfer) => {
-                if let Some(link) = self.shared.network.perform(transfer) {
+                for link in self.shared.network.perform(transfer) {
                     self.answer(link);
                 }
             }

@@ -3,6 +3,7 @@
 use proto::message::DeathReason;
 use rpc::{GetServiceError, SendRequestError, peer::SessionEnd, session::PeerFault};
 use softbus_simulation::{
+    Below,
     checks::{Checks, Rule},
     log::{Answer, Begun, Entry, Event, Frames, Place, Reference},
     run,
@@ -17,7 +18,7 @@ fn broken(log: &[Entry]) -> Option<Rule> {
 /// Which rule is broken by a log in which the first event that `matches` has been changed.
 fn after(matches: impl Fn(&Event) -> bool, change: impl Fn(&mut Vec<Entry>, usize)) -> Rule {
     for seed in 0..200 {
-        let mut log = run(seed).log;
+        let mut log = run(seed, Below::Frames).log;
         assert_eq!(broken(&log), None, "seed {seed} as it is");
         if let Some(at) = log.iter().position(|entry| matches(&entry.event)) {
             change(&mut log, at);

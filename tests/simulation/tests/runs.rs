@@ -2,7 +2,7 @@
 
 use std::thread;
 
-use softbus_simulation::run;
+use softbus_simulation::{Below, run, run_twice};
 
 /// How many seeds are run here.
 const SEEDS: u64 = 300;
@@ -10,7 +10,7 @@ const SEEDS: u64 = 300;
 #[test]
 fn no_rule_is_broken() {
     for seed in 0..SEEDS {
-        let run = run(seed);
+        let run = run(seed, Below::Frames);
         if let Some(violation) = run.violation {
             panic!(
                 "seed {seed} breaks a rule: {violation}\nsee it again: cargo run -p softbus-simulation -- --seed {seed} --log"
@@ -21,7 +21,11 @@ fn no_rule_is_broken() {
 
 #[test]
 fn a_seed_decides_everything() {
-    let logs = || (0..30).map(|seed| run(seed).log).collect::<Vec<_>>();
+    let logs = || {
+        (0..30)
+            .map(|seed| run(seed, Below::Frames).log)
+            .collect::<Vec<_>>()
+    };
     // Beside each other, so that what two runs might share would be shared.
     let other = thread::spawn(logs);
     let one = logs();
@@ -34,6 +38,15 @@ fn a_seed_decides_everything() {
 }
 
 #[test]
+fn a_seed_decides_the_outcome_over_quic() {
+    for seed in 0..12 {
+        let run = run_twice(seed, Below::Quic);
+        let run = run.unwrap_or_else(|parts| panic!("seed {seed} goes two ways from {parts} on"));
+        assert_eq!(run.violation, None, "seed {seed}");
+    }
+}
+
+#[test]
 fn seeds_differ() {
-    assert_ne!(run(1).log, run(2).log);
+    assert_ne!(run(1, Below::Frames).log, run(2, Below::Frames).log);
 }

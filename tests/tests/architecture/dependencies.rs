@@ -29,7 +29,10 @@ const ALLOWED_EDGES: &[(&str, &[&str])] = &[
     ("softbus-examples", &["softbus"]),
     ("softbus-compose", &["softbus", "softbus-tests"]),
     ("softbus-instructions", &["softbus-proto", "softbus-rpc"]),
-    ("softbus-simulation", &["softbus-proto", "softbus-rpc"]),
+    (
+        "softbus-simulation",
+        &["softbus-certs", "softbus-proto", "softbus-rpc"],
+    ),
     (
         "softbus-tests",
         &[

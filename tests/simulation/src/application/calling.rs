@@ -250,7 +250,7 @@ impl Application {
         };
         if let Ok(object) = reply.read_remote_object() {
             let held = self.hold(object, of, registration);
-            self.state().held.push(held);
+            self.keep([held]);
         }
     }
 }

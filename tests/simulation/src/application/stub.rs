@@ -104,7 +104,7 @@ impl RemoteStub for Probe {
             application.put_into_reply(call, &held, reply);
         }
         if script.keeps {
-            application.state().held.extend(given);
+            application.keep(given);
         }
         Ok(())
     }

@@ -10,6 +10,9 @@ use crate::log::{Answer, Begun, Event};
 /// How long a call to another device waits that says nothing of it, in milliseconds.
 const DEFAULT_WAIT: u64 = 8000;
 
+/// How long a parcel waits for what it introduces, in milliseconds (`limits::REDEEM_TIME`).
+const PATIENCE: u64 = 4000;
+
 #[derive(Debug, Default)]
 pub(super) struct Calls {
     calls: BTreeMap<u32, Call>,
@@ -135,7 +138,8 @@ impl Calls {
                 let taker = world.owner(&call.begun.target).device;
                 let since = call.since.saturating_sub(BELIEVED);
                 let hindered = world.hindered_since(since, taker, home);
-                slot.proxy.is_some() && (hindered || world.is_dead(slot) || short)
+                let late = short || world.now >= call.since + PATIENCE;
+                slot.proxy.is_some() && (hindered || world.is_dead(slot) || late)
             })
         });
         require(explained, Rule::Passing, || {

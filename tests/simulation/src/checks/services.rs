@@ -7,6 +7,9 @@ use rpc::GetServiceError;
 use super::{BELIEVED, Registration, Rule, Verdict, World, require};
 use crate::log::{Event, Place};
 
+/// How long an opening may take, in milliseconds (`limits::HANDSHAKE_TIME`).
+const OPENING: u64 = 5000;
+
 #[derive(Debug, Default)]
 pub(super) struct Services {
     gets: BTreeMap<u32, Get>,
@@ -89,7 +92,8 @@ impl Get {
             Err(GetServiceError::Unreachable(_)) => {
                 // The other end may still believe in a connection that this one has lost, until it hears nothing.
                 let since = self.since.saturating_sub(BELIEVED);
-                world.hindered_since(since, self.at.device, self.of)
+                let slow = world.now >= self.since + OPENING;
+                slow || world.hindered_since(since, self.at.device, self.of)
             }
             Err(GetServiceError::TimedOut { after }) => {
                 world.now + 1 >= self.since + after.as_millis() as u64

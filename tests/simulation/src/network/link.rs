@@ -15,7 +15,7 @@ use crate::log::{Event, Frames, Passage};
 
 /// One end of a connection.
 #[derive(Debug)]
-pub(crate) struct SimulatedLink {
+pub(super) struct SimulatedLink {
     network: Arc<Network>,
     number: u32,
     end: usize,
@@ -35,11 +35,6 @@ impl SimulatedLink {
             end,
             opened: Mutex::new(opened),
         }
-    }
-
-    /// Which connection.
-    pub(crate) const fn number(&self) -> u32 {
-        self.number
     }
 
     fn lane(&self, lane: u16) -> Lane {
