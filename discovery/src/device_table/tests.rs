@@ -195,7 +195,7 @@ fn a_flood_of_strangers_pushes_out_strangers_only() {
     bench.upsert(fixed(2, &["10.0.0.2:9"]));
     bench.upsert(mdns(3, &["10.0.0.3:9"]));
     bench.events();
-    for n in 1000..6000 {
+    for n in 1000..11_000 {
         bench.upsert(mdns(n, &["10.9.9.9:9"]));
     }
     assert_eq!(bench.table.len(), MAX_DEVICES + 2);

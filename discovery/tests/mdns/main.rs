@@ -443,6 +443,50 @@ fn a_thousand_ghosts_are_bounded_and_a_liar_is_passed_over() {
 }
 
 #[test]
+fn packets_that_claim_more_than_they_have_are_passed_over() {
+    let Some(_guard) = only_loopback() else {
+        return;
+    };
+    let wire = Wire::tap();
+    run(async {
+        let (first, second) = (mdns(), mdns());
+        let mut watch = second.watch();
+        up(&mut watch).await;
+        let response = |counts: [u16; 4], rest: &[u8]| {
+            let counts = counts.iter().flat_map(|count| count.to_be_bytes());
+            [0, 0, 0x84, 0]
+                .into_iter()
+                .chain(counts)
+                .chain(rest.iter().copied())
+                .collect::<Vec<_>>()
+        };
+        let pointer_to_itself = [0xc0, 12, 0, 12, 0, 1, 0, 0, 0, 120, 0, 2, 0xc0, 12];
+        let two_in_a_circle = [
+            0xc0, 14, 0xc0, 12, 0, 12, 0, 1, 0, 0, 0, 120, 0, 2, 0xc0, 12,
+        ];
+        for packet in [
+            response([u16::MAX; 4], &[]),
+            response([0, u16::MAX, 0, 0], &pointer_to_itself),
+            response([0, 1, 0, 0], &pointer_to_itself),
+            response([1, 1, 0, 0], &two_in_a_circle),
+            response([0, 1, 0, 0], &[63; 8988]),
+            vec![0xff; 9000],
+            vec![0; 11],
+            Vec::new(),
+        ] {
+            for _ in 0..100 {
+                wire.throw(&packet);
+            }
+        }
+        // Sent after them, so heard after them.
+        let _publication = first.publish(ad(95)).await.unwrap();
+        found(&mut watch, 95).await;
+        first.close(CLOSE).await.unwrap();
+        second.close(CLOSE).await.unwrap();
+    });
+}
+
+#[test]
 fn nothing_is_left_after_close() {
     let Some(_guard) = only_loopback() else {
         return;

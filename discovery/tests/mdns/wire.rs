@@ -51,6 +51,12 @@ impl Wire {
         found
     }
 
+    /// Sends what need not be a message at all.
+    pub(crate) fn throw(&self, packet: &[u8]) {
+        let group = SocketAddrV4::new(GROUP, PORT);
+        self.0.send_to(packet, group).unwrap();
+    }
+
     /// Sends a response that names `ghost` as an instance, or says that it left.
     pub(crate) fn forge(&self, ghost: &Ghost<'_>) {
         let group = SocketAddrV4::new(GROUP, PORT);

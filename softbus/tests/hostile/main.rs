@@ -17,6 +17,8 @@ use softbus::{
     certs::{AuditEvent, CloseCode, DoorLimits, tls},
 };
 
+mod early_data;
+mod floods;
 mod quotas;
 mod session;
 mod tcp;
@@ -87,10 +89,17 @@ impl Scene {
     /// The after-check: another device's calls are unharmed, and nothing is held of anybody else. How long a call takes, in
     /// the middle.
     async fn unharmed(&self) -> Duration {
+        let took = self.calls(100).await;
+        assert_eq!(self.held(), [self.friend.device_id()]);
+        took
+    }
+
+    /// Calls of the friend, one after the other, each of which is answered; how long one takes, in the middle.
+    async fn calls(&self, count: usize) -> Duration {
         let (samgr, node) = (self.friend.samgr(), self.node.device_id());
         let proxy = samgr.get(SERVICE, &node).await.unwrap();
         let mut took = Vec::new();
-        for _ in 0..100 {
+        for _ in 0..count {
             let begun = Instant::now();
             let mut data = Parcel::new();
             data.write_string(PAYLOAD).unwrap();
@@ -99,14 +108,20 @@ impl Scene {
             assert_eq!(reply.read_string().unwrap(), PAYLOAD);
             took.push(begun.elapsed());
         }
-        let held: Vec<_> = self
-            .node
-            .usage()
-            .into_iter()
-            .map(|(of, _)| of.device)
-            .collect();
-        assert_eq!(held, [self.friend.device_id()]);
         median(&mut took)
+    }
+
+    /// Of whom the node holds anything.
+    fn held(&self) -> Vec<DeviceId> {
+        let held = self.node.usage().into_iter();
+        held.map(|(of, _)| of.device).collect()
+    }
+
+    /// Until nothing is held of anybody but the friend.
+    async fn alone_again(&self) {
+        while self.held() != [self.friend.device_id()] {
+            tokio::task::yield_now().await;
+        }
     }
 
     fn endpoint() -> quinn::Endpoint {
@@ -136,12 +151,16 @@ fn connect(
 }
 
 fn run(test: impl AsyncFnOnce()) {
+    run_within(SOON, test);
+}
+
+fn run_within(time: Duration, test: impl AsyncFnOnce()) {
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .worker_threads(2)
         .enable_all()
         .build()
         .unwrap();
-    let ended = runtime.block_on(async { tokio::time::timeout(SOON, test()).await });
+    let ended = runtime.block_on(async { tokio::time::timeout(time, test()).await });
     ended.expect("the test ends in time");
 }
 
@@ -255,6 +274,46 @@ fn who_says_nothing_after_the_handshake_is_gone_after_five_seconds() {
             "{told:?}"
         );
         scene.unharmed().await;
+    });
+}
+
+/// Input 54: a thousand, of a hundred addresses, half of them of a device that is let in and then says nothing.
+#[test]
+fn a_thousand_handshakes_and_then_nothing_are_over_and_hold_no_place() {
+    run_within(6 * SOON, async || {
+        let scene = Scene::start(|builder| builder).await;
+        let before = scene.unharmed().await;
+        let stranger = Identity::generate().unwrap();
+        let mut dials = tokio::task::JoinSet::new();
+        for source in 0..100 {
+            let address = Ipv4Addr::new(127, 0, 3, source);
+            let endpoint = quinn::Endpoint::client((address, 0).into()).unwrap();
+            for number in 0..10 {
+                let whom = [&stranger, &scene.known][number % 2];
+                let dial = scene.dial(&endpoint, whom);
+                dials.spawn(async move {
+                    match dial.await {
+                        Ok(connection) => (true, connection.closed().await),
+                        Err(end) => (false, end),
+                    }
+                });
+            }
+        }
+        let during = scene.calls(1000).await;
+        let (mut let_in, mut told) = (0, HashSet::new());
+        while let Some(ended) = dials.join_next().await {
+            let (entered, end) = ended.unwrap();
+            let_in += usize::from(entered);
+            told.insert(code(&end).map(CloseCode::code));
+        }
+        let after = scene.unharmed().await;
+        assert!(
+            told.contains(&Some(CloseCode::NotTrusted.code())),
+            "{told:?}"
+        );
+        println!(
+            "| 1000 handshakes and then nothing, {let_in} let in | {before:.0?} | {during:.0?} | {after:.0?} |"
+        );
     });
 }
 

@@ -81,7 +81,7 @@ impl Lane {
         self.send.write_all(&encoded(frame)).await.unwrap();
     }
 
-    async fn receive(&mut self) -> Frame {
+    pub(crate) async fn receive(&mut self) -> Frame {
         loop {
             if let Some(frame) = self.frames.next_frame().unwrap() {
                 return Frame::decode(frame).unwrap().unwrap();
@@ -93,6 +93,11 @@ impl Lane {
         }
     }
 
+    /// Calls method 1, and does not wait for what comes of it.
+    pub(crate) async fn ask(&mut self, slot: u32, handle: Handle) {
+        self.send(&Frame::Call(call(slot, handle, 1, &[]))).await;
+    }
+
     async fn reply(&mut self) -> Reply {
         loop {
             if let Frame::Reply(reply) = self.receive().await {
@@ -102,7 +107,7 @@ impl Lane {
     }
 
     /// A service, as the system ability manager grants it.
-    async fn get(&mut self, slot: u32, service: ServiceId) -> Handle {
+    pub(crate) async fn get(&mut self, slot: u32, service: ServiceId) -> Handle {
         let get = call(slot, Handle::SAMGR, 1, &service.get().to_le_bytes());
         self.send(&Frame::Call(get)).await;
         let reply = self.reply().await;
@@ -121,7 +126,10 @@ pub(crate) async fn say_hello(connection: &quinn::Connection) -> Lane {
 }
 
 /// In a session, with its control and its call lane.
-async fn in_session(scene: &Scene, endpoint: &quinn::Endpoint) -> (quinn::Connection, Lane, Lane) {
+pub(crate) async fn in_session(
+    scene: &Scene,
+    endpoint: &quinn::Endpoint,
+) -> (quinn::Connection, Lane, Lane) {
     let connection = scene.dial(endpoint, &scene.known).await.unwrap();
     let mut control = say_hello(&connection).await;
     let welcome = control.receive().await;

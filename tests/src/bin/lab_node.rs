@@ -8,6 +8,7 @@
 //! - `calls DEVICE COUNT`: as many calls, one after the other.
 //! - `introduce HOME RECEIVER`: gets the workbench of one device and passes it to the inbox of another.
 //! - `again`: calls what it was introduced to last.
+//! - `pairing`: opens a window for pairing by code, and says which; the windows before are dropped.
 //! - `callers`: says who has called its workbench.
 //! - `leave`: takes leave and ends.
 
@@ -17,7 +18,10 @@ use std::{
 };
 
 use serde_json::{Value, json};
-use softbus::{DeathLink, DeviceEvent, DeviceId, Interfaces, Node, RemoteObject};
+use softbus::{
+    DeathLink, DeviceEvent, DeviceId, Interfaces, Node, RemoteObject,
+    pairing::{PairingListener, PairingOptions},
+};
 use testkit::scenarios::{
     introductions::{Came, INBOX, give, inbox},
     workbench::{Bench, SERVICE, for_all, reverse, workbench},
@@ -58,6 +62,7 @@ async fn run(builder: softbus::NodeBuilder, hosts: bool) -> Result<(), Failure> 
     node.samgr().add(INBOX, &stub, for_all())?;
     let mut links = Vec::new();
     let mut introduced = None;
+    let mut window = None;
     loop {
         tokio::select! {
             event = events.next() => tell(&event, started),
@@ -66,6 +71,7 @@ async fn run(builder: softbus::NodeBuilder, hosts: bool) -> Result<(), Failure> 
                 None => break,
                 Some("again") => report(again(introduced.as_ref()).await, Instant::now()),
                 Some("callers") => tell_callers(&bench),
+                Some("pairing") => window = open_pairing(&node, window).await,
                 Some(line) => obey(&node, line, &mut links).await,
             },
             Some(came) = came.recv() => match receive(came, &mut links).await {
@@ -161,6 +167,21 @@ async fn receive(came: Came, links: &mut Vec<DeathLink>) -> Result<RemoteObject,
 async fn again(introduced: Option<&RemoteObject>) -> Result<i32, Failure> {
     let object = introduced.ok_or("introduced to nothing")?;
     Ok(reverse(object, 2019).await?)
+}
+
+async fn open_pairing(node: &Node, before: Option<PairingListener>) -> Option<PairingListener> {
+    drop(before);
+    let options = PairingOptions::code().without_asking();
+    let opened = node.open_pairing(options).await;
+    say(&match &opened {
+        Ok(window) => {
+            let code = window.code();
+            let address = node.local_addr().map(|address| address.port());
+            json!({ "event": "open", "code": code.map(|code| code.reveal().to_owned()), "port": address })
+        }
+        Err(error) => json!({ "event": "frozen", "error": error.to_string() }),
+    });
+    opened.ok()
 }
 
 fn tell_callers(bench: &Bench) {
