@@ -8,6 +8,7 @@ use std::time::{Duration, Instant};
 
 use proto::DeviceId;
 
+use crate::networks::is_near;
 use crate::{Candidate, Event, LocalNetwork, MAX_DEVICES, ProtocolVersions, Source, Status};
 
 /// The longest a candidate that expires at all is believed without being heard of again.
@@ -20,7 +21,8 @@ pub struct Device {
     /// Who.
     pub id: DeviceId,
     /// Where, the best first, at most [`MAX_ADDRS`](crate::MAX_ADDRS): the one that worked last, IPv4 on a network of
-    /// this device, other IPv4, IPv6, link-local IPv6.
+    /// this device, other IPv4, IPv6, link-local IPv6. May be empty: of what mDNS says only addresses on networks of this
+    /// device and link-local ones are taken, because anybody can say it of any host.
     pub addrs: Vec<SocketAddr>,
     /// The highest epoch any source claims.
     pub epoch: Option<u64>,
@@ -182,7 +184,7 @@ impl DeviceTable {
         Some(Device {
             id: *id,
             addrs: rank::rank(
-                claims().flat_map(|candidate| candidate.addrs.iter().copied()),
+                claims().flat_map(|candidate| self.believed(candidate)),
                 self.working.get(id).copied(),
                 &self.networks,
             ),
@@ -194,6 +196,14 @@ impl DeviceTable {
                 .or_else(|| claims().find_map(|candidate| candidate.name.clone())),
             sources: entry.claims.keys().copied().collect(),
         })
+    }
+
+    /// The addresses of a candidate that may be dialled. mDNS is of one link, and so is who is found by it: nobody is to
+    /// send our packets to a host of their choice elsewhere.
+    fn believed(&self, candidate: &Candidate) -> impl Iterator<Item = SocketAddr> {
+        let anywhere = candidate.source != Source::MDNS;
+        let addrs = candidate.addrs.iter().copied();
+        addrs.filter(move |addr| anywhere || is_near(addr.ip(), &self.networks))
     }
 
     /// All devices, in no order.
@@ -241,8 +251,8 @@ impl DeviceTable {
         }
     }
 
-    /// Says which networks this device is on; IPv4 addresses on them come before others. See
-    /// [`local_networks`](crate::local_networks).
+    /// Says which networks this device is on; IPv4 addresses on them come before others, and mDNS speaks of no others.
+    /// Until it is said, only link-local ones are taken from mDNS. See [`local_networks`](crate::local_networks).
     pub fn set_local_networks(&mut self, networks: Vec<LocalNetwork>) {
         if self.networks != networks {
             self.networks = networks;

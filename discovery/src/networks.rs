@@ -1,48 +1,59 @@
-//! The networks this device is on, so that an address on one of them is tried first.
+//! The networks this device is on: an address on one of them is tried first, and mDNS speaks of no others.
 
-use std::net::{IpAddr, Ipv4Addr};
+use std::net::IpAddr;
 
-/// An IPv4 network an interface of this device is on.
+/// A network an interface of this device is on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct LocalNetwork {
-    network: u32,
+    network: IpAddr,
     prefix: u8,
 }
 
 impl LocalNetwork {
-    /// The network of an address with a prefix of `prefix` bits; more than 32 count as 32.
-    pub fn new(addr: Ipv4Addr, prefix: u8) -> Self {
-        let prefix = prefix.min(32);
+    /// The network of an address with a prefix of `prefix` bits; more than the address has count as all of it.
+    pub fn new(addr: impl Into<IpAddr>, prefix: u8) -> Self {
+        let addr = addr.into();
         Self {
-            network: addr.to_bits() & mask(prefix),
+            network: masked(addr, prefix),
             prefix,
         }
     }
 
     /// Whether an address is on this network.
-    pub fn contains(&self, addr: Ipv4Addr) -> bool {
-        addr.to_bits() & mask(self.prefix) == self.network
+    pub fn contains(&self, addr: impl Into<IpAddr>) -> bool {
+        masked(addr.into(), self.prefix) == self.network
     }
 }
 
-fn mask(prefix: u8) -> u32 {
-    u32::MAX.checked_shl(32 - u32::from(prefix)).unwrap_or(0)
+fn masked(addr: IpAddr, prefix: u8) -> IpAddr {
+    let prefix = u32::from(prefix);
+    match addr.to_canonical() {
+        IpAddr::V4(v4) => {
+            let mask = u32::MAX.checked_shl(32_u32.saturating_sub(prefix));
+            std::net::Ipv4Addr::from_bits(v4.to_bits() & mask.unwrap_or(0)).into()
+        }
+        IpAddr::V6(v6) => {
+            let mask = u128::MAX.checked_shl(128_u32.saturating_sub(prefix));
+            std::net::Ipv6Addr::from_bits(v6.to_bits() & mask.unwrap_or(0)).into()
+        }
+    }
 }
 
-/// The IPv4 networks of all interfaces that are up, for
+/// The networks of all interfaces that are up, for
 /// [`DeviceTable::set_local_networks`](crate::DeviceTable::set_local_networks). Read it again when an address changed.
 ///
 /// # Errors
 ///
-/// [`ListNetworksError`] if the operating system does not say. Do without: only the order of addresses depends on it.
+/// [`ListNetworksError`] if the operating system does not say. Keep what was known: without networks, what mDNS finds
+/// is link-local only.
 pub fn local_networks() -> Result<Vec<LocalNetwork>, ListNetworksError> {
     let interfaces =
         if_addrs::get_if_addrs().map_err(|error| ListNetworksError { kind: error.kind() })?;
     let mut networks: Vec<_> = interfaces
         .iter()
-        .filter_map(|interface| match &interface.addr {
-            if_addrs::IfAddr::V4(v4) => Some(LocalNetwork::new(v4.ip, v4.prefixlen)),
-            if_addrs::IfAddr::V6(_) => None,
+        .map(|interface| match &interface.addr {
+            if_addrs::IfAddr::V4(v4) => LocalNetwork::new(v4.ip, v4.prefixlen),
+            if_addrs::IfAddr::V6(v6) => LocalNetwork::new(v6.ip, v6.prefixlen),
         })
         .collect();
     networks.sort_unstable();
@@ -84,6 +95,15 @@ pub(crate) fn is_dialable(addr: IpAddr) -> bool {
     }
 }
 
+/// Whether an address is on this very link, as mDNS is.
+pub(crate) fn is_near(addr: IpAddr, networks: &[LocalNetwork]) -> bool {
+    let link_local = match addr.to_canonical() {
+        IpAddr::V4(v4) => v4.is_link_local(),
+        IpAddr::V6(v6) => v6.is_unicast_link_local(),
+    };
+    link_local || networks.iter().any(|network| network.contains(addr))
+}
+
 /// The operating system does not say which interfaces there are.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("no list of interfaces: {kind}")]
@@ -95,6 +115,8 @@ pub struct ListNetworksError {
 
 #[cfg(test)]
 mod tests {
+    use std::net::{Ipv4Addr, Ipv6Addr};
+
     use super::*;
 
     #[test]
@@ -107,6 +129,12 @@ mod tests {
         let host = LocalNetwork::new(Ipv4Addr::LOCALHOST, 40);
         assert!(host.contains(Ipv4Addr::LOCALHOST));
         assert!(!host.contains(Ipv4Addr::new(127, 0, 0, 2)));
+        assert!(!everything.contains(Ipv6Addr::LOCALHOST));
+        assert!(everything.contains(Ipv4Addr::LOCALHOST.to_ipv6_mapped()));
+        let v6 = LocalNetwork::new("2001:db8:1::5".parse::<Ipv6Addr>().unwrap(), 64);
+        assert!(v6.contains("2001:db8:1::9".parse::<Ipv6Addr>().unwrap()));
+        assert!(!v6.contains("2001:db8:2::5".parse::<Ipv6Addr>().unwrap()));
+        assert!(!v6.contains(Ipv4Addr::LOCALHOST));
     }
 
     #[test]

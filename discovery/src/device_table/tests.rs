@@ -1,4 +1,5 @@
 use std::collections::BTreeMap;
+use std::net::{IpAddr, Ipv4Addr};
 
 use proptest::prelude::*;
 
@@ -27,6 +28,12 @@ fn fixed(n: u32, list: &[&str]) -> Candidate {
     Candidate::new(id(n), Source::STATIC, addrs(list))
 }
 
+/// Of tests that are not about networks.
+fn everywhere() -> Vec<LocalNetwork> {
+    let all = [IpAddr::from([0; 4]), IpAddr::from([0; 16])];
+    all.map(|addr| LocalNetwork::new(addr, 0)).to_vec()
+}
+
 struct Bench {
     table: DeviceTable,
     now: Instant,
@@ -34,8 +41,10 @@ struct Bench {
 
 impl Bench {
     fn new() -> Self {
+        let mut table = DeviceTable::new();
+        table.set_local_networks(everywhere());
         Self {
-            table: DeviceTable::new(),
+            table,
             now: Instant::now(),
         }
     }
@@ -109,9 +118,8 @@ fn a_partial_address_set_is_an_upsert() {
 #[test]
 fn addresses_are_ranked() {
     let mut bench = Bench::new();
-    let network = LocalNetwork::new("10.0.0.5".parse().unwrap(), 24);
-    bench.table.set_local_networks(vec![network]);
-    bench.upsert(mdns(
+    bench.table.set_local_networks(vec![lan()]);
+    bench.upsert(fixed(
         1,
         &[
             "[fe80::1]:9",
@@ -147,13 +155,54 @@ fn addresses_are_ranked() {
     );
 }
 
+fn lan() -> LocalNetwork {
+    LocalNetwork::new(Ipv4Addr::new(10, 0, 0, 5), 24)
+}
+
+#[test]
+fn nobody_elsewhere_is_dialled_because_mdns_says_so() {
+    let forged = [
+        "8.8.8.8:443",
+        "10.0.1.1:9",
+        "[2001:4860:4860::8888]:443",
+        "[::ffff:8.8.8.8]:443",
+        "127.0.0.1:9",
+    ];
+    let mut bench = Bench::new();
+    bench.table.set_local_networks(vec![lan()]);
+    bench.upsert(mdns(1, &forged));
+    assert_eq!(bench.table.device(&id(1)).unwrap().addrs, []);
+    let near = ["10.0.0.1:9", "169.254.1.1:9", "[fe80::1%2]:9"];
+    bench.upsert(mdns(1, &[&forged[..], &near].concat()));
+    assert_eq!(bench.table.device(&id(1)).unwrap().addrs, addrs(&near));
+    // What a user wrote or a trusted device says is of anywhere.
+    bench.upsert(fixed(1, &["8.8.8.8:443"]));
+    let both = addrs(&[
+        "10.0.0.1:9",
+        "8.8.8.8:443",
+        "169.254.1.1:9",
+        "[fe80::1%2]:9",
+    ]);
+    assert_eq!(bench.table.device(&id(1)).unwrap().addrs, both);
+}
+
+#[test]
+fn a_network_that_comes_brings_the_addresses_that_were_told_before() {
+    let mut bench = Bench::new();
+    bench.table.set_local_networks(Vec::new());
+    bench.upsert(mdns(1, &["10.0.0.1:9"]));
+    bench.events();
+    bench.table.set_local_networks(vec![lan()]);
+    assert_eq!(bench.changed().addrs, addrs(&["10.0.0.1:9"]));
+}
+
 #[test]
 fn the_best_16_of_200_addresses_are_kept() {
     let mut bench = Bench::new();
-    let network = LocalNetwork::new("203.0.113.5".parse().unwrap(), 24);
+    let network = LocalNetwork::new(Ipv4Addr::new(203, 0, 113, 5), 24);
     bench.table.set_local_networks(vec![network]);
     let list: Vec<_> = (0..200).map(|n| format!("203.0.{n}.1:9")).collect();
-    bench.upsert(mdns(
+    bench.upsert(fixed(
         1,
         &list.iter().map(String::as_str).collect::<Vec<_>>(),
     ));

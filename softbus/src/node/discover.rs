@@ -17,6 +17,8 @@ use crate::{error::StartNodeError, peers::Peers};
 
 /// Events of all discoveries that wait for the table.
 const QUEUE: usize = 256;
+/// The shortest time between two looks at the networks of this device.
+const NETWORKS_EVERY: Duration = Duration::from_secs(1);
 
 /// The ways a node finds devices, and its announcements.
 #[derive(Debug)]
@@ -115,22 +117,21 @@ async fn merge(
         });
     }
     let mut table = DeviceTable::new();
-    set_networks(&mut table);
+    let mut networks = Networks::default();
+    networks.look(&mut table);
     pin(&me, &peers, &mut table);
     loop {
-        let due = table.poll_timeout();
-        let expiry = async {
-            match due {
-                Some(due) => tokio::time::sleep_until(due.into()).await,
-                None => std::future::pending().await,
-            }
-        };
+        let (expiry, look) = (at(table.poll_timeout()), at(networks.due));
         tokio::select! {
             event = events.recv() => match event {
-                Some(event) => observe(&mut table, event),
+                Some(event) => {
+                    observe(&mut table, event);
+                    networks.something_was_heard();
+                }
                 None => return,
             },
             () = expiry => table.expire(Instant::now()),
+            () = look => networks.look(&mut table),
             () = peers.wanted.notified() => me.refresh().await,
             () = me.repin.notified() => pin(&me, &peers, &mut table),
             () = stopped(&mut stop) => return,
@@ -156,10 +157,33 @@ fn observe(table: &mut DeviceTable, event: Event) {
     table.observe(Instant::now(), event);
 }
 
-fn set_networks(table: &mut DeviceTable) {
-    match local_networks() {
-        Ok(networks) => table.set_local_networks(networks),
-        Err(error) => tracing::debug!(%error, "no list of local networks"),
+async fn at(due: Option<Instant>) {
+    match due {
+        Some(due) => tokio::time::sleep_until(due.into()).await,
+        None => std::future::pending().await,
+    }
+}
+
+/// When the networks of this device are looked at: after something was heard, which is when they matter, and not for each
+/// record of a flood.
+#[derive(Default)]
+struct Networks {
+    looked: Option<Instant>,
+    due: Option<Instant>,
+}
+
+impl Networks {
+    fn something_was_heard(&mut self) {
+        let soonest = self.looked.map(|looked| looked + NETWORKS_EVERY);
+        self.due = self.due.or(soonest);
+    }
+
+    fn look(&mut self, table: &mut DeviceTable) {
+        (self.looked, self.due) = (Some(Instant::now()), None);
+        match local_networks() {
+            Ok(networks) => table.set_local_networks(networks),
+            Err(error) => tracing::debug!(%error, "no list of local networks"),
+        }
     }
 }
 

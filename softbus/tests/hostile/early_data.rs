@@ -5,6 +5,7 @@ use rustls::client::Resumption;
 use super::*;
 
 /// A client that would send early data if anything let it: it asks for tickets, keeps them, and has early data switched on.
+#[expect(clippy::disallowed_methods, reason = "the attempt is the test")]
 #[test]
 fn a_client_that_insists_on_early_data_has_no_ticket_to_send_it_with() {
     run(async || {
