@@ -188,10 +188,12 @@ pub enum LinkToDeathError {
     #[error("dead object")]
     DeadObject,
     /// Too many links on this object, or on objects of this device. Drop links that are not needed.
-    #[error("limit of {limit} death links reached")]
+    #[error("{value} death links, limit {limit}")]
     LimitReached {
         /// The limit.
         limit: usize,
+        /// How many it would have been.
+        value: usize,
     },
 }
 
@@ -204,10 +206,12 @@ pub enum AddServiceError {
     #[error("proxy cannot be registered: second pass on the local device")]
     NotOurs,
     /// There are as many services as there may be.
-    #[error("limit of {limit} services reached")]
+    #[error("{value} services, limit {limit}")]
     LimitReached {
         /// The limit.
         limit: usize,
+        /// How many it would have been.
+        value: usize,
     },
     /// The stub has been revoked.
     #[error("dead object")]
@@ -259,10 +263,12 @@ pub enum UnloadServiceError {
 #[non_exhaustive]
 pub enum WatchServiceError {
     /// There are as many watches in this process as there may be. Drop those that are not needed.
-    #[error("limit of {limit} watches reached")]
+    #[error("{value} watches, limit {limit}")]
     LimitReached {
         /// The limit.
         limit: usize,
+        /// How many it would have been.
+        value: usize,
     },
 }
 
@@ -309,11 +315,13 @@ pub enum GetServiceError {
     #[error("busy")]
     Busy,
     /// So many gets, loads and waits of this caller wait for a service already. Wait for one of them.
-    #[error("limit of {limit} loads under way reached")]
+    #[error("{value} loads under way, limit {limit}")]
     TooManyLoads {
         /// The limit: [`WAITING_PER_CALLER`](crate::limits::WAITING_PER_CALLER), or
         /// [`LOADS_WHILE_UNLOADING`](crate::limits::LOADS_WHILE_UNLOADING).
         limit: usize,
+        /// How many it would have been.
+        value: usize,
     },
     /// The service is started on demand and could not be started; the text is for people. Of another device's service
     /// only that much is known.

@@ -388,7 +388,8 @@ impl ServiceRegistry {
         }
         let limit = limits::MAX_SERVICES;
         if !self.services.contains_key(&service) && self.services.len() >= limit {
-            return Err(AddServiceError::LimitReached { limit });
+            let value = self.services.len() + 1;
+            return Err(AddServiceError::LimitReached { limit, value });
         }
         Ok(())
     }

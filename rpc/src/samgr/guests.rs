@@ -107,7 +107,9 @@ pub(super) fn add(
         object.link_to_death(move |_| died(&bus, service, proxy))
     };
     let link = link.map_err(|error| match error {
-        LinkToDeathError::LimitReached { limit } => AddServiceError::LimitReached { limit },
+        LinkToDeathError::LimitReached { limit, value } => {
+            AddServiceError::LimitReached { limit, value }
+        }
         _ => AddServiceError::DeadObject,
     })?;
     let (before, change) = {

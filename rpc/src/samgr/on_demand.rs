@@ -148,7 +148,8 @@ impl OnDemandTable {
     ) -> Result<Option<Entry>, AddServiceError> {
         let limit = limits::MAX_SERVICES;
         if !self.entries.contains_key(&service) && self.entries.len() >= limit {
-            return Err(AddServiceError::LimitReached { limit });
+            let value = self.entries.len() + 1;
+            return Err(AddServiceError::LimitReached { limit, value });
         }
         let entry = Entry {
             offer,
@@ -184,7 +185,8 @@ impl OnDemandTable {
         let limit = limits::WAITING_PER_CALLER;
         let waiting = self.waiting.entry(caller).or_default();
         if *waiting >= limit {
-            return Err(GetServiceError::TooManyLoads { limit });
+            let value = *waiting + 1;
+            return Err(GetServiceError::TooManyLoads { limit, value });
         }
         *waiting += 1;
         Ok(())
@@ -227,7 +229,8 @@ impl OnDemandTable {
                 let limit = limits::LOADS_WHILE_UNLOADING;
                 let queued = entry.queued.entry(caller).or_default();
                 if *queued >= limit {
-                    return Err(GetServiceError::TooManyLoads { limit });
+                    let value = *queued + 1;
+                    return Err(GetServiceError::TooManyLoads { limit, value });
                 }
                 *queued += 1;
                 Ok(Load::Queue(entry.run, entry.join()))

@@ -128,6 +128,7 @@ fn read_refusal(refusal: i32, reply: &mut Parcel) -> Result<GetServiceError, Rea
         },
         answer::TOO_MANY_LOADS => GetServiceError::TooManyLoads {
             limit: reply.read_u32()? as usize,
+            value: reply.read_u32()? as usize,
         },
         answer::TOO_MANY_RESTARTS => GetServiceError::TooManyRestarts {
             limit: reply.read_u32()? as usize,

@@ -145,9 +145,10 @@ fn write_refusal(error: &GetServiceError, reply: &mut Parcel) -> Result<(), Writ
             reply.write_i32(answer::START_TIMED_OUT)?;
             reply.write_u32(millis(*after))
         }
-        GetServiceError::TooManyLoads { limit } => {
+        GetServiceError::TooManyLoads { limit, value } => {
             reply.write_i32(answer::TOO_MANY_LOADS)?;
-            reply.write_u32(*limit as u32)
+            reply.write_u32(*limit as u32)?;
+            reply.write_u32(*value as u32)
         }
         GetServiceError::TooManyRestarts { limit, retry_after } => {
             reply.write_i32(answer::TOO_MANY_RESTARTS)?;

@@ -126,8 +126,9 @@ impl WatchPlaces {
     pub(super) fn take(&self) -> Result<WatchPlace, WatchServiceError> {
         let limit = limits::WATCHES;
         let place = WatchPlace(Arc::clone(&self.0));
-        if self.0.fetch_add(1, Ordering::Relaxed) >= limit {
-            return Err(WatchServiceError::LimitReached { limit });
+        let value = self.0.fetch_add(1, Ordering::Relaxed) + 1;
+        if value > limit {
+            return Err(WatchServiceError::LimitReached { limit, value });
         }
         Ok(place)
     }

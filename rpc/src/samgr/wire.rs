@@ -14,7 +14,7 @@ use crate::{
 mod added {
     pub(super) const YES: i32 = 0;
     pub(super) const NOT_OURS: i32 = 1;
-    /// The limit follows.
+    /// The limit and how many it would have been follow.
     pub(super) const LIMIT: i32 = 2;
     pub(super) const DEAD: i32 = 3;
     pub(super) const HELD: i32 = 4;
@@ -118,9 +118,10 @@ pub(super) fn write_added(
 ) -> Result<(), WriteParcelError> {
     match added {
         Ok(()) => reply.write_i32(added::YES),
-        Err(AddServiceError::LimitReached { limit }) => {
+        Err(AddServiceError::LimitReached { limit, value }) => {
             reply.write_i32(added::LIMIT)?;
-            reply.write_u32(u32::try_from(*limit).unwrap_or(u32::MAX))
+            reply.write_u32(u32::try_from(*limit).unwrap_or(u32::MAX))?;
+            reply.write_u32(u32::try_from(*value).unwrap_or(u32::MAX))
         }
         Err(AddServiceError::DeadObject) => reply.write_i32(added::DEAD),
         Err(AddServiceError::HeldByAnother) => reply.write_i32(added::HELD),
@@ -135,6 +136,7 @@ pub(super) fn read_added(
         added::YES => Ok(()),
         added::LIMIT => Err(AddServiceError::LimitReached {
             limit: reply.read_u32()? as usize,
+            value: reply.read_u32()? as usize,
         }),
         added::DEAD => Err(AddServiceError::DeadObject),
         added::HELD => Err(AddServiceError::HeldByAnother),
@@ -180,7 +182,10 @@ mod tests {
         for answer in [
             Ok(()),
             Err(AddServiceError::NotOurs),
-            Err(AddServiceError::LimitReached { limit: 1000 }),
+            Err(AddServiceError::LimitReached {
+                limit: 1000,
+                value: 1001,
+            }),
             Err(AddServiceError::DeadObject),
             Err(AddServiceError::HeldByAnother),
         ] {

@@ -43,7 +43,8 @@ impl DeathLinks {
             (of_object, quotas.death_links_per_object),
         ] {
             if count >= limit {
-                return Err(LinkToDeathError::LimitReached { limit });
+                let value = count + 1;
+                return Err(LinkToDeathError::LimitReached { limit, value });
             }
         }
         self.last += 1;

@@ -183,7 +183,7 @@ pub(super) enum NotGot {
     Unreachable(String),
     TimedOut(Duration),
     Busy,
-    TooManyLoads(u32),
+    TooManyLoads(u32, u32),
     StartFailed(String),
     TooManyRestarts(u32, Duration),
 }
@@ -200,7 +200,9 @@ impl From<GetServiceError> for NotGot {
             GetServiceError::Unreachable(why) => Self::Unreachable(why),
             GetServiceError::TimedOut { after } => Self::TimedOut(after),
             GetServiceError::Busy => Self::Busy,
-            GetServiceError::TooManyLoads { limit } => Self::TooManyLoads(number(limit)),
+            GetServiceError::TooManyLoads { limit, value } => {
+                Self::TooManyLoads(number(limit), number(value))
+            }
             GetServiceError::StartFailed(why) => Self::StartFailed(why),
             GetServiceError::TooManyRestarts { limit, retry_after } => {
                 Self::TooManyRestarts(number(limit), retry_after)
@@ -221,8 +223,9 @@ impl From<NotGot> for GetServiceError {
             NotGot::Unreachable(why) => Self::Unreachable(why),
             NotGot::TimedOut(after) => Self::TimedOut { after },
             NotGot::Busy => Self::Busy,
-            NotGot::TooManyLoads(limit) => Self::TooManyLoads {
+            NotGot::TooManyLoads(limit, value) => Self::TooManyLoads {
                 limit: limit as usize,
+                value: value as usize,
             },
             NotGot::StartFailed(why) => Self::StartFailed(why),
             NotGot::TooManyRestarts(limit, retry_after) => Self::TooManyRestarts {

@@ -65,9 +65,15 @@ fn death_links_are_as_many_as_the_builder_says() {
         let (one, two) = (get(SERVICE).await, get(other).await);
         let links = [&one, &one, &two].map(|proxy| proxy.link_to_death(|_| {}).unwrap());
         let over = |proxy: &RemoteObject| proxy.link_to_death(|_| {}).unwrap_err();
-        assert_eq!(over(&two), LinkToDeathError::LimitReached { limit: 3 });
+        assert_eq!(
+            over(&two),
+            LinkToDeathError::LimitReached { limit: 3, value: 4 }
+        );
         drop(links);
         let _links = [&one, &one].map(|proxy| proxy.link_to_death(|_| {}).unwrap());
-        assert_eq!(over(&one), LinkToDeathError::LimitReached { limit: 2 });
+        assert_eq!(
+            over(&one),
+            LinkToDeathError::LimitReached { limit: 2, value: 3 }
+        );
     });
 }

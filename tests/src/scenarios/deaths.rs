@@ -59,7 +59,10 @@ pub async fn recipients_of_an_object_are_bounded(world: &mut dyn World) {
     let limit = limits::DEATH_LINKS_PER_OBJECT;
     let link = || pair.proxy.link_to_death(tell.clone());
     let mut links: Vec<_> = (0..limit).map(|_| link().unwrap()).collect();
-    let refused = LinkToDeathError::LimitReached { limit };
+    let refused = LinkToDeathError::LimitReached {
+        limit,
+        value: limit + 1,
+    };
     assert_eq!(link().unwrap_err(), refused);
     links.pop();
     links.push(link().unwrap());

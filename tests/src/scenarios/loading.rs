@@ -249,7 +249,10 @@ pub async fn loads_of_one_caller_are_limited(world: &mut dyn World) {
     }
     // Which of them is the one too many is nobody's business.
     let first = loads.join_next().await.unwrap().unwrap();
-    let limit = GetServiceError::TooManyLoads { limit: 256 };
+    let limit = GetServiceError::TooManyLoads {
+        limit: 256,
+        value: 257,
+    };
     assert_eq!(first.unwrap_err(), limit);
     assert_eq!(b.samgr().state(SERVICE), Some(ServiceState::Loading));
     let (others, ()) = tokio::join!(third.load_within(SERVICE, &id, SOON), async {
@@ -370,7 +373,10 @@ pub async fn loads_during_an_unload_are_queued(world: &mut dyn World) {
         loads.spawn(async move { here.load(SERVICE).await });
     }
     let first = loads.join_next().await.unwrap().unwrap();
-    let limit = GetServiceError::TooManyLoads { limit: 50 };
+    let limit = GetServiceError::TooManyLoads {
+        limit: 50,
+        value: 51,
+    };
     assert_eq!(first.unwrap_err(), limit);
     let id = b.id();
     let (elsewhere, ()) = tokio::join!(a.get(SERVICE, &id), async {

@@ -136,7 +136,8 @@ pub async fn a_thousand_services_and_no_more(world: &mut dyn World) {
         device.add(id(number), &object, for_all()).unwrap();
     }
     let refused = device.add(id(1001), &object, for_all());
-    assert_eq!(refused, Err(AddServiceError::LimitReached { limit: 1000 }));
+    let (limit, value) = (1000, 1001);
+    assert_eq!(refused, Err(AddServiceError::LimitReached { limit, value }));
     device.add(id(1000), &object, for_all()).unwrap();
     device.remove(id(1)).unwrap();
     device.add(id(1001), &object, for_all()).unwrap();

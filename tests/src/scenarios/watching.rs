@@ -38,7 +38,10 @@ pub async fn watches_are_limited(world: &mut dyn World) {
     let samgr = device.samgr();
     let mut watches: Vec<_> = (0..256).map(|n| samgr.watch(id(n % 8 + 1))).collect();
     assert!(watches.iter().all(Result::is_ok));
-    let limit = WatchServiceError::LimitReached { limit: 256 };
+    let limit = WatchServiceError::LimitReached {
+        limit: 256,
+        value: 257,
+    };
     assert_eq!(samgr.watch(SERVICE).unwrap_err(), limit);
     watches.pop();
     let mut last = samgr.watch(SERVICE).unwrap();
@@ -147,7 +150,10 @@ pub async fn waits_of_one_caller_are_limited(world: &mut dyn World) {
         waits.spawn(async move { a.wait_for(id(2000 + number), &there, SOON).await });
     }
     let first = waits.join_next().await.unwrap().unwrap();
-    let limit = GetServiceError::TooManyLoads { limit: 256 };
+    let limit = GetServiceError::TooManyLoads {
+        limit: 256,
+        value: 257,
+    };
     assert_eq!(first.unwrap_err(), limit);
     b.add(SERVICE, &workbench().0, for_all()).unwrap();
     third.wait_for(SERVICE, &there, SOON).await.unwrap();

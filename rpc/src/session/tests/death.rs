@@ -228,7 +228,8 @@ fn death_links_of_an_object_are_bounded() {
     }
     let more = pair.run(B, |session, _| session.link_to_death(proxy));
     let limit = limits::DEATH_LINKS_PER_OBJECT;
-    assert_eq!(more, Err(LinkToDeathError::LimitReached { limit }));
+    let value = limit + 1;
+    assert_eq!(more, Err(LinkToDeathError::LimitReached { limit, value }));
     assert!(pair.run(B, |session, _| {
         session.unlink_to_death(proxy, last.unwrap())
     }));
@@ -249,7 +250,11 @@ fn death_links_of_a_peer_are_bounded() {
     }
     let one_more = pair.grant(A, &named(1000, 1000));
     let refused = pair.run(B, |session, _| session.link_to_death(one_more));
-    assert_eq!(refused, Err(LinkToDeathError::LimitReached { limit }));
+    let value = limit + 1;
+    assert_eq!(
+        refused,
+        Err(LinkToDeathError::LimitReached { limit, value })
+    );
 }
 
 #[test]
