@@ -61,6 +61,9 @@ pub struct Lab {
 impl Lab {
     /// The most devices a lab can have.
     pub const MAX_DEVICES: usize = 250;
+    /// The kernel remembers who is where for at most 1,024 neighbours, of all namespaces together. In a lab of more devices than
+    /// this each is told beforehand where the others are, which does not count.
+    const FEW_DEVICES: usize = 30;
 
     /// Builds a lab of `devices` devices, all connected.
     ///
@@ -88,6 +91,9 @@ impl Lab {
         lab.switch.ip("link set br0 up")?;
         for number in 1..=devices {
             lab.add_device(number)?;
+        }
+        if devices > Self::FEW_DEVICES {
+            lab.introduce_neighbours()?;
         }
         Ok(lab)
     }
@@ -141,6 +147,27 @@ impl Lab {
     /// Ends a [`cut`](Lab::cut). Healing what is not cut changes nothing.
     pub fn heal(&self, device: usize) -> Result<(), LabError> {
         self.set_cut(device, false)
+    }
+
+    /// Nothing that a device sends arrives any more, and it still hears the others; `false` ends that.
+    pub fn mute(&self, device: usize, muted: bool) -> Result<(), LabError> {
+        self.device(device);
+        let table = format!("mute{device}");
+        let rule = match muted {
+            true => format!("iifname {} drop;", port(device)),
+            false => String::new(),
+        };
+        self.switch.nft(&format!(
+            "add table bridge {table}
+             delete table bridge {table}
+             table bridge {table} {{
+                 chain forward {{
+                     type filter hook forward priority 0;
+                     {rule}
+                 }}
+             }}
+            "
+        ))
     }
 
     /// Loses `percent` of all UDP packets at the switch, in every direction; 0 ends that.
@@ -228,6 +255,10 @@ impl Lab {
             "link add {port} type veth peer name eth0 netns {}",
             device.path()
         ))?;
+        device.ip(&format!(
+            "link set eth0 address {}",
+            hardware_address(number)
+        ))?;
         // Nobody else can have our addresses, so don't wait a second to find that out.
         device.within(|| {
             set_ipv6_option("eth0", "accept_dad", "0")?;
@@ -238,6 +269,20 @@ impl Lab {
         device.ip("link set eth0 up")?;
         self.devices.push(device);
         Ok(())
+    }
+
+    fn introduce_neighbours(&self) -> Result<(), LabError> {
+        let mut lines = String::new();
+        for number in 1..=self.devices.len() {
+            let hardware = hardware_address(number);
+            let link_local = format!("fe80::aff:fe4d:{number:x}");
+            for address in [address(number).to_string(), link_local] {
+                lines +=
+                    &format!("neigh replace {address} lladdr {hardware} dev eth0 nud permanent\n");
+            }
+        }
+        let mut devices = self.devices.iter();
+        devices.try_for_each(|device| device.ip_batch(&lines))
     }
 
     fn set_cut(&self, device: usize, wanted: bool) -> Result<(), LabError> {
@@ -271,6 +316,11 @@ impl Lab {
 fn address(device: usize) -> Ipv4Addr {
     let last = u8::try_from(device).expect("a lab has at most 250 devices");
     Ipv4Addr::new(10, 77, 0, last)
+}
+
+/// Its address of IPv6 on the link is made of this.
+fn hardware_address(device: usize) -> String {
+    format!("02:00:0a:4d:00:{device:02x}")
 }
 
 fn port(device: usize) -> String {

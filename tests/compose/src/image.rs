@@ -41,6 +41,16 @@ pub fn build(name: &str, dockerfile: &Path, programs: &[PathBuf]) -> Result<(), 
     output(docker, WITHIN).map(drop)
 }
 
+/// Removes an image.
+///
+/// # Errors
+/// There is none of this name, or a container has it.
+pub fn remove(name: &str) -> Result<(), ComposeError> {
+    let mut docker = Command::new("docker");
+    docker.args(["image", "rm", name]);
+    output(docker, WITHIN).map(drop)
+}
+
 /// Bytes of an image.
 ///
 /// # Errors

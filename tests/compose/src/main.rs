@@ -87,6 +87,7 @@ fn run(json: bool, wanted: &[String]) -> Result<bool, Failure> {
     }
     report.step("removing the containers");
     drop(world);
+    image::remove(IMAGE)?;
     report.end();
     Ok(report.all_passed())
 }

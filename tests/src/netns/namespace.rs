@@ -78,6 +78,11 @@ impl Namespace {
         self.tool("ip", words, "")
     }
 
+    /// Runs `ip` once for many lines.
+    pub(super) fn ip_batch(&self, lines: &str) -> Result<(), LabError> {
+        self.tool("ip", "-batch -", lines)
+    }
+
     /// Has `nft` apply a script, all of it or nothing.
     pub(super) fn nft(&self, script: &str) -> Result<(), LabError> {
         self.tool("nft", "-f -", script)

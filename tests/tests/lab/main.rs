@@ -10,4 +10,6 @@ mod nodes;
 mod pairing;
 mod processes;
 mod scenarios;
+mod site;
 mod transports;
+mod weather;

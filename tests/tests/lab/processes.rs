@@ -5,7 +5,7 @@ use std::{path::PathBuf, process::Command, time::Duration};
 use serde_json::Value;
 use testkit::process::Process;
 
-use crate::nodes::Site;
+use crate::site::Site;
 
 /// Longer than a device takes to be missed and found again.
 const SOON: Duration = Duration::from_secs(40);
