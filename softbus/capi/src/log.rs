@@ -6,6 +6,7 @@
 mod format;
 
 use std::{
+    cell::Cell,
     ffi::{CStr, CString, c_char, c_int, c_uint, c_void},
     io::Write,
     sync::{
@@ -44,6 +45,11 @@ type Callback = extern "C" fn(
 );
 
 static CALLBACK: Mutex<Option<Callback>> = Mutex::new(None);
+
+thread_local! {
+    /// Whether the callback runs on this thread.
+    static TELLING: Cell<bool> = const { Cell::new(false) };
+}
 
 unsafe extern "C" {
     /// Of the C library. A `va_list` is a pointer to the function that gets one, on every platform we build for.
@@ -84,8 +90,10 @@ fn print(kind: c_int, level: c_int, domain: c_uint, tag: &CStr, message: &CStr) 
     // One write for a line: those of other threads and processes do not come between.
     let written = std::io::stderr().write_all(line.as_bytes());
     let callback = *CALLBACK.lock().unwrap_or_else(PoisonError::into_inner);
-    if let Some(callback) = callback {
+    // Not of what it logs itself, which need not end.
+    if let Some(callback) = callback.filter(|_| !TELLING.replace(true)) {
         callback(kind, level, domain, tag.as_ptr(), message.as_ptr());
+        TELLING.set(false);
     }
     match written {
         Ok(()) => c_int::try_from(line.len()).unwrap_or(c_int::MAX),

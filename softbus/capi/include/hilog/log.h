@@ -44,7 +44,8 @@ typedef enum {
     LOG_FATAL = 7,
 } LogLevel;
 
-/** Gets every message beside standard error. Called on the thread that logs. */
+/** Gets every message beside standard error. Called on the thread that logs. It may log and call every function of the
+ *  library: what is logged on its thread until it returns goes to standard error alone. */
 typedef void (*LogCallback)(const LogType type, const LogLevel level, const unsigned int domain, const char *tag,
     const char *msg);
 

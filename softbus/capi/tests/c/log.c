@@ -40,6 +40,51 @@ TEST(what_is_private_is_hidden)
     OH_LOG_SetCallback(NULL);
 }
 
+static OHIPCRemoteProxy *g_own;
+static OHIPCDeathRecipient *g_recipient;
+static int g_told;
+
+static int Answer(uint32_t code, const OHIPCParcel *data, OHIPCParcel *reply, void *userData)
+{
+    (void)code, (void)data, (void)reply, (void)userData;
+    return OH_IPC_SUCCESS;
+}
+
+static void Never(void *userData)
+{
+    (void)userData;
+}
+
+static void LogsItself(const LogType type, const LogLevel level, const unsigned int domain, const char *tag,
+    const char *msg)
+{
+    (void)type, (void)level, (void)domain, (void)tag, (void)msg;
+    g_told++;
+    OH_LOG_INFO(LOG_APP, "told");
+    /* Fails, and the library says so in the log. */
+    CHECK_EQUAL(OH_IPCRemoteProxy_AddDeathRecipient(g_own, g_recipient), OH_IPC_INNER_ERROR);
+}
+
+TEST(a_callback_is_not_told_of_what_it_logs)
+{
+    OHIPCRemoteStub *stub = OH_IPCRemoteStub_Create("a", Answer, NULL, NULL);
+    OHIPCParcel *parcel = OH_IPCParcel_Create();
+    CHECK_EQUAL(OH_IPCParcel_WriteRemoteStub(parcel, stub), OH_IPC_SUCCESS);
+    g_own = OH_IPCParcel_ReadRemoteProxy(parcel);
+    g_recipient = OH_IPCDeathRecipient_Create(Never, NULL, NULL);
+    OH_LOG_SetCallback(LogsItself);
+    OH_LOG_INFO(LOG_APP, "one");
+    CHECK_EQUAL(g_told, 1);
+    /* Of the next one it is told again. */
+    OH_LOG_INFO(LOG_APP, "two");
+    CHECK_EQUAL(g_told, 2);
+    OH_LOG_SetCallback(NULL);
+    OH_IPCDeathRecipient_Destroy(g_recipient);
+    OH_IPCRemoteProxy_Destroy(g_own);
+    OH_IPCParcel_Destroy(parcel);
+    OH_IPCRemoteStub_Destroy(stub);
+}
+
 TEST(levels_are_printed_from_a_lowest_one_on)
 {
     CHECK(!OH_LOG_IsLoggable(0, NULL, LOG_DEBUG));
