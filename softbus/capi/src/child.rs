@@ -8,6 +8,7 @@
 
 use std::{
     collections::HashMap,
+    error::Error,
     ffi::c_int,
     io::{self, Write},
     os::{
@@ -40,6 +41,9 @@ use crate::{
 const PARENT: ServiceId = ServiceId::new(1).unwrap();
 /// *This is my object*, or the error in its place.
 const REPORT: u32 = 1;
+
+/// `SOFTBUS_ERR_TIMED_OUT`, for a child that is late.
+const TIMED_OUT: c_int = 7;
 
 /// What a child reports.
 type Report = Result<RemoteObject, c_int>;
@@ -117,7 +121,7 @@ async fn accept(socket: UnixStream, pid: u32, wait: Duration) -> Report {
         let socket = begun(socket).await.map_err(|_| DEAD_REMOTE_OBJECT)?;
         let peer = local::welcome(&BUS, socket, number, credentials(pid)).await;
         let peer = peer.map_err(|refused| match refused {
-            LocalError::TimedOut => error::inner(&refused),
+            LocalError::TimedOut => late(&refused),
             // It has ended, or is none of ours.
             _ => DEAD_REMOTE_OBJECT,
         })?;
@@ -133,7 +137,13 @@ async fn accept(socket: UnixStream, pid: u32, wait: Duration) -> Report {
     };
     let accepted = tokio::time::timeout(wait, accepted).await;
     expected().get_or_insert_default().remove(&pid);
-    accepted.unwrap_or_else(|late| Err(error::inner(&late)))
+    accepted.unwrap_or_else(|elapsed| Err(late(&elapsed)))
+}
+
+/// The child was not there in time.
+fn late(error: &dyn Error) -> c_int {
+    error::remember(error);
+    TIMED_OUT
 }
 
 /// Waits until the child is there to open a session, which then has little time: what comes before, loading libraries and
@@ -243,11 +253,14 @@ unsafe extern "C" fn SoftBus_Child_Report(
         };
         let mine = match (error, stub::object(stub)) {
             (SUCCESS, Some(object)) => Ok(object),
-            (SUCCESS, None) => return CHECK_PARAM,
+            // The parent is told as well: it would wait for nothing.
+            (SUCCESS, None) => Err(CHECK_PARAM),
             (error, _) => Err(error),
         };
+        let no_stub = error == SUCCESS && mine.is_err();
         let reported = runtime::wait_there(move || report(socket, parent, mine));
-        reported.unwrap_or_else(|refused| error::inner(&refused))
+        let reported = reported.unwrap_or_else(|refused| error::inner(&refused));
+        if no_stub { CHECK_PARAM } else { reported }
     })
 }
 

@@ -95,7 +95,10 @@ impl<C, T> Handles<C, T> {
     /// Nobody else's code may run in `with`, and nothing of theirs may be dropped: they could come with the same handle.
     #[inline]
     pub(crate) fn with<R>(&self, handle: *const C, with: impl FnOnce(&mut T) -> R) -> Option<R> {
-        self.place(handle)?.value.as_mut().map(with)
+        let mut place = self.place(handle)?;
+        // Not `map`: of a handle that was removed it would drop `with`, and what that owns, while the place is locked.
+        let value = place.value.as_mut()?;
+        Some(with(value))
     }
 
     /// Ends a handle; what it stood for, if it did.
@@ -199,6 +202,24 @@ mod tests {
         let handle = handles.insert(7);
         assert_eq!(handles.remove_if(handle, |_| false), None);
         assert_eq!(handles.remove(handle), Some(7));
+    }
+
+    /// What a caller hands over may, when it is dropped, come with the same handle.
+    #[test]
+    fn what_is_not_used_is_dropped_where_nothing_is_locked() {
+        struct Dropped<'a>(&'a Handles<(), u32>);
+        impl Drop for Dropped<'_> {
+            fn drop(&mut self) {
+                let places = self.0.blocks[0].get().unwrap();
+                assert!(places[0].try_lock().is_ok());
+            }
+        }
+        let handles = Handles::<(), u32>::new(3);
+        let handle = handles.insert(7);
+        handles.remove(handle);
+        let owned = Dropped(&handles);
+        let with = handles.with(handle, move |_| drop(owned));
+        assert_eq!(with, None);
     }
 
     #[test]

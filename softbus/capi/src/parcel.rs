@@ -55,22 +55,13 @@ impl Held {
     }
 
     /// Puts a reply in the place of what is there. Returns that, to be dropped where nobody else's code is in the way.
-    fn receive(&mut self, reply: Parcel) -> Result<Self, WriteParcelError> {
-        if !self.given {
-            let held = Self {
-                parcel: reply,
-                ..Self::default()
-            };
-            return Ok(mem::replace(self, held));
-        }
-        // The reply that a callback fills knows what its receiver may have, so it has to look at what comes in.
-        let before = Self {
-            parcel: self.parcel.clone(),
+    fn receive(&mut self, reply: Parcel) -> Self {
+        let received = Self {
+            parcel: reply,
+            given: self.given,
             ..Self::default()
         };
-        self.parcel.rewind_write(0)?;
-        self.parcel.append(&reply)?;
-        Ok(before)
+        mem::replace(self, received)
     }
 }
 
@@ -93,14 +84,29 @@ pub(crate) fn is_valid(parcel: *const OHIPCParcel) -> bool {
     PARCELS.with(parcel, |_| ()).is_some()
 }
 
-/// Puts a reply where its caller wants it.
+/// Puts a reply where its caller wants it. With an error what was there stays.
 pub(crate) fn fill(parcel: *mut OHIPCParcel, reply: Parcel) -> c_int {
+    let reply = match PARCELS.with(parcel, |held| held.given.then(|| held.parcel.clone())) {
+        Some(Some(given)) => match within(given, &reply) {
+            Ok(reply) => reply,
+            Err(refused) => return error::inner(&refused),
+        },
+        Some(None) => reply,
+        None => return CHECK_PARAM,
+    };
     match PARCELS.with(parcel, |held| held.receive(reply)) {
-        Some(Ok(_before)) => SUCCESS,
-        Some(Err(refused)) => error::inner(&refused),
+        Some(_before) => SUCCESS,
         // Destroyed while the request was under way.
         None => CHECK_PARAM,
     }
+}
+
+/// A reply in the form of the one that a callback fills: that knows what its receiver may have, so it has to look at what
+/// comes in.
+fn within(mut given: Parcel, reply: &Parcel) -> Result<Parcel, WriteParcelError> {
+    given.rewind_write(0)?;
+    given.append(reply)?;
+    Ok(given)
 }
 
 /// How many parcels there are.

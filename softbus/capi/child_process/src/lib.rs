@@ -10,7 +10,7 @@
 
 use std::{
     env,
-    ffi::{CStr, OsStr, OsString, c_char, c_int, c_void},
+    ffi::{CStr, OsStr, OsString, c_char, c_int},
     fs, io,
     os::{
         fd::{AsFd, AsRawFd, IntoRawFd},
@@ -36,8 +36,12 @@ const MAX_CHILD_PROCESSES_REACHED: c_int = 16_010_006;
 const LIB_LOADING_FAILED: c_int = 16_010_007;
 const CONNECTION_FAILED: c_int = 16_010_008;
 
-/// `OH_IPC_DEAD_REMOTE_OBJECT`, which `SoftBus_Child_Accept` returns for a child that has ended.
+/// What `SoftBus_Child_Accept` returns for a child that has ended: `OH_IPC_DEAD_REMOTE_OBJECT`.
 const DEAD_REMOTE_OBJECT: c_int = 1_901_005;
+/// For one whose stub was no handle: `OH_IPC_CHECK_PARAM_ERROR`, as the child has reported.
+const CHECK_PARAM: c_int = 1_901_000;
+/// For one that is late: `SOFTBUS_ERR_TIMED_OUT`.
+const TIMED_OUT: c_int = 7;
 
 /// Children of a process at a time, as in OpenHarmony.
 const MAX_CHILDREN: usize = 50;
@@ -50,15 +54,18 @@ const LAUNCHER_VARIABLE: &str = "SOFTBUS_CHILD";
 
 static CHILDREN: AtomicUsize = AtomicUsize::new(0);
 
+/// A proxy, to C. Here it is handed on and no more.
+enum OHIPCRemoteProxy {}
+
 /// `OH_Ability_OnNativeChildProcessStarted`.
-type Started = extern "C" fn(error: c_int, proxy: *mut c_void);
+type Started = extern "C" fn(error: c_int, proxy: *mut OHIPCRemoteProxy);
 
 unsafe extern "C" {
     fn SoftBus_Child_Accept(
         socket: c_int,
         pid: i32,
         wait_ms: u32,
-        proxy: *mut *mut c_void,
+        proxy: *mut *mut OHIPCRemoteProxy,
     ) -> c_int;
 }
 
@@ -83,7 +90,7 @@ unsafe extern "C" fn OH_Ability_CreateNativeChildProcess(
 }
 
 /// Starts a child. An error is one before anything was tried.
-fn begin(library: &OsStr) -> Result<(c_int, *mut c_void), c_int> {
+fn begin(library: &OsStr) -> Result<(c_int, *mut OHIPCRemoteProxy), c_int> {
     if library.is_empty() {
         return Err(INVALID_PARAM);
     }
@@ -184,7 +191,11 @@ fn candidate(library: &OsStr, beside: &Path) -> OsString {
 }
 
 /// Waits for a child's stub, and for its end on a thread of its own.
-fn await_start(mut child: Child, socket: UnixStream, place: Place) -> (c_int, *mut c_void) {
+fn await_start(
+    mut child: Child,
+    socket: UnixStream,
+    place: Place,
+) -> (c_int, *mut OHIPCRemoteProxy) {
     let mut proxy = ptr::null_mut();
     let pid = i32::try_from(child.id()).unwrap_or(-1);
     // SAFETY: the socket is given away, and the result has its place.
@@ -204,7 +215,9 @@ fn await_start(mut child: Child, socket: UnixStream, place: Place) -> (c_int, *m
     match error {
         NO_ERROR => (NO_ERROR, proxy),
         LIB_LOADING_FAILED | CONNECTION_FAILED => (error, ptr::null_mut()),
+        CHECK_PARAM => (CONNECTION_FAILED, ptr::null_mut()),
         DEAD_REMOTE_OBJECT => (SERVICE_ERROR, ptr::null_mut()),
-        _ => (TIMEOUT, ptr::null_mut()),
+        TIMED_OUT => (TIMEOUT, ptr::null_mut()),
+        _ => (INTERNAL, ptr::null_mut()),
     }
 }

@@ -16,7 +16,7 @@ typedef enum Ability_NativeChildProcess_ErrCode {
     NCP_ERR_INVALID_PARAM = 401,
     /** The program that children run, softbus-child, is not where libchild_process.so is. */
     NCP_ERR_NOT_SUPPORTED = 801,
-    /** Something else failed; the log says what. */
+    /** Something else failed, in a fork of a process that has children for one; the log says what. */
     NCP_ERR_INTERNAL = 16000050,
     /** Not used here: several children may start at once. */
     NCP_ERR_BUSY = 16010001,
@@ -52,7 +52,7 @@ typedef void (*OH_Ability_OnNativeChildProcessStarted)(int errCode, OHIPCRemoteP
  *
  *  Returns NCP_NO_ERROR when the start was tried; `onProcessStarted` has then been called, on this thread, with its
  *  outcome. Otherwise it is not called: NCP_ERR_INVALID_PARAM, NCP_ERR_NOT_SUPPORTED, NCP_ERR_ALREADY_IN_CHILD,
- *  NCP_ERR_MAX_CHILD_PROCESSES_REACHED. */
+ *  NCP_ERR_MAX_CHILD_PROCESSES_REACHED, NCP_ERR_INTERNAL. */
 int OH_Ability_CreateNativeChildProcess(const char *libName, OH_Ability_OnNativeChildProcessStarted onProcessStarted);
 
 #ifdef __cplusplus

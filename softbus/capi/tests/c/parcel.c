@@ -8,6 +8,16 @@
 
 enum { CAPACITY = 204800 };
 
+/** A parcel that has no room left. */
+static OHIPCParcel *Full(void)
+{
+    OHIPCParcel *parcel = OH_IPCParcel_Create();
+    uint8_t *bytes = calloc(1, CAPACITY);
+    CHECK_EQUAL(OH_IPCParcel_WriteBuffer(parcel, bytes, CAPACITY), OH_IPC_SUCCESS);
+    free(bytes);
+    return parcel;
+}
+
 #define ROUND_TRIP(type, Kind, ...)                                                   \
     do {                                                                              \
         const type values[] = {__VA_ARGS__};                                          \
@@ -27,6 +37,10 @@ enum { CAPACITY = 204800 };
         CHECK_EQUAL(OH_IPCParcel_Read##Kind(parcel, NULL), OH_IPC_CHECK_PARAM_ERROR); \
         CHECK_EQUAL(OH_IPCParcel_Read##Kind(NULL, &value), OH_IPC_CHECK_PARAM_ERROR); \
         CHECK_EQUAL(OH_IPCParcel_Write##Kind(NULL, 1), OH_IPC_CHECK_PARAM_ERROR);     \
+        OHIPCParcel *full = Full();                                                   \
+        CHECK_EQUAL(OH_IPCParcel_Write##Kind(full, 1), OH_IPC_PARCEL_WRITE_ERROR);    \
+        CHECK_EQUAL(OH_IPCParcel_GetDataSize(full), CAPACITY);                        \
+        OH_IPCParcel_Destroy(full);                                                   \
         OH_IPCParcel_Destroy(parcel);                                                 \
     } while (0)
 
@@ -306,6 +320,11 @@ TEST(a_parcel_carries_64_objects)
     }
     CHECK_EQUAL(OH_IPCParcel_WriteRemoteStub(parcel, stub), OH_IPC_PARCEL_WRITE_ERROR);
     CHECK_EQUAL(OH_IPCParcel_WriteRemoteStub(NULL, stub), OH_IPC_CHECK_PARAM_ERROR);
+    OHIPCRemoteProxy *proxy = OH_IPCParcel_ReadRemoteProxy(parcel);
+    CHECK(proxy != NULL);
+    CHECK_EQUAL(OH_IPCParcel_WriteRemoteProxy(parcel, proxy), OH_IPC_PARCEL_WRITE_ERROR);
+    CHECK_EQUAL(OH_IPCParcel_WriteRemoteProxy(NULL, proxy), OH_IPC_CHECK_PARAM_ERROR);
+    OH_IPCRemoteProxy_Destroy(proxy);
     OH_IPCRemoteStub_Destroy(stub);
     OH_IPCParcel_Destroy(parcel);
 }

@@ -1,9 +1,10 @@
-/* A service in a child process of its own, for the tests in remote.c. */
+/* A service in a child process of its own, for the tests that include client.h. */
 #include "service.h"
 #include "test.h"
 
 #include <AbilityKit/native_child_process.h>
 #include <signal.h>
+#include <softbus/device.h>
 #include <unistd.h>
 
 static int Answer(uint32_t code, const OHIPCParcel *data, OHIPCParcel *reply, void *userData);
@@ -154,6 +155,15 @@ static int Answer(uint32_t code, const OHIPCParcel *data, OHIPCParcel *reply, vo
         case SERVICE_START_CHILD:
             value = OH_Ability_CreateNativeChildProcess("libtest_child.so", Started);
             return OH_IPCParcel_WriteInt32(reply, value);
+        case SERVICE_END:
+            CHECK_EQUAL(OH_IPCParcel_ReadInt32(data, &value), OH_IPC_SUCCESS);
+            Happen(&g_end);
+            return OH_IPCParcel_WriteInt32(reply, value);
+        case SERVICE_HANDLES:
+            return OH_IPCParcel_WriteInt32(reply, (int32_t)SoftBus_HandleCount());
+        case SERVICE_TOKENS:
+            CHECK_EQUAL(OH_IPCParcel_WriteUint64(reply, OH_IPCSkeleton_GetSelfTokenId()), OH_IPC_SUCCESS);
+            return OH_IPCParcel_WriteUint64(reply, OH_IPCSkeleton_GetFirstTokenId());
         default:
             return OH_IPC_SUCCESS;
     }
@@ -166,9 +176,10 @@ OHIPCRemoteStub *NativeChildProcess_OnConnect(void)
 
 void NativeChildProcess_MainProc(void)
 {
-    /* Until the parent ends. */
+    /* Until SERVICE_END, or the end of the parent. */
     pthread_mutex_lock(&g_end.mutex);
     while (g_end.count == 0) {
         pthread_cond_wait(&g_end.changed, &g_end.mutex);
     }
+    pthread_mutex_unlock(&g_end.mutex);
 }

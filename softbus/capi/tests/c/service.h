@@ -36,6 +36,12 @@ enum ServiceCode {
     SERVICE_IDENTITY,
     /** -> int32: what OH_Ability_CreateNativeChildProcess returns in a child. */
     SERVICE_START_CHILD,
+    /** int32 -> the same, and then the main procedure returns. */
+    SERVICE_END,
+    /** -> int32: how many handles the process has. */
+    SERVICE_HANDLES,
+    /** -> uint64: the tokens of this process and of the first caller. */
+    SERVICE_TOKENS,
     /** Both ends of the range of codes. */
     SERVICE_LAST = 0x00ffffff,
 };

@@ -120,7 +120,14 @@ fn compiler(language: Language) -> Command {
     };
     let mut command = Command::new(compiler);
     command
-        .args([standard, "-D_GNU_SOURCE", "-Wall", "-Wextra", "-g"])
+        .args([
+            standard,
+            "-D_GNU_SOURCE",
+            "-Wall",
+            "-Wextra",
+            "-Werror",
+            "-g",
+        ])
         .arg("-I")
         .arg(include());
     command

@@ -15,6 +15,9 @@ mod sample;
 
 use build::{Language, Libraries, Program};
 
+/// The service in a child process, which most tests start.
+const CHILD: [(&str, &str); 1] = [("libtest_child.so", "service.c")];
+
 /// Runs all tests of a file in C.
 fn run_c(file: &str, libraries: &[(&str, &str)]) {
     let program = Program::new();
@@ -40,18 +43,39 @@ fn parcels() {
 }
 
 #[test]
-fn stubs_proxies_and_death_recipients() {
+fn stubs_and_proxies() {
+    run_c("remote.c", &CHILD);
+}
+
+#[test]
+fn death_recipients() {
+    run_c("death.c", &CHILD);
+}
+
+#[test]
+fn callbacks_that_come_back() {
+    run_c("reentrant.c", &CHILD);
+}
+
+#[test]
+fn how_children_start_and_end() {
     let children = [
-        ("libtest_child.so", "service.c"),
+        CHILD[0],
         ("libtest_no_stub.so", "no_stub.c"),
+        ("libtest_gone_stub.so", "gone_stub.c"),
         ("libtest_crash.so", "crash.c"),
     ];
-    run_c("remote.c", &children);
+    run_c("start.c", &children);
+}
+
+#[test]
+fn a_child_that_is_late() {
+    run_c("late.c", &[("libtest_late.so", "late.c")]);
 }
 
 #[test]
 fn children() {
-    run_c("children.c", &[("libtest_child.so", "service.c")]);
+    run_c("children.c", &CHILD);
 }
 
 #[test]
@@ -66,7 +90,7 @@ fn devices() {
 
 #[test]
 fn many_calls() {
-    run_c("loop.c", &[("libtest_child.so", "service.c")]);
+    run_c("loop.c", &CHILD);
 }
 
 #[test]
