@@ -21,6 +21,13 @@ use webpki::{EndEntityCert, KeyUsage, anchor_from_trusted_cert};
 
 use crate::policy::MemberName;
 
+/// `id-kp-serverAuth` and `id-kp-clientAuth` (RFC 5280, 4.2.1.12): a member dials and is dialled. webpki's own take a
+/// certificate that names no purpose at all for one of every purpose.
+const PURPOSES: [KeyUsage; 2] = [
+    KeyUsage::required(&[0x2b, 6, 1, 5, 5, 7, 3, 1]),
+    KeyUsage::required(&[0x2b, 6, 1, 5, 5, 7, 3, 2]),
+];
+
 /// No clock is right that is earlier: nothing of this was written before. Seconds since 1970, 2026-11-01.
 const WRITTEN: u64 = 1_793_491_200;
 
@@ -121,8 +128,7 @@ impl Authority {
     ) -> Result<(), VerifyMemberError> {
         let anchor =
             anchor_from_trusted_cert(&self.certificate).map_err(|_| VerifyMemberError::Stranger)?;
-        // A member dials and is dialled.
-        for usage in [KeyUsage::client_auth(), KeyUsage::server_auth()] {
+        for usage in PURPOSES {
             certificate.verify_for_usage(
                 webpki::ALL_VERIFICATION_ALGS,
                 std::slice::from_ref(&anchor),

@@ -6,6 +6,7 @@ use std::{
         Arc, PoisonError, RwLock,
         atomic::{AtomicU64, Ordering},
     },
+    time::SystemTime,
 };
 
 use certs::{Fleet, MemberName};
@@ -21,6 +22,7 @@ pub(crate) struct Members {
 
 impl Members {
     pub(crate) fn new(fleet: Option<Fleet>) -> Self {
+        fleet.as_ref().map(warn_of_clock);
         Self {
             fleet: RwLock::new(fleet.map(Arc::new)),
             ..Self::default()
@@ -33,6 +35,7 @@ impl Members {
     }
 
     pub(crate) fn set_fleet(&self, fleet: Fleet) {
+        warn_of_clock(&fleet);
         let mut current = self.fleet.write().unwrap_or_else(PoisonError::into_inner);
         *current = Some(Arc::new(fleet));
     }
@@ -62,5 +65,14 @@ impl Members {
     /// Moves when who is here as which member does.
     pub(crate) fn version(&self) -> u64 {
         self.version.load(Ordering::Acquire)
+    }
+}
+
+/// Once for each time that the fleet is read: certificates that have run out are taken until somebody sets the clock.
+fn warn_of_clock(fleet: &Fleet) {
+    if fleet.is_behind(SystemTime::now()) {
+        tracing::warn!(
+            "clock is behind the last change of the fleet's files: set it, expired members are let in"
+        );
     }
 }

@@ -12,6 +12,7 @@ use data_encoding::{BASE32_NOPAD, BASE64, HEXLOWER, HEXUPPER};
 use softbus::{
     Allow, CallOption, Caller, DeviceId, GetServiceError, HandlerError, Node, NodeBuilder, Parcel,
     RemoteObject, RemoteStub, ServiceId, ServiceOptions, async_trait,
+    certs::CertificateAuthority,
     pairing::{PairError, PairWith, PairingOptions},
     rpc::telemetry::SlowThresholds,
 };
@@ -170,6 +171,31 @@ fn a_device_that_is_not_trusted_is_logged_at_both_ends() {
         a.shutdown().await;
         b.shutdown().await;
     });
+}
+
+#[test]
+fn a_clock_that_is_behind_is_warned_of_once() {
+    let directory = tempfile::tempdir().unwrap();
+    let at = |name: &str| directory.path().join(name);
+    let prefix = "spiffe://example.org/prod/";
+    let ca = CertificateAuthority::init(at("ca"), prefix).unwrap();
+    std::fs::write(at("prod.pem"), ca.certificate().unwrap()).unwrap();
+    let text = "version = 1\n[[ca]]\nname = \"prod\"\ncertificate = \"prod.pem\"\n";
+    let text = format!("{text}uri_prefix = \"{prefix}\"\n");
+    std::fs::write(at("fleet.toml"), text).unwrap();
+    let warnings = || {
+        let log = logged(LevelFilter::WARN, async |_| {
+            let node = builder(&directory).fleet(at("fleet.toml")).start().await;
+            node.unwrap().shutdown().await;
+        });
+        log.lines(&["clock is behind"]).len()
+    };
+    assert_eq!(warnings(), 0);
+    // As it is seen from a clock that is behind.
+    let file = std::fs::File::options().write(true).open(at("fleet.toml"));
+    let ahead = std::time::SystemTime::now() + Duration::from_secs(3600);
+    file.unwrap().set_modified(ahead).unwrap();
+    assert_eq!(warnings(), 1);
 }
 
 #[test]

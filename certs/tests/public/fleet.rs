@@ -165,6 +165,8 @@ fn each_way_to_be_no_member_has_an_error_of_its_own() {
         let one = forge.sign(|params| params.extended_key_usages = vec![usage]);
         assert_eq!(member(one), Err(VerifyMemberError::WrongUsage));
     }
+    let none = forge.sign(|params| params.extended_key_usages = Vec::new());
+    assert_eq!(member(none), Err(VerifyMemberError::WrongUsage));
     let ca = forge.sign(|params| params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained));
     assert_eq!(member(ca), Err(VerifyMemberError::IsAuthority));
     let two = forge.sign(|params| params.subject_alt_names.push(uri("kiosk/8")));
