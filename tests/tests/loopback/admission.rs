@@ -7,7 +7,7 @@ use std::{
 };
 
 use softbus::{
-    DeathReason, DeviceEvent, GetServiceError, Identity, Node, NodeBuilder, Parcel,
+    DeathReason, DeviceEvent, DeviceId, GetServiceError, Identity, Node, NodeBuilder, Parcel,
     SendRequestError, TrustStore, presence::OfflineReason,
 };
 use testkit::{
@@ -21,6 +21,8 @@ use testkit::{
         node::{NodeDevice, Vanish},
     },
 };
+
+use tokio::time::timeout;
 
 use crate::run_in;
 
@@ -161,7 +163,19 @@ fn datagrams_that_are_no_quic_disturb_nobody() {
 
 #[test]
 fn a_device_that_is_blocked_loses_its_64_calls_and_hears_why_once() {
-    run_in(async |world| {
+    loses_its_64_calls(|trust, device| trust.block(device).unwrap());
+}
+
+#[test]
+fn a_device_that_is_forgotten_loses_its_64_calls_and_hears_why_once() {
+    loses_its_64_calls(|trust, device| trust.forget(device).unwrap());
+}
+
+/// The promise is a bound, so it is judged: whose trust is withdrawn has lost everything within this.
+const WITHDRAWN_WITHIN: Duration = Duration::from_secs(1);
+
+fn loses_its_64_calls(withdraw: fn(&TrustStore, &DeviceId) -> bool) {
+    run_in(async move |world| {
         let pair = pair(world).await;
         let (healthy, b) = (world.node(), pair.b.id());
         let other = healthy.get(SERVICE, &b).await.unwrap();
@@ -176,16 +190,16 @@ fn a_device_that_is_blocked_loses_its_64_calls_and_hears_why_once() {
         reached(&pair.bench.entered, 64).await;
 
         let blocked = Instant::now();
-        world.trust_of(&b).block(&pair.a.id()).unwrap();
-        for held in held {
-            let ended = held.await.unwrap();
-            assert_eq!(ended.unwrap_err(), SendRequestError::Indeterminate);
-        }
-        assert_eq!(next(&mut told).await, DeathReason::AccessRevoked);
-        measured(
-            "64 calls of a device that is blocked end",
-            blocked.elapsed(),
-        );
+        assert!(withdraw(world.trust_of(&b), &pair.a.id()));
+        let ends = async {
+            for held in held {
+                let ended = held.await.unwrap();
+                assert_eq!(ended.unwrap_err(), SendRequestError::Indeterminate);
+            }
+            assert_eq!(next(&mut told).await, DeathReason::AccessRevoked);
+        };
+        timeout(WITHDRAWN_WITHIN, ends).await.unwrap();
+        measured("64 calls without trust end", blocked.elapsed());
         assert!(told.try_recv().is_err(), "told once");
         let refused = pair.a.get(SERVICE, &b).await;
         assert_eq!(refused.unwrap_err(), GetServiceError::NotTrustedByDevice);

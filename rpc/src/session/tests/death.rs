@@ -258,6 +258,28 @@ fn death_links_of_a_peer_are_bounded() {
 }
 
 #[test]
+fn linking_and_unlinking_for_ever_leaves_nothing() {
+    let mut pair = Pair::new(Scope::OtherDevice);
+    let proxy = pair.grant(A, &named(3, 1));
+    let limit = limits::DEATH_LINKS_PER_OBJECT;
+    let link = |pair: &mut Pair| pair.run(B, |session, _| session.link_to_death(proxy));
+    let mut links: Vec<_> = (0..limit).map(|_| link(&mut pair).unwrap()).collect();
+    for turn in 0..100_000 {
+        let old = std::mem::replace(&mut links[turn % limit], LinkId(0));
+        assert!(pair.run(B, |session, _| session.unlink_to_death(proxy, old)));
+        links[turn % limit] = link(&mut pair).unwrap();
+        assert_eq!(pair.usage(B).links, limit);
+    }
+    for link in links {
+        assert!(pair.run(B, |session, _| session.unlink_to_death(proxy, link)));
+    }
+    assert_eq!(pair.usage(B).links, 0);
+    pair.drop_hold(B, proxy);
+    pair.drive();
+    pair.assert_floor();
+}
+
+#[test]
 fn last_hold_takes_the_death_links_with_it() {
     let mut pair = Pair::new(Scope::OtherDevice);
     let object = named(3, 1);

@@ -11,12 +11,13 @@ use testkit::world::raw::{CONTROL, RawPeer, hello};
 
 use super::act;
 
-/// Sends something first, and expects that there is no session, with this code.
-fn refused(first: Frame, code: u32) {
+/// Sends something first, and expects that there is no session, with this code, for this reason.
+fn refused(first: Frame, code: u32, reason: &str) {
     act(async |stage| {
         let (mut peer, accept) = RawPeer::dial(&stage.bus).await;
         peer.send(CONTROL, &first).await;
-        assert!(accept.await.unwrap().is_err());
+        let error = accept.await.unwrap().unwrap_err();
+        assert!(error.to_string().starts_with(reason), "{error}");
         assert_eq!(peer.closed().await, code);
         assert_eq!(stage.bus.session_count(), 1, "the honest one");
     });
@@ -28,7 +29,11 @@ fn versions_that_do_not_overlap_are_refused_visibly() {
         versions: (2, 9),
         ..hello()
     };
-    refused(Frame::Control(Control::Hello(newer)), close_code::VERSION);
+    refused(
+        Frame::Control(Control::Hello(newer)),
+        close_code::VERSION,
+        "no common version: ours (1, 1), theirs (2, 9)",
+    );
     let nonsense = Hello {
         versions: (9, 0),
         ..hello()
@@ -36,6 +41,7 @@ fn versions_that_do_not_overlap_are_refused_visibly() {
     refused(
         Frame::Control(Control::Hello(nonsense)),
         close_code::VERSION,
+        "no common version: ours (1, 1), theirs (9, 0)",
     );
 }
 
@@ -66,7 +72,7 @@ fn the_highest_common_version_is_agreed_on() {
 #[test]
 fn who_begins_with_something_else_is_no_peer() {
     let unknown = Frame::Control(Control::Unknown);
-    refused(unknown, close_code::PROTOCOL);
+    refused(unknown, close_code::PROTOCOL, "not an opening");
 }
 
 #[test]

@@ -64,8 +64,8 @@ fn grant_of_the_place_of_the_root_is_null() {
 #[test]
 fn more_objects_than_agreed_are_null_and_given_back() {
     let mut pair = pair();
-    let limit = small_limits().objects;
-    let mut index = 0;
+    let limit = small_limits().objects as usize;
+    let (mut index, mut kept, mut given_back) = (0, Vec::new(), 0);
     for slot in 0..8 {
         let some: Vec<_> = (0..64)
             .map(|_| {
@@ -78,6 +78,20 @@ fn more_objects_than_agreed_are_null_and_given_back() {
             ..call(slot)
         });
         pair.forge(A, ROOT_LANE, &frame).unwrap();
+        let objects = pair.request(A).unwrap().parcel.objects;
+        let null = objects
+            .iter()
+            .filter(|object| matches!(object, Delivered::Null));
+        let refused = null.count();
+        kept.extend(objects);
+        let frames = pair.intercept(A).into_iter();
+        let released = frames.filter(|(_, frame)| matches!(frame, Frame::Release(_)));
+        assert_eq!(released.count(), refused, "each null is given back");
+        given_back += refused;
     }
-    assert_eq!(pair.usage(A).imports, limit as usize + 1);
+    assert_eq!(pair.usage(A).imports, limit + 1);
+    assert_eq!(given_back, 8 * 64 - limit);
+    drop(kept);
+    pair.disconnect();
+    assert_eq!(pair.usage(A).exports, 0);
 }
