@@ -43,6 +43,13 @@ pub enum AuditEvent {
         /// What the policy says to it: empty if no rule speaks of it, or if the service's own rule was in the way.
         rules: Vec<RuleName>,
     },
+    /// A process of this device wanted to register a service that the policy does not let its user register.
+    RegistrationDenied {
+        /// Which service.
+        service: ServiceId,
+        /// Whose process (uid).
+        user: u32,
+    },
     /// Another policy is in force.
     PolicyChanged,
     /// A policy's file was not taken, and what was in force stays.
@@ -84,7 +91,7 @@ pub enum AuditEvent {
 }
 
 impl AuditEvent {
-    const KINDS: usize = 12;
+    const KINDS: usize = 13;
 
     /// What it is called in logs.
     pub const fn name(&self) -> &'static str {
@@ -93,6 +100,7 @@ impl AuditEvent {
             Self::TurnedAway { .. } => "turned_away",
             Self::LookUpDenied { .. } => "look_up_denied",
             Self::CallDenied { .. } => "call_denied",
+            Self::RegistrationDenied { .. } => "registration_denied",
             Self::PolicyChanged => "policy_changed",
             Self::PolicyRefused { .. } => "policy_refused",
             Self::TrustWithdrawn { .. } => "trust_withdrawn",
@@ -118,6 +126,7 @@ impl AuditEvent {
             Self::PairingOpened => 9,
             Self::Paired { .. } => 10,
             Self::PairingFailed { .. } => 11,
+            Self::RegistrationDenied { .. } => 12,
         }
     }
 
@@ -134,6 +143,7 @@ impl AuditEvent {
             Self::TurnedAway { device, .. } => device.as_ref(),
             Self::PolicyChanged
             | Self::PolicyRefused { .. }
+            | Self::RegistrationDenied { .. }
             | Self::PairingOpened
             | Self::LimitReached { .. } => None,
         }
@@ -390,6 +400,7 @@ mod tests {
                 device,
                 why: CloseCode::WrongCode,
             },
+            AuditEvent::RegistrationDenied { service, user: 7 },
         ];
         assert_eq!(events.len(), AuditEvent::KINDS);
         let kinds: Vec<_> = events.iter().map(AuditEvent::kind).collect();
@@ -403,7 +414,7 @@ mod tests {
         assert_eq!(
             about,
             [
-                true, false, true, true, false, false, true, true, false, false, true, true
+                true, false, true, true, false, false, true, true, false, false, true, true, false
             ]
         );
     }

@@ -38,8 +38,8 @@ pub use fleet::{
 pub use identity::{GenerateIdentityError, Identity, OpenIdentityError};
 pub use policy::{
     Access, Explanation, FleetPattern, MemberName, ParseSubjectError, Policy, PolicyBuilder,
-    PolicyError, PolicyFault, PolicyStore, Principal, ReadPolicyError, Reason, Rule, RuleName,
-    Subject,
+    PolicyError, PolicyFault, PolicyStore, Principal, ReadPolicyError, Reason, RegisterRule, Rule,
+    RuleName, Subject,
 };
 pub use trust::{
     AddedVia, ChangeTrustError, ImportSummary, ImportTrustError, OpenTrustError, Subscription,

@@ -6,6 +6,7 @@
 mod document;
 mod error;
 mod explanation;
+mod register;
 mod rule;
 mod store;
 mod subject;
@@ -16,6 +17,7 @@ use proto::{DeviceId, ServiceId};
 
 pub use error::{PolicyError, PolicyFault, ReadPolicyError};
 pub use explanation::{Explanation, Reason, RuleName};
+pub use register::RegisterRule;
 pub use rule::{Access, Rule};
 pub use store::PolicyStore;
 pub(crate) use subject::check_name;
@@ -72,6 +74,7 @@ pub struct Policy {
     groups: BTreeMap<String, BTreeSet<DeviceId>>,
     allowed: Vec<Rule>,
     denied: Vec<Rule>,
+    registrations: Vec<RegisterRule>,
 }
 
 impl Policy {
@@ -107,8 +110,29 @@ impl Policy {
         self.denied.len()
     }
 
-    /// Which methods of a service somebody may call.
+    /// How many rules let services be registered.
+    pub fn registration_count(&self) -> usize {
+        self.registrations.len()
+    }
+
+    /// Whether processes of a user of this device may register a service, for this device only or for others too. Where
+    /// there is no such rule, all may.
+    pub fn may_register(&self, service: ServiceId, user: u32, distributed: bool) -> bool {
+        let admits = |rule: &RegisterRule| rule.admits(service, user, distributed);
+        self.registrations.is_empty() || self.registrations.iter().any(admits)
+    }
+
+    /// Whether anybody may register it for other devices.
+    fn may_be_distributed(&self, service: ServiceId) -> bool {
+        let admits = |rule: &RegisterRule| rule.distributed && rule.services.has(&service);
+        self.registrations.is_empty() || self.registrations.iter().any(admits)
+    }
+
+    /// Which methods of a service somebody may call. None of one that no rule lets be registered for other devices.
     pub fn access(&self, who: &Principal, service: ServiceId) -> Access {
+        if !self.may_be_distributed(service) {
+            return Access::Nothing;
+        }
         let denied = self.union(&self.denied, who, service);
         match (self.union(&self.allowed, who, service), denied) {
             (_, Selection::All) => Access::Nothing,
@@ -126,6 +150,7 @@ impl Policy {
         let denied = self.denied.iter().filter(speaks).find(of_method);
         let allowed: Vec<_> = self.allowed.iter().filter(speaks).collect();
         let reason = match (denied, allowed.iter().copied().find(of_method)) {
+            _ if !self.may_be_distributed(service) => Reason::NotDistributed,
             (Some(rule), _) => Reason::Denied(rule.into()),
             (None, Some(rule)) => Reason::Allowed(rule.into()),
             (None, None) if allowed.is_empty() => Reason::NoRule,
@@ -169,6 +194,7 @@ impl Policy {
 pub struct PolicyBuilder {
     groups: BTreeMap<String, BTreeSet<DeviceId>>,
     rules: Vec<Rule>,
+    registrations: Vec<RegisterRule>,
 }
 
 impl PolicyBuilder {
@@ -187,13 +213,24 @@ impl PolicyBuilder {
         self
     }
 
+    /// Who may register services. As soon as there is one such rule, only what one of them allows is registered.
+    #[must_use]
+    pub fn register(mut self, rule: RegisterRule) -> Self {
+        self.registrations.push(rule);
+        self
+    }
+
     /// The policy.
     ///
     /// # Errors
     /// [`PolicyError`]: a rule speaks of nobody, of a group that there is not, or allows nothing; two have one id; there are
     /// too many of something.
     pub fn build(self) -> Result<Policy, PolicyError> {
-        let Self { groups, rules } = self;
+        let Self {
+            groups,
+            rules,
+            registrations,
+        } = self;
         error::at_most("groups", Policy::MAX_GROUP, groups.len())?;
         for (name, devices) in &groups {
             check_name(name).map_err(|_| PolicyFault::BadName(name.clone()))?;
@@ -206,13 +243,25 @@ impl PolicyBuilder {
                 return Err(PolicyFault::SameId(rule.id.clone()).at(rule.line));
             }
         }
+        for rule in &registrations {
+            rule.check().map_err(|fault| fault.at(rule.line))?;
+            if !ids.insert(rule.id.as_str()) {
+                return Err(PolicyFault::SameId(rule.id.clone()).at(rule.line));
+            }
+        }
+        at_most_rules("register rules", &registrations)?;
         let (allowed, denied): (Vec<_>, Vec<_>) = rules.into_iter().partition(Rule::allows);
-        error::at_most("rules", Policy::MAX_RULES, allowed.len())?;
-        error::at_most("denials", Policy::MAX_RULES, denied.len())?;
+        at_most_rules("rules", &allowed)?;
+        at_most_rules("denials", &denied)?;
         Ok(Policy {
             groups,
             allowed,
             denied,
+            registrations,
         })
     }
+}
+
+fn at_most_rules<T>(what: &'static str, rules: &[T]) -> Result<(), PolicyFault> {
+    error::at_most(what, Policy::MAX_RULES, rules.len())
 }

@@ -7,6 +7,8 @@ use std::{
 
 use proto::{DeviceId, ServiceId};
 
+use crate::{error::AddServiceError, registry::ServiceOptions};
+
 /// How many decisions are remembered. A device can ask for every id there is.
 const REMEMBERED: usize = 4096;
 
@@ -17,6 +19,13 @@ pub trait AccessPolicy: Send + Sync + 'static {
     /// Which methods of a service another device may call; `None` while there is no policy in force, and services decide
     /// alone. The same until the version moves. Must not wait, nor call the bus.
     fn permission(&self, caller: DeviceId, service: ServiceId) -> Option<Permission>;
+
+    /// Whether processes of a user of this device may register a service, for this device only or (`distributed`) for others
+    /// too. Asked when it is registered. Must not wait, nor call the bus.
+    fn may_register(&self, service: ServiceId, user: u32, distributed: bool) -> bool {
+        let _ = (service, user, distributed);
+        true
+    }
 
     /// Moves with each change; tell [`Bus::access_changed`](crate::Bus::access_changed) too.
     fn version(&self) -> u64;
@@ -107,6 +116,22 @@ impl Access {
         }
         decisions.made.insert((caller, service), permission.clone());
         permission
+    }
+
+    /// Asks before a service is registered. Not to be called under a lock.
+    pub(crate) fn may_register(
+        &self,
+        service: ServiceId,
+        user: u32,
+        options: &ServiceOptions,
+    ) -> Result<(), AddServiceError> {
+        let distributed = options.allow.is_some();
+        let asked = self.policy.get();
+        if asked.is_none_or(|policy| policy.may_register(service, user, distributed)) {
+            Ok(())
+        } else {
+            Err(AddServiceError::Refused)
+        }
     }
 
     pub(crate) fn refused(&self, caller: DeviceId, service: ServiceId, code: Option<u32>) {

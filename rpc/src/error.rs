@@ -220,6 +220,10 @@ pub enum AddServiceError {
     /// remove its service.
     #[error("id is held by a process of another user")]
     HeldByAnother,
+    /// The policy of the device's owner does not let this user's processes register the id, or not for other devices.
+    /// Nothing was changed; the owner adds a `[[register]]` rule.
+    #[error("refused by the owner's policy")]
+    Refused,
     /// The process that hosts this device's bus did not answer, or is not there. The service is registered when it is:
     /// nothing has to be repeated.
     #[error("host of the bus unreachable: {0}")]

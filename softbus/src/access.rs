@@ -42,6 +42,16 @@ impl AccessPolicy for OwnersPolicy {
         })
     }
 
+    fn may_register(&self, service: ServiceId, user: u32, distributed: bool) -> bool {
+        let policy = self.policies.current();
+        let may = policy.is_none_or(|policy| policy.may_register(service, user, distributed));
+        if !may {
+            let denied = AuditEvent::RegistrationDenied { service, user };
+            self.audit.tell(denied);
+        }
+        may
+    }
+
     fn version(&self) -> u64 {
         // Each of them only grows, so their sum moves when either does.
         self.policies.version() + self.members.version()

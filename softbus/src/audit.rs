@@ -114,6 +114,9 @@ fn log(event: &AuditEvent, left_out: u64) {
             let rules: Vec<_> = rules.iter().map(|rule| rule.id.as_str()).collect();
             tracing::info!(target: TARGET, name, ?device, %service, method, ?rules, left_out, "audit");
         }
+        AuditEvent::RegistrationDenied { service, user } => {
+            tracing::warn!(target: TARGET, name, %service, user, left_out, "audit");
+        }
         AuditEvent::PolicyRefused { error } => {
             tracing::error!(target: TARGET, name, error, "audit");
         }

@@ -8,7 +8,8 @@ use serde::Deserialize;
 use toml::{Spanned, Value};
 
 use super::{
-    Policy, PolicyBuilder, PolicyError, PolicyFault, Principal, Rule, Subject, error::at_most,
+    Policy, PolicyBuilder, PolicyError, PolicyFault, Principal, RegisterRule, Rule, Subject,
+    error::at_most,
 };
 
 const VERSION: i64 = 1;
@@ -26,6 +27,8 @@ struct Document {
     rules: Vec<Spanned<RuleTable>>,
     #[serde(default, rename = "deny")]
     denials: Vec<Spanned<DenyTable>>,
+    #[serde(default, rename = "register")]
+    registrations: Vec<Spanned<RegisterTable>>,
     #[serde(default, rename = "test")]
     tests: Vec<Spanned<TestTable>>,
 }
@@ -58,6 +61,16 @@ struct DenyTable {
     from: Vec<Spanned<String>>,
     service: Option<Spanned<Value>>,
     methods: Option<Spanned<Value>>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct RegisterTable {
+    id: String,
+    user: Spanned<Value>,
+    service: Spanned<Value>,
+    #[serde(default)]
+    distributed: bool,
 }
 
 #[derive(Deserialize)]
@@ -103,6 +116,9 @@ pub(super) fn parse(text: &str) -> Result<Policy, PolicyError> {
     }
     for table in &document.denials {
         builder = builder.rule(denial(lines, table)?);
+    }
+    for table in &document.registrations {
+        builder = builder.register(registration(lines, table)?);
     }
     at_most("tests", Policy::MAX_RULES, document.tests.len())?;
     let policy = builder.build()?;
@@ -203,35 +219,60 @@ fn subjects(rule: Rule, lines: Lines<'_>, from: &[Spanned<String>]) -> Result<Ru
         .try_fold(rule, |rule, text| Ok(rule.from(lines.parse(text)?)))
 }
 
-fn services_of(rule: Rule, lines: Lines<'_>, value: &Spanned<Value>) -> Result<Rule, PolicyError> {
-    let fault = match numbers(value.get_ref(), "service") {
-        Ok(None) => return Ok(rule.every_service()),
-        Ok(Some(numbers)) => {
-            let services: Result<Vec<_>, _> = numbers.into_iter().map(service).collect();
-            match services {
-                Ok(services) => return Ok(rule.services(services)),
-                Err(fault) => fault,
-            }
-        }
-        Err(fault) => fault,
+fn registration(
+    lines: Lines<'_>,
+    table: &Spanned<RegisterTable>,
+) -> Result<RegisterRule, PolicyError> {
+    let RegisterTable {
+        id,
+        user: users,
+        service: services,
+        distributed,
+    } = table.get_ref();
+    let rule = RegisterRule::new(id).at_line(lines.at(table.span().start));
+    let rule = match list(lines, services, "service", service)? {
+        Some(services) => rule.services(services),
+        None => rule.every_service(),
     };
-    Err(fault.at(lines.of(value)))
+    let rule = match list(lines, users, "user", user)? {
+        Some(users) => rule.users(users),
+        None => rule.every_user(),
+    };
+    Ok(if *distributed {
+        rule.distributed()
+    } else {
+        rule
+    })
+}
+
+fn services_of(rule: Rule, lines: Lines<'_>, value: &Spanned<Value>) -> Result<Rule, PolicyError> {
+    Ok(match list(lines, value, "service", service)? {
+        Some(services) => rule.services(services),
+        None => rule.every_service(),
+    })
 }
 
 fn methods_of(rule: Rule, lines: Lines<'_>, value: &Spanned<Value>) -> Result<Rule, PolicyError> {
     let method = |number: i64| u32::try_from(number).map_err(|_| PolicyFault::BadMethod(number));
-    let fault = match numbers(value.get_ref(), "methods") {
-        Ok(None) => return Ok(rule.every_method()),
-        Ok(Some(numbers)) => {
-            let methods: Result<Vec<_>, _> = numbers.into_iter().map(method).collect();
-            match methods {
-                Ok(methods) => return Ok(rule.methods(methods)),
-                Err(fault) => fault,
-            }
-        }
-        Err(fault) => fault,
-    };
-    Err(fault.at(lines.of(value)))
+    Ok(match list(lines, value, "methods", method)? {
+        Some(methods) => rule.methods(methods),
+        None => rule.every_method(),
+    })
+}
+
+/// What a list names; `None` is `"*"`.
+fn list<T>(
+    lines: Lines<'_>,
+    value: &Spanned<Value>,
+    what: &'static str,
+    one: impl Fn(i64) -> Result<T, PolicyFault>,
+) -> Result<Option<Vec<T>>, PolicyError> {
+    let listed = numbers(value.get_ref(), what).and_then(|numbers| {
+        numbers
+            .map(|n| n.into_iter().map(one).collect())
+            .transpose()
+    });
+    listed.map_err(|fault| fault.at(lines.of(value)))
 }
 
 /// `None` is `"*"`.
@@ -248,6 +289,10 @@ fn numbers(value: &Value, what: &'static str) -> Result<Option<Vec<i64>>, Policy
 fn service(number: i64) -> Result<ServiceId, PolicyFault> {
     let id = u32::try_from(number).ok().and_then(ServiceId::new);
     id.ok_or(PolicyFault::BadService(number))
+}
+
+fn user(number: i64) -> Result<u32, PolicyFault> {
+    u32::try_from(number).map_err(|_| PolicyFault::BadUser(number))
 }
 
 /// What a built-in test finds wrong.

@@ -43,7 +43,7 @@ pub enum PolicyFault {
     /// Two rules have one id.
     #[error("there are two rules with the id {0:?}")]
     SameId(String),
-    /// `from` is empty. Nobody is written by leaving the rule out, everybody by `trusted`.
+    /// `from` or `user` is empty. Nobody is written by leaving the rule out, everybody by `trusted`.
     #[error("rule {0:?} is from nobody")]
     FromNobody(String),
     /// Say services and methods, or `\"*\"`.
@@ -66,6 +66,9 @@ pub enum PolicyFault {
     /// A method's code is 1..=0xffffff.
     #[error("{0} is no method's code")]
     BadMethod(i64),
+    /// A user's number is 0..=0xffffffff.
+    #[error("{0} is no user's number")]
+    BadUser(i64),
     /// Neither a list of numbers nor `\"*\"`.
     #[error("{0} is neither a list of numbers nor \"*\"")]
     BadList(&'static str),

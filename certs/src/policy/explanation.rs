@@ -29,6 +29,8 @@ pub enum Reason {
     OtherMethods(Vec<RuleName>),
     /// No rule speaks of this caller and this service.
     NoRule,
+    /// There are rules of who may register what, and none lets the service be registered for other devices.
+    NotDistributed,
 }
 
 /// Which rule, and where it stands.
@@ -69,7 +71,7 @@ impl Explanation {
         match &self.reason {
             Reason::Allowed(rule) | Reason::Denied(rule) => std::slice::from_ref(rule),
             Reason::OtherMethods(rules) => rules,
-            Reason::NoRule => &[],
+            Reason::NoRule | Reason::NotDistributed => &[],
         }
     }
 }
@@ -80,6 +82,9 @@ impl fmt::Display for Explanation {
             Reason::Allowed(rule) => write!(f, "allowed by rule {rule}"),
             Reason::Denied(rule) => write!(f, "denied by {rule}"),
             Reason::NoRule => f.write_str("denied: no rule speaks of this device and this service"),
+            Reason::NotDistributed => {
+                f.write_str("denied: no register rule lets the service be distributed")
+            }
             Reason::OtherMethods(rules) => {
                 f.write_str("denied: other methods are allowed, by rule ")?;
                 for (index, rule) in rules.iter().enumerate() {

@@ -35,13 +35,13 @@ impl<T: Ord + Clone> Selection<T> {
         }
     }
 
-    fn more(&mut self, more: impl IntoIterator<Item = T>) {
+    pub(super) fn more(&mut self, more: impl IntoIterator<Item = T>) {
         if let Self::Listed(listed) = self {
             listed.extend(more);
         }
     }
 
-    fn len(&self) -> usize {
+    pub(super) fn len(&self) -> usize {
         match self {
             Self::All => 1,
             Self::Listed(listed) => listed.len(),

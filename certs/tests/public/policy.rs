@@ -3,7 +3,8 @@
 use proptest::prelude::*;
 use proto::{DeviceId, ServiceId};
 use softbus_certs::{
-    Access, MemberName, ParseSubjectError, Policy, PolicyFault, Principal, Reason, Rule, Subject,
+    Access, MemberName, ParseSubjectError, Policy, PolicyFault, Principal, Reason, RegisterRule,
+    Rule, Subject,
 };
 
 fn device(byte: u8) -> DeviceId {
@@ -505,4 +506,67 @@ proptest! {
             prop_assert!(holds);
         }
     }
+}
+
+const REGISTER: &str = r#"
+[[register]]
+id = "echo-by-1000"
+service = [1401]
+user = [1000]
+distributed = true
+[[register]]
+id = "local-by-all"
+service = [1402]
+user = "*"
+"#;
+
+#[test]
+fn what_may_be_registered_is_what_a_rule_says_if_there_is_one() {
+    let may = |policy: &Policy, id, user| {
+        [false, true].map(|distributed| policy.may_register(service(id), user, distributed))
+    };
+    assert_eq!(may(&policy(ECHO), 1401, 7), [true, true]);
+    let ruled = policy(REGISTER);
+    assert_eq!(ruled.registration_count(), 2);
+    assert_eq!(may(&ruled, 1401, 1000), [true, true]);
+    assert_eq!(may(&ruled, 1401, 1001), [false, false]);
+    assert_eq!(may(&ruled, 1402, 1001), [true, false]);
+    assert_eq!(may(&ruled, 1403, 1000), [false, false]);
+    let all = RegisterRule::new("all").every_service().every_user();
+    let all = Policy::builder().register(all).build().unwrap();
+    assert_eq!(may(&all, 1403, 7), [true, false]);
+}
+
+/// What is registered already is called no more when a policy comes that says so.
+#[test]
+fn what_may_not_be_distributed_is_called_by_no_other_device() {
+    let rule = "[[rule]]\nid = \"all\"\nfrom = [\"trusted\"]\nservice = \"*\"\nmethods = \"*\"\n";
+    let policy = policy(&format!("{rule}{REGISTER}"));
+    assert!(policy.access(&who(1), service(1401)).admits(1));
+    for id in [1402, 1403] {
+        assert_eq!(policy.access(&who(1), service(id)), Access::Nothing);
+        let explained = policy.explain(&who(1), service(id), 1);
+        assert_eq!(explained.reason, Reason::NotDistributed);
+        assert!(!explained.allowed() && explained.rules().is_empty());
+        let text = "denied: no register rule lets the service be distributed";
+        assert_eq!(explained.to_string(), text);
+    }
+}
+
+#[test]
+fn a_register_rule_that_is_not_right_is_refused_with_its_line() {
+    let rule = |rest: &str| fault(&format!("[[register]]\nid = \"r\"\n{rest}"));
+    let nobody = PolicyFault::FromNobody("r".into());
+    assert_eq!(rule("service = [1]\nuser = []"), (nobody, Some(1)));
+    let nothing = PolicyFault::AboutNothing("r".into());
+    assert_eq!(rule("service = []\nuser = [1]"), (nothing, Some(1)));
+    let user = PolicyFault::BadUser(-1);
+    assert_eq!(rule("service = [1]\nuser = [-1]"), (user, Some(4)));
+    let list = PolicyFault::BadList("user");
+    assert_eq!(rule("service = [1]\nuser = \"root\""), (list, Some(4)));
+    let twice = format!("{REGISTER}{}", ECHO.replace("\"echo\"", "\"local-by-all\""));
+    let same = PolicyFault::SameId("local-by-all".into());
+    assert_eq!(fault(&twice).0, same);
+    let unknown = rule("service = [1]\nuser = [1]\nwho = 1").0;
+    assert!(matches!(unknown, PolicyFault::Syntax(_)), "{unknown}");
 }

@@ -97,6 +97,7 @@ pub(super) fn add(
     let proxy = object.as_proxy().filter(registered);
     let proxy = proxy.ok_or(AddServiceError::NotOurs)?;
     let owner = caller.uid().ok_or(AddServiceError::NotOurs)?;
+    bus.access.may_register(service, owner, &options)?;
     let known = bus.registry().guest(service).cloned();
     if known.is_some_and(|known| known.is_proxy(proxy)) {
         // Said twice: while the host came and went, or by two who add at a time.

@@ -17,7 +17,7 @@ use crate::{
         AddServiceError, GetServiceError, RemoveServiceError, UnloadServiceError, WatchServiceError,
     },
     limits,
-    registry::{Removed, ServiceOptions},
+    registry::{Removed, ServiceOptions, own_user},
     remote::{RemoteObject, StubStats},
 };
 
@@ -44,6 +44,9 @@ impl LocalAbilityManager {
         options: ServiceOptions,
     ) -> Result<(), AddServiceError> {
         let local = object.local().ok_or(AddServiceError::NotOurs)?;
+        self.bus
+            .access
+            .may_register(service, own_user(), &options)?;
         local.stub.set_home(self.bus.party());
         let (before, change) = {
             let mut registry = self.bus.registry();
@@ -77,6 +80,8 @@ impl LocalAbilityManager {
             options: options.into(),
             runtime: self.bus.runtime().ok_or(AddServiceError::NoRuntime)?,
         });
+        let access = &self.bus.access;
+        access.may_register(service, own_user(), offer.service_options())?;
         let (before, change) = {
             let mut registry = self.bus.registry();
             let before = registry.add_on_demand(service, Arc::clone(&offer))?;

@@ -18,6 +18,7 @@ mod added {
     pub(super) const LIMIT: i32 = 2;
     pub(super) const DEAD: i32 = 3;
     pub(super) const HELD: i32 = 4;
+    pub(super) const REFUSED: i32 = 5;
 }
 
 /// Which devices a rule names.
@@ -125,6 +126,7 @@ pub(super) fn write_added(
         }
         Err(AddServiceError::DeadObject) => reply.write_i32(added::DEAD),
         Err(AddServiceError::HeldByAnother) => reply.write_i32(added::HELD),
+        Err(AddServiceError::Refused) => reply.write_i32(added::REFUSED),
         Err(_) => reply.write_i32(added::NOT_OURS),
     }
 }
@@ -140,6 +142,7 @@ pub(super) fn read_added(
         }),
         added::DEAD => Err(AddServiceError::DeadObject),
         added::HELD => Err(AddServiceError::HeldByAnother),
+        added::REFUSED => Err(AddServiceError::Refused),
         _ => Err(AddServiceError::NotOurs),
     })
 }
@@ -188,6 +191,7 @@ mod tests {
             }),
             Err(AddServiceError::DeadObject),
             Err(AddServiceError::HeldByAnother),
+            Err(AddServiceError::Refused),
         ] {
             let mut reply = Parcel::new();
             write_added(&mut reply, &answer).unwrap();

@@ -11,8 +11,8 @@ use std::{
 
 use proto::{DeviceId, ServiceId};
 use softbus_rpc::{
-    AccessPolicy, Allow, Bus, CallOption, DeathReason, GetServiceError, Parcel, Peer, Permission,
-    RemoteObject, SendRequestError, ServiceOptions,
+    AccessPolicy, AddServiceError, Allow, Bus, CallOption, DeathReason, GetServiceError, Parcel,
+    Peer, Permission, RemoteObject, SendRequestError, ServiceOptions,
 };
 use tokio::sync::mpsc;
 
@@ -233,4 +233,44 @@ async fn who_waits_for_a_service_has_it_when_the_policy_allows_it() {
     assert_eq!(refused.map(drop), Err(GetServiceError::Refused));
     policy.allow(&b, [(SERVICE, only(1))]);
     call(&waiting.await.unwrap().unwrap(), 1).await.unwrap();
+}
+
+/// Lets no service be registered for other devices.
+struct NothingDistributed;
+
+impl AccessPolicy for NothingDistributed {
+    fn permission(&self, _caller: DeviceId, _service: ServiceId) -> Option<Permission> {
+        None
+    }
+
+    fn may_register(&self, _service: ServiceId, _user: u32, distributed: bool) -> bool {
+        !distributed
+    }
+
+    fn version(&self) -> u64 {
+        0
+    }
+}
+
+#[tokio::test]
+async fn a_service_that_the_owner_does_not_let_be_registered_is_not_there() {
+    let bus = bus(1);
+    assert!(bus.set_access_policy(Arc::new(NothingDistributed)));
+    let samgr = bus.samgr();
+    let object = RemoteObject::new(Echo);
+    let for_all = || ServiceOptions::distributed(Allow::trusted());
+    let added = samgr.add(SERVICE, &object, for_all());
+    assert_eq!(added, Err(AddServiceError::Refused));
+    let starter = async || -> Result<RemoteObject, std::io::Error> { panic!("started") };
+    let offered = samgr.add_on_demand(SERVICE, starter, for_all());
+    assert_eq!(offered, Err(AddServiceError::Refused));
+    assert!(!samgr.has(SERVICE));
+    samgr
+        .add(SERVICE, &object, ServiceOptions::local())
+        .unwrap();
+    assert!(samgr.has(SERVICE));
+    // A refusal leaves alone what stands there.
+    let added = samgr.add(SERVICE, &object, for_all());
+    assert_eq!(added, Err(AddServiceError::Refused));
+    assert!(samgr.has(SERVICE));
 }

@@ -368,7 +368,7 @@ fn add_failed(error: &AddServiceError) -> c_int {
     let number = match error {
         AddServiceError::LimitReached { .. } => BUSY,
         AddServiceError::NotOurs | AddServiceError::DeadObject => ARGUMENT,
-        AddServiceError::HeldByAnother => REFUSED,
+        AddServiceError::HeldByAnother | AddServiceError::Refused => REFUSED,
         AddServiceError::HostUnreachable(_) => UNREACHABLE,
         _ => FAILED,
     };

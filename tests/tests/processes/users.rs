@@ -4,7 +4,8 @@ use std::{fs::Permissions, io, os::unix::fs::PermissionsExt};
 
 use rustix::process::getuid;
 use softbus::{
-    CallOption, DeviceId, Node, ServiceOptions,
+    CallOption, DeviceId, Node, Policy, ServiceOptions,
+    certs::RegisterRule,
     error::StartNodeError,
     local::LocalError,
     rpc::{AddServiceError, GetServiceError, dump::DumpError},
@@ -67,6 +68,27 @@ async fn a_registration_of_another_user_is_not_replaced() {
     assert_eq!(register(&ours).await, held);
     let theirs = samgr.get(SERVICE, &device.host.device_id()).await.unwrap();
     assert_eq!(reverse(&theirs, 2019).await, Ok(9102));
+}
+
+/// Of a process that attached the host asks for the user that the system names.
+#[tokio::test]
+async fn what_a_user_may_register_is_what_the_owners_policy_says() {
+    let Some((device, process)) = stranger().await else {
+        return;
+    };
+    let only = |user| {
+        let rule = RegisterRule::new("only").every_service().users([user]);
+        let policy = Policy::builder().register(rule).build();
+        device.host.set_policy(policy.unwrap());
+    };
+    only(getuid().as_raw());
+    let (process, refused) = tell(process, "serve", "refused").await;
+    let not_allowed = format!("{:?}", AddServiceError::Refused);
+    assert_eq!(refused["error"], not_allowed.as_str());
+    only(OTHER_USER);
+    let refused = Err(AddServiceError::Refused);
+    assert_eq!(register(&device.host).await, refused);
+    let (_process, _) = tell(process, "serve", "serves").await;
 }
 
 /// Row 68: what is in an object is for root and for the user of its process, and for no other.
