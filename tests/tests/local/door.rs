@@ -255,13 +255,16 @@ fn a_process_that_never_reads_is_served_no_more_and_others_are() {
     act(async |device| {
         let mut process = RawProcess::attach(&device.path).await;
         let service = process.service().await;
-        for _ in 0..20_000 {
+        let mut taken = 0;
+        while taken < 20_000 {
             let call = process.call(service, 1, &7_u32.to_le_bytes(), 0);
             let call = encoded(&Frame::Call(call));
             if !process.is_taken(&call).await {
                 break;
             }
+            taken += 1;
         }
+        assert!(taken < 20_000, "it is not served without end");
         device.serves().await;
     });
 }
