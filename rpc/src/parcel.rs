@@ -99,6 +99,8 @@ pub const MAX_DESCRIPTORS: usize = proto::frame::MAX_DESCRIPTORS;
 const ALIGN: usize = 4;
 /// What a first write allocates, as in OpenHarmony.
 const FIRST_ALLOCATION: usize = 64;
+/// From here on memory comes in whole steps of this, as in OpenHarmony.
+const STEP: usize = 4096;
 
 /// Arguments, or a result, on their way to or from another process or device.
 ///
@@ -405,11 +407,20 @@ impl fmt::Debug for Parcel {
     }
 }
 
-/// Doubles, from 64 bytes up to the limit.
+/// Doubles, from 64 bytes up to the limit. Up to a step it has the sizes that OpenHarmony's has, so that its *writable bytes*
+/// are the same; above that OpenHarmony adds one step at a time, which would copy a large parcel again and again.
 #[cold]
 fn grow(data: &mut Vec<u8>, len: usize, limit: usize) {
-    let doubled = (data.capacity() * 2).clamp(FIRST_ALLOCATION, limit.max(FIRST_ALLOCATION));
-    let wanted = doubled.max(data.len() + len);
+    let needed = data.len() + len;
+    let wanted = if needed <= STEP {
+        needed.next_power_of_two().max(FIRST_ALLOCATION)
+    } else {
+        // One more than a whole number of steps, as there.
+        (needed / STEP + 1)
+            .saturating_mul(STEP)
+            .max(data.capacity() * 2)
+    };
+    let wanted = wanted.min(limit).max(needed);
     if data.capacity() == 0 {
         *data = Vec::with_capacity(wanted);
     } else {

@@ -117,6 +117,21 @@ TEST(sizes_and_positions_follow_what_is_written_and_read)
     OH_IPCParcel_Destroy(parcel);
 }
 
+TEST(memory_comes_in_openharmonys_sizes)
+{
+    /* What is written first, and what then is left of the memory. */
+    const int cases[][2] = {{4, 60}, {64, 0}, {65, 60}, {100, 28}, {1000, 24}, {4096, 0}, {4097, 4092}, {5000, 3192},
+        {8192, 4096}, {204800, 0}};
+    uint8_t *bytes = calloc(1, CAPACITY);
+    for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+        OHIPCParcel *parcel = OH_IPCParcel_Create();
+        CHECK_EQUAL(OH_IPCParcel_WriteBuffer(parcel, bytes, cases[i][0]), OH_IPC_SUCCESS);
+        CHECK_EQUAL(OH_IPCParcel_GetWritableBytes(parcel), cases[i][1]);
+        OH_IPCParcel_Destroy(parcel);
+    }
+    free(bytes);
+}
+
 TEST(rewinding_past_the_end_changes_nothing)
 {
     OHIPCParcel *parcel = OH_IPCParcel_Create();
