@@ -14,7 +14,7 @@ use std::{
     ptr,
 };
 
-use crate::error::{CHECK_PARAM, MEM_ALLOCATOR, SUCCESS};
+use crate::error::{self, MEM_ALLOCATOR, SUCCESS};
 
 /// `OH_IPC_MemAllocator`: a C function, or NULL.
 pub(crate) type Allocator = Option<extern "C" fn(len: i32) -> *mut c_void>;
@@ -120,11 +120,12 @@ impl OutText {
     /// Copies a string, with its NUL, to memory that the caller allocates.
     pub(crate) fn set(&self, value: &str) -> c_int {
         let Ok(len) = i32::try_from(value.len() + 1) else {
-            return CHECK_PARAM;
+            return error::check_param();
         };
         let memory = (self.allocator)(len).cast::<u8>();
         self.text.set(memory.cast());
         if memory.is_null() {
+            error::say("the allocator returned NULL");
             return MEM_ALLOCATOR;
         }
         // SAFETY: `memory` has room for `len` bytes, by the promise to `new`, and is not `value`, which is ours.

@@ -224,7 +224,7 @@ unsafe extern "C" fn SoftBus_Child_Accept(
     let (socket, out) = unsafe { (socket_of(socket), Out::new(proxy)) };
     guard(INNER, || {
         let (Some(socket), Some(out), Ok(pid @ 1..)) = (socket, out, u32::try_from(pid)) else {
-            return CHECK_PARAM;
+            return error::check_param();
         };
         let wait = Duration::from_millis(wait_ms.into());
         match runtime::wait_there(move || accept(socket, pid, wait)) {
@@ -249,7 +249,7 @@ unsafe extern "C" fn SoftBus_Child_Report(
     let socket = unsafe { socket_of(socket) };
     guard(INNER, || {
         let (Some(socket), Ok(parent @ 1..)) = (socket, u32::try_from(parent)) else {
-            return CHECK_PARAM;
+            return error::check_param();
         };
         let mine = match (error, stub::object(stub)) {
             (SUCCESS, Some(object)) => Ok(object),
@@ -260,7 +260,11 @@ unsafe extern "C" fn SoftBus_Child_Report(
         let no_stub = error == SUCCESS && mine.is_err();
         let reported = runtime::wait_there(move || report(socket, parent, mine));
         let reported = reported.unwrap_or_else(|refused| error::inner(&refused));
-        if no_stub { CHECK_PARAM } else { reported }
+        if no_stub {
+            error::check_param()
+        } else {
+            reported
+        }
     })
 }
 

@@ -342,7 +342,10 @@ unsafe extern "C" fn SoftBus_Node_Forget(node: *mut SoftBusNode, device: *const 
             let forgotten = trust_of(&node)?.forget(&device);
             match forgotten.map_err(|refused| failed(FAILED, &refused))? {
                 true => Ok(()),
-                false => Err(ABSENT),
+                false => {
+                    error::say("it was not trusted");
+                    Err(ABSENT)
+                }
             }
         }))
     })

@@ -39,13 +39,26 @@ pub(crate) fn from_callback(code: c_int) -> Result<(), HandlerError> {
 /// What a request that failed is to its caller. Never 0: a service that is written in another language may answer any
 /// number of its own.
 pub(crate) fn of_request(error: &SendRequestError) -> c_int {
-    match error {
+    let number = match error {
         SendRequestError::Service(code) if is_legal(*code) => *code,
         SendRequestError::InvalidCode { .. } => CODE_OUT_OF_RANGE,
         // Whether it ran is not known, but who would have answered is gone: as the kernel's binder has it.
         SendRequestError::DeadObject { .. } | SendRequestError::Indeterminate => DEAD_REMOTE_OBJECT,
-        other => inner(other),
-    }
+        other => return inner(other),
+    };
+    remember(error);
+    number
+}
+
+/// An argument that is none: for `CHECK_PARAM`, and for functions that return no number.
+pub(crate) fn invalid() {
+    say("an argument is NULL, destroyed, empty, too long or out of range");
+}
+
+/// That, with its number.
+pub(crate) fn check_param() -> c_int {
+    invalid();
+    CHECK_PARAM
 }
 
 /// An error that has no number of its own. What it was is in the log and for `SoftBus_LastError`.
@@ -63,6 +76,11 @@ fn explain(error: &dyn std::error::Error) {
 /// Says what an error was to whoever asks: one that its number explains well enough for the log.
 pub(crate) fn remember(error: &dyn std::error::Error) {
     crate::boundary::set_last_error(text_of(error));
+}
+
+/// Words for who asks, where no error has them.
+pub(crate) fn say(what: &str) {
+    crate::boundary::set_last_error(what.to_owned());
 }
 
 fn text_of(error: &dyn std::error::Error) -> String {

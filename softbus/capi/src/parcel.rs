@@ -16,7 +16,7 @@ use softbus::{
 
 use crate::{
     boundary::{Out, guard},
-    error::{self, CHECK_PARAM, INNER, PARCEL_READ, PARCEL_WRITE, SUCCESS},
+    error::{self, INNER, PARCEL_READ, PARCEL_WRITE, SUCCESS},
     handle::Handles,
 };
 
@@ -92,12 +92,12 @@ pub(crate) fn fill(parcel: *mut OHIPCParcel, reply: Parcel) -> c_int {
             Err(refused) => return error::inner(&refused),
         },
         Some(None) => reply,
-        None => return CHECK_PARAM,
+        None => return error::check_param(),
     };
     match PARCELS.with(parcel, |held| held.receive(reply)) {
         Some(_before) => SUCCESS,
         // Destroyed while the request was under way.
-        None => CHECK_PARAM,
+        None => error::check_param(),
     }
 }
 
@@ -152,7 +152,7 @@ fn write(
             error::remember(&refused);
             PARCEL_WRITE
         }
-        None => CHECK_PARAM,
+        None => error::check_param(),
     }
 }
 
@@ -163,7 +163,7 @@ fn read<T>(
     read: impl FnOnce(&mut Parcel) -> Result<T, ReadParcelError>,
 ) -> c_int {
     let Some(value) = value else {
-        return CHECK_PARAM;
+        return error::check_param();
     };
     match PARCELS.with(parcel, |held| read(&mut held.parcel)) {
         Some(Ok(found)) => {
@@ -174,7 +174,7 @@ fn read<T>(
             error::remember(&refused);
             PARCEL_READ
         }
-        None => CHECK_PARAM,
+        None => error::check_param(),
     }
 }
 
@@ -182,8 +182,12 @@ fn read<T>(
 fn measure(parcel: *const OHIPCParcel, measure: impl FnOnce(&Parcel) -> usize) -> c_int {
     guard(-1, || {
         let found = PARCELS.with(parcel, |held| measure(&held.parcel));
+        let Some(size) = found else {
+            error::invalid();
+            return -1;
+        };
         // No parcel is larger than an `int` can say.
-        found.map_or(-1, |size| c_int::try_from(size).unwrap_or(c_int::MAX))
+        c_int::try_from(size).unwrap_or(c_int::MAX)
     })
 }
 
@@ -235,7 +239,7 @@ extern "C" fn OH_IPCParcel_RewindReadPosition(parcel: *mut OHIPCParcel, to: u32)
         match PARCELS.with(parcel, |held| held.parcel.rewind_read(to as usize)) {
             Some(Ok(())) => SUCCESS,
             Some(Err(refused)) => out_of_range(&refused),
-            None => CHECK_PARAM,
+            None => error::check_param(),
         }
     })
 }
@@ -251,7 +255,7 @@ extern "C" fn OH_IPCParcel_RewindWritePosition(parcel: *mut OHIPCParcel, to: u32
         match rewound {
             Some((Ok(()), _carried)) => SUCCESS,
             Some((Err(refused), _)) => out_of_range(&refused),
-            None => CHECK_PARAM,
+            None => error::check_param(),
         }
     })
 }

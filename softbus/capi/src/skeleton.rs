@@ -11,7 +11,7 @@ use softbus::rpc::{self, limits};
 
 use crate::{
     boundary::{self, Allocator, OutText, guard},
-    error::{CHECK_PARAM, INNER, SUCCESS},
+    error::{self, INNER, SUCCESS},
 };
 
 #[unsafe(no_mangle)]
@@ -33,7 +33,7 @@ extern "C" fn OH_IPCSkeleton_SetMaxWorkThreadNum(threads: c_int) -> c_int {
             rpc::raise_blocking_threads(threads);
             SUCCESS
         }
-        _ => CHECK_PARAM,
+        _ => error::check_param(),
     })
 }
 
@@ -83,7 +83,9 @@ unsafe extern "C" fn OH_IPCSkeleton_ResetCallingIdentity(
     // SAFETY: the caller says that results may go there, or NULL, and what its allocator returns.
     let out = unsafe { OutText::new(text, len, allocator) };
     guard(INNER, || {
-        let Some(out) = out else { return CHECK_PARAM };
+        let Some(out) = out else {
+            return error::check_param();
+        };
         let caller = identity::is_handling().then(identity::caller);
         let copied = out.set(&caller.map_or(String::new(), |caller| caller.to_string()));
         if copied == SUCCESS {
@@ -98,7 +100,9 @@ unsafe extern "C" fn OH_IPCSkeleton_SetCallingIdentity(text: *const c_char) -> c
     // SAFETY: the caller's string, or NULL.
     let text = unsafe { boundary::c_str(text) };
     guard(INNER, || {
-        let Some(text) = text else { return CHECK_PARAM };
+        let Some(text) = text else {
+            return error::check_param();
+        };
         if !identity::is_handling() {
             return SUCCESS;
         }
@@ -107,7 +111,10 @@ unsafe extern "C" fn OH_IPCSkeleton_SetCallingIdentity(text: *const c_char) -> c
                 identity::set(identity);
                 SUCCESS
             }
-            None => INNER,
+            None => {
+                error::say("no identity of OH_IPCSkeleton_ResetCallingIdentity");
+                INNER
+            }
         }
     })
 }

@@ -118,7 +118,8 @@ int SoftBus_Service_Get(SoftBusNode *node, uint32_t serviceId, const char *devic
 int SoftBus_Service_WaitFor(SoftBusNode *node, uint32_t serviceId, const char *deviceId, uint32_t waitMs,
     OHIPCRemoteProxy **proxy);
 
-/** Words for the last error on this thread, of this header or the IPC Kit's. Until the next error. */
+/** Words for the last error on this thread, of this header or the IPC Kit's, also where that was a NULL or -1. Until the next
+ *  error. */
 const char *SoftBus_LastError(void);
 /** How many handles this process has not destroyed, of all kinds: to find leaks, which no tool for memory sees. */
 uint32_t SoftBus_HandleCount(void);

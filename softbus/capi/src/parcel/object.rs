@@ -14,7 +14,7 @@ use softbus::RemoteObject;
 use super::{OHIPCParcel, PARCELS, copy_of, is_valid, read, write};
 use crate::{
     boundary::{Out, guard},
-    error::{self, CHECK_PARAM, PARCEL_READ, PARCEL_WRITE},
+    error::{self, PARCEL_READ, PARCEL_WRITE},
     remote::{OHIPCRemoteProxy, OHIPCRemoteStub, proxy, stub},
 };
 
@@ -24,13 +24,16 @@ const SLOT: usize = 8;
 fn write_object(parcel: *mut OHIPCParcel, object: Option<RemoteObject>) -> c_int {
     match object {
         Some(object) => write(parcel, SLOT, |parcel| parcel.write_remote_object(&object)),
-        None => CHECK_PARAM,
+        None => error::check_param(),
     }
 }
 
 fn read_object(parcel: *const OHIPCParcel) -> Option<RemoteObject> {
-    let object = PARCELS.with(parcel, |held| held.parcel.read_remote_object())?;
-    object.inspect_err(|refused| error::remember(refused)).ok()
+    let object = PARCELS.with(parcel, |held| held.parcel.read_remote_object());
+    if object.is_none() {
+        error::invalid();
+    }
+    object?.inspect_err(|refused| error::remember(refused)).ok()
 }
 
 #[unsafe(no_mangle)]
@@ -67,9 +70,10 @@ extern "C" fn OH_IPCParcel_ReadRemoteProxy(parcel: *const OHIPCParcel) -> *mut O
 extern "C" fn OH_IPCParcel_WriteFileDescriptor(parcel: *mut OHIPCParcel, fd: i32) -> c_int {
     guard(PARCEL_WRITE, || {
         if !is_valid(parcel) {
-            return CHECK_PARAM;
+            return error::check_param();
         }
         if fd < 0 {
+            error::say("a descriptor below 0 is not open");
             return PARCEL_WRITE;
         }
         // SAFETY: not -1, and used for nothing but the system call that duplicates it, which fails if it is not open.
@@ -99,6 +103,6 @@ extern "C" fn OH_IPCParcel_Append(parcel: *mut OHIPCParcel, data: *const OHIPCPa
     guard(PARCEL_WRITE, || match copy_of(data) {
         // A copy, because both may be the same parcel.
         Some(data) => write(parcel, data.data_size(), |parcel| parcel.append(&data)),
-        None => CHECK_PARAM,
+        None => error::check_param(),
     })
 }

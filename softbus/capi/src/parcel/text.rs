@@ -16,7 +16,7 @@ use softbus::{
 use super::{OHIPCParcel, PARCELS, is_valid, write};
 use crate::{
     boundary::{self, Allocator, OutText, guard},
-    error::{self, CHECK_PARAM, INNER, PARCEL_READ, PARCEL_WRITE, SUCCESS},
+    error::{self, INNER, PARCEL_READ, PARCEL_WRITE, SUCCESS},
 };
 
 /// Lends C something of a parcel's memory.
@@ -35,7 +35,10 @@ fn lend<T>(
             error::remember(&refused);
             ptr::null()
         }
-        None => ptr::null(),
+        None => {
+            error::invalid();
+            ptr::null()
+        }
     }
 }
 
@@ -50,7 +53,7 @@ unsafe extern "C" fn OH_IPCParcel_WriteString(
         Some(text) => write(parcel, text.count_bytes() + 4, |parcel| {
             parcel.write_c_str(text)
         }),
-        None => CHECK_PARAM,
+        None => error::check_param(),
     })
 }
 
@@ -72,7 +75,7 @@ unsafe extern "C" fn OH_IPCParcel_WriteBuffer(
     let bytes = unsafe { boundary::bytes(buffer, len) };
     guard(PARCEL_WRITE, || match bytes {
         Some(bytes) if len > 0 => write(parcel, len + 3, |parcel| parcel.write_buffer(bytes)),
-        _ => CHECK_PARAM,
+        _ => error::check_param(),
     })
 }
 
@@ -80,7 +83,10 @@ unsafe extern "C" fn OH_IPCParcel_WriteBuffer(
 extern "C" fn OH_IPCParcel_ReadBuffer(parcel: *const OHIPCParcel, len: i32) -> *const u8 {
     guard(ptr::null(), || match usize::try_from(len) {
         Ok(len) if len > 0 => lend(parcel, |parcel| parcel.read_buffer(len).map(<[u8]>::as_ptr)),
-        _ => ptr::null(),
+        _ => {
+            error::invalid();
+            ptr::null()
+        }
     })
 }
 
@@ -93,11 +99,11 @@ unsafe extern "C" fn OH_IPCParcel_WriteInterfaceToken(
     let token = unsafe { boundary::c_str(token) };
     guard(PARCEL_WRITE, || {
         let Some(token) = token.filter(|_| is_valid(parcel)) else {
-            return CHECK_PARAM;
+            return error::check_param();
         };
         let len = token.count_bytes();
         if len == 0 || len > MAX_TOKEN_LEN {
-            return CHECK_PARAM;
+            return error::check_param();
         }
         match token.to_str() {
             Ok(token) => write(parcel, 2 * len + 16, |parcel| {
@@ -121,7 +127,9 @@ unsafe extern "C" fn OH_IPCParcel_ReadInterfaceToken(
     // SAFETY: the caller says that results may go there, or NULL, and what its allocator returns.
     let out = unsafe { OutText::new(token, len, allocator) };
     guard(INNER, || {
-        let Some(out) = out else { return CHECK_PARAM };
+        let Some(out) = out else {
+            return error::check_param();
+        };
         let read = PARCELS.with(parcel, |held| {
             let position = held.parcel.read_position();
             held.parcel
@@ -134,7 +142,7 @@ unsafe extern "C" fn OH_IPCParcel_ReadInterfaceToken(
                 error::remember(&refused);
                 return PARCEL_READ;
             }
-            None => return CHECK_PARAM,
+            None => return error::check_param(),
         };
         // The caller's code, so not while the parcel is in our hands.
         let copied = out.set(&token);

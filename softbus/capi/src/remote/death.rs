@@ -20,7 +20,7 @@ use super::{
 };
 use crate::{
     boundary::{UserData, guard},
-    error::{self, CHECK_PARAM, INNER, SUCCESS},
+    error::{self, INNER, SUCCESS},
     handle::Handles,
     runtime,
 };
@@ -153,6 +153,7 @@ extern "C" fn OH_IPCDeathRecipient_Create(
 ) -> *mut OHIPCDeathRecipient {
     guard(ptr::null_mut(), || {
         let Some(callback) = callback else {
+            error::invalid();
             return ptr::null_mut();
         };
         RECIPIENTS.insert(Arc::new(Recipient {
@@ -184,7 +185,7 @@ extern "C" fn OH_IPCRemoteProxy_AddDeathRecipient(
     guard(INNER, || {
         let (Some(object), Some(recipient)) = (proxy::object(proxy), recipient_of(recipient))
         else {
-            return CHECK_PARAM;
+            return error::check_param();
         };
         let which = Arc::as_ptr(&recipient);
         let registration = Arc::new(Registration(Mutex::new(State::Waiting(recipient))));
@@ -208,7 +209,7 @@ extern "C" fn OH_IPCRemoteProxy_AddDeathRecipient(
             // Destroyed meanwhile.
             Some(watch) => {
                 watch.take_back();
-                CHECK_PARAM
+                error::check_param()
             }
         }
     })
@@ -221,7 +222,7 @@ extern "C" fn OH_IPCRemoteProxy_RemoveDeathRecipient(
 ) -> c_int {
     guard(INNER, || {
         let Some(recipient) = recipient_of(recipient) else {
-            return CHECK_PARAM;
+            return error::check_param();
         };
         let which = Arc::as_ptr(&recipient);
         let found = PROXIES.with(proxy, |proxy| {
@@ -231,8 +232,11 @@ extern "C" fn OH_IPCRemoteProxy_RemoveDeathRecipient(
         });
         match found.map(|watch| watch.is_some_and(Watch::take_back)) {
             Some(true) => SUCCESS,
-            Some(false) => INNER,
-            None => CHECK_PARAM,
+            Some(false) => {
+                error::say("it is not registered, or has been told");
+                INNER
+            }
+            None => error::check_param(),
         }
     })
 }

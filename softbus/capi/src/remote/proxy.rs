@@ -13,7 +13,7 @@ use softbus::{CallOption, RemoteObject, SendRequestError};
 use super::death::Watch;
 use crate::{
     boundary::{self, Allocator, OutText, guard},
-    error::{self, CHECK_PARAM, CODE_OUT_OF_RANGE, INNER, SUCCESS},
+    error::{self, CODE_OUT_OF_RANGE, INNER, SUCCESS},
     handle::Handles,
     parcel::{self, OHIPCParcel},
     runtime,
@@ -93,17 +93,18 @@ fn send_request(
         reserved: std::ptr::null_mut(),
     });
     let (Some(object), Some(data)) = (object(proxy), parcel::copy_of(data)) else {
-        return CHECK_PARAM;
+        return error::check_param();
     };
     if !{ option.reserved }.is_null() {
-        return CHECK_PARAM;
+        return error::check_param();
     }
     if !(FIRST_CODE..=LAST_CODE).contains(&code) {
+        error::remember(&SendRequestError::InvalidCode { code });
         return CODE_OUT_OF_RANGE;
     }
     let wants_reply = parcel::is_valid(reply);
     if !wants_reply && option.mode == SYNC {
-        return CHECK_PARAM;
+        return error::check_param();
     }
     let option = call_option(&object, option.mode, option.timeout);
     match runtime::wait(object.send_request(code, &data, option)) {
@@ -138,7 +139,7 @@ unsafe extern "C" fn OH_IPCRemoteProxy_GetInterfaceDescriptor(
     let out = unsafe { OutText::new(descriptor, len, allocator) };
     guard(INNER, || {
         let (Some(object), Some(out)) = (object(proxy), out) else {
-            return CHECK_PARAM;
+            return error::check_param();
         };
         let asked = runtime::wait(async {
             if let Some(reason) = object.death() {

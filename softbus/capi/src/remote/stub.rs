@@ -98,6 +98,7 @@ unsafe extern "C" fn OH_IPCRemoteStub_Create(
         let text = descriptor.and_then(|descriptor| descriptor.to_str().ok());
         let text = text.filter(|text| !text.is_empty() && text.len() <= MAX_TOKEN_LEN);
         let (Some(text), Some(request)) = (text, request) else {
+            error::invalid();
             return ptr::null_mut();
         };
         handle(RemoteObject::new(Stub {

@@ -8,7 +8,7 @@ use crate::build::{self, Language, Libraries, Program};
 const EXPORTS: &str = include_str!("exports.txt");
 
 /// All headers, relative to the include directory.
-const HEADERS: &[&str] = &[
+pub(crate) const HEADERS: &[&str] = &[
     "AbilityKit/native_child_process.h",
     "IPCKit/ipc_cparcel.h",
     "IPCKit/ipc_cremote_object.h",
@@ -34,8 +34,8 @@ fn exported(library: &str) -> BTreeSet<String> {
     functions.map(|(name, _)| name.to_owned()).collect()
 }
 
-/// The functions that a header declares: names before a `(` that are not in a comment, a macro, a type or a body.
-fn declared(header: &str) -> BTreeSet<String> {
+/// The declarations of a header: no comments, no lines of the preprocessor, no `extern "C"`.
+pub(crate) fn code_of(header: &str) -> String {
     let text = fs::read_to_string(build::include().join(header)).unwrap();
     let mut code = String::new();
     let mut rest = text.as_str();
@@ -45,9 +45,18 @@ fn declared(header: &str) -> BTreeSet<String> {
     }
     code += rest;
     let code = code.replace("\\\n", " ");
+    let code = code.replace("#ifdef __cplusplus\nextern \"C\" {\n#endif", "");
+    let code = code.replace("#ifdef __cplusplus\n}\n#endif", "");
+    let lines = code.lines().filter(|line| !line.starts_with('#'));
+    lines.flat_map(|line| [line, "\n"]).collect()
+}
+
+/// The functions that a header declares: names before a `(` that are not in a type or a body.
+fn declared(header: &str) -> BTreeSet<String> {
+    let code = code_of(header);
     let lines = code
         .lines()
-        .filter(|line| !line.starts_with([' ', '#', '{', '}']) && !line.contains("typedef"));
+        .filter(|line| !line.starts_with([' ', '{', '}']) && !line.contains("typedef"));
     let inline = |line: &&str| !line.starts_with("static inline");
     let names = lines.filter(inline).filter_map(|line| {
         let before = line.split_once('(')?.0;

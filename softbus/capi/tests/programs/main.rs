@@ -12,6 +12,7 @@ mod installed;
 mod lab;
 mod memory;
 mod sample;
+mod signatures;
 
 use build::{Language, Libraries, Program};
 
@@ -45,6 +46,11 @@ fn parcels() {
 #[test]
 fn stubs_and_proxies() {
     run_c("remote.c", &CHILD);
+}
+
+#[test]
+fn what_is_no_handle() {
+    run_c("invalid.c", &[]);
 }
 
 #[test]
