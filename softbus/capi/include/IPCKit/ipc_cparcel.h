@@ -88,8 +88,8 @@ const uint8_t *OH_IPCParcel_ReadBuffer(const OHIPCParcel *parcel, int32_t len);
 
 /** Writes a reference to an object of this process. The parcel keeps the object. At most 64 objects to a parcel. */
 int OH_IPCParcel_WriteRemoteStub(OHIPCParcel *parcel, const OHIPCRemoteStub *stub);
-/** Reads a reference as a stub: one of this process that has come home. A new handle, to be destroyed; NULL if there is no
- *  object here. */
+/** Reads a reference as a stub: one of this process that has come home. One of an object elsewhere is a handle too, which can
+ *  be written and destroyed. A new handle, to be destroyed; NULL if there is no object here. */
 OHIPCRemoteStub *OH_IPCParcel_ReadRemoteStub(const OHIPCParcel *parcel);
 /** Writes a reference to an object elsewhere. Whether the receiver may have it is found out when the parcel is sent. */
 int OH_IPCParcel_WriteRemoteProxy(OHIPCParcel *parcel, const OHIPCRemoteProxy *proxy);
@@ -97,7 +97,7 @@ int OH_IPCParcel_WriteRemoteProxy(OHIPCParcel *parcel, const OHIPCRemoteProxy *p
  *  NULL if there is no object here. */
 OHIPCRemoteProxy *OH_IPCParcel_ReadRemoteProxy(const OHIPCParcel *parcel);
 
-/** Writes a duplicate of an open descriptor. The parcel then goes to processes of this device only: sending it to another
+/** Writes a duplicate of an open descriptor; OH_IPC_PARCEL_WRITE_ERROR for one that is not open. The parcel then goes to processes of this device only: sending it to another
  *  device is OH_IPC_INNER_ERROR. */
 int OH_IPCParcel_WriteFileDescriptor(OHIPCParcel *parcel, int32_t fd);
 /** Reads a descriptor: a duplicate, to be closed by the caller. */
@@ -106,8 +106,9 @@ int OH_IPCParcel_ReadFileDescriptor(const OHIPCParcel *parcel, int32_t *fd);
 /** Writes all of another parcel, objects included, wherever its read position is. A parcel may be appended to itself. */
 int OH_IPCParcel_Append(OHIPCParcel *parcel, const OHIPCParcel *data);
 
-/** Writes the name of the interface that a request is meant for: 1 to 204,800 bytes of UTF-8, else
- *  OH_IPC_CHECK_PARAM_ERROR. It takes twice its length, so that above about 102,000 bytes there is no room for it. */
+/** Writes the name of the interface that a request is meant for: 1 to 204,800 bytes, else
+ *  OH_IPC_CHECK_PARAM_ERROR, of UTF-8, else OH_IPC_PARCEL_WRITE_ERROR. It takes twice its length, so that above about
+ *  102,000 bytes there is no room for it. */
 int OH_IPCParcel_WriteInterfaceToken(OHIPCParcel *parcel, const char *token);
 /** Reads such a name into memory of `allocator`; `len` counts its NUL. When `allocator` returns NULL:
  *  OH_IPC_MEM_ALLOCATOR_ERROR, `*token` is NULL, and the same can be read again. */

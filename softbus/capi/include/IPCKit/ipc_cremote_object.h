@@ -1,7 +1,13 @@
 /* Stubs, proxies and death recipients of OpenHarmony's IPC Kit. Part of soft-bus, MIT OR Apache-2.0.
  *
- * Callbacks run on threads of the library, outside of its locks, and may call every function, also those that destroy what
- * called them. A callback must not throw. Handles may be used from any thread. */
+ * Request and death callbacks run on threads of the library, and request callbacks also on threads that have joined them
+ * (OH_IPCSkeleton_JoinWorkThread()). Destroy callbacks run where the last reference goes, which may be within a call of the
+ * program's own. All run outside of the library's locks, and may call every function, also those that destroy what called
+ * them. A callback must not throw. Handles may be used from any thread.
+ *
+ * OH_IPCRemoteProxy_Destroy(), OH_IPCRemoteProxy_RemoveDeathRecipient() and OH_IPCDeathRecipient_Destroy() wait for a death
+ * callback that runs, which OpenHarmony's do not: a program that holds a mutex its death callback takes must not call them
+ * while it does. */
 #ifndef SOFTBUS_IPCKIT_IPC_CREMOTE_OBJECT_H
 #define SOFTBUS_IPCKIT_IPC_CREMOTE_OBJECT_H
 

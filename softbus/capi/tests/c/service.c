@@ -11,6 +11,7 @@ static int Answer(uint32_t code, const OHIPCParcel *data, OHIPCParcel *reply, vo
 
 static struct Event g_end = EVENT;
 static struct Event g_counted = EVENT;
+static struct Event g_go = EVENT;
 static pthread_mutex_t g_mutex = PTHREAD_MUTEX_INITIALIZER;
 static OHIPCRemoteProxy *g_kept;
 static OHIPCRemoteStub *g_another;
@@ -159,6 +160,12 @@ static int Answer(uint32_t code, const OHIPCParcel *data, OHIPCParcel *reply, vo
             CHECK_EQUAL(OH_IPCParcel_ReadInt32(data, &value), OH_IPC_SUCCESS);
             Happen(&g_end);
             return OH_IPCParcel_WriteInt32(reply, value);
+        case SERVICE_WAIT:
+            WaitFor(&g_go, 1);
+            return OH_IPC_SUCCESS;
+        case SERVICE_GO:
+            Happen(&g_go);
+            return OH_IPC_SUCCESS;
         case SERVICE_HANDLES:
             return OH_IPCParcel_WriteInt32(reply, (int32_t)SoftBus_HandleCount());
         case SERVICE_TOKENS:

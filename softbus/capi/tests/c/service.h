@@ -38,6 +38,9 @@ enum ServiceCode {
     SERVICE_START_CHILD,
     /** int32 -> the same, and then the main procedure returns. */
     SERVICE_END,
+    /** -> when SERVICE_GO has come, nothing. */
+    SERVICE_WAIT,
+    SERVICE_GO,
     /** -> int32: how many handles the process has. */
     SERVICE_HANDLES,
     /** -> uint64: the tokens of this process and of the first caller. */
