@@ -27,6 +27,8 @@ pub const DEATH_LINKS_PER_OBJECT: usize = 64;
 pub const DEATH_LINKS_PER_PEER: usize = 1024;
 /// Services of one system ability manager, and as many that are started on demand (OpenHarmony samgr: 1,000 each).
 pub const MAX_SERVICES: usize = 1000;
+/// Those of them that processes of one user may register who is not the host's own (ours: so that one leaves room for others).
+pub const MAX_SERVICES_OF_ANOTHER_USER: usize = 256;
 /// How long a load waits by default, and a start may take (OpenHarmony `base_system_ability_manager.cpp`: 4 s).
 pub const LOAD_TIME: Duration = Duration::from_secs(4);
 /// Gets, loads and waits of one caller that wait for a service at a time (OpenHarmony samgr: 256 load callbacks of a

@@ -386,9 +386,18 @@ impl ServiceRegistry {
         if holder.is_some_and(|holder| holder != owner) {
             return Err(AddServiceError::HeldByAnother);
         }
-        let limit = limits::MAX_SERVICES;
-        if !self.services.contains_key(&service) && self.services.len() >= limit {
-            let value = self.services.len() + 1;
+        if self.services.contains_key(&service) {
+            return Ok(());
+        }
+        let mut limit = limits::MAX_SERVICES;
+        let mut services = self.services.len();
+        if owner != own_user() && services < limit {
+            let of_owner = |standing: &&Standing| standing.owner == owner;
+            limit = limits::MAX_SERVICES_OF_ANOTHER_USER;
+            services = self.services.values().filter(of_owner).count();
+        }
+        if services >= limit {
+            let value = services + 1;
             return Err(AddServiceError::LimitReached { limit, value });
         }
         Ok(())

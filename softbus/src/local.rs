@@ -28,6 +28,8 @@
 //! ```
 
 mod attachment;
+mod by_user;
+mod descriptors;
 mod desk;
 mod direct;
 mod egress;
@@ -86,7 +88,8 @@ pub enum LocalError {
     /// Something else has that name. It is left alone; choose another path.
     #[error("{} is not a socket", .0.display())]
     NotASocket(PathBuf),
-    /// As many processes are attached as there may be: 256, and 64 of a user that is not the host's. Try again later.
+    /// As many processes are attached as there may be: 256, 64 of a user that is not the host's, and as many as there are when the
+    /// host has fewer than 64 file descriptors left. Try again later.
     #[error("limit of {limit} processes reached")]
     Busy {
         /// The limit.

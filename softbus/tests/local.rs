@@ -267,6 +267,22 @@ async fn a_socket_that_was_left_behind_is_no_obstacle() {
     LocalListener::bind(&path, bus).unwrap();
 }
 
+/// One that systemd has made holds no lock.
+#[tokio::test]
+async fn a_socket_that_somebody_else_listens_on_is_in_use() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("bus.sock");
+    let somebodys = std::os::unix::net::UnixListener::bind(&path).unwrap();
+    let bus = local::bus(DeviceId::from_bytes([7; 32]));
+    for _ in 0..3 {
+        let refused = LocalListener::bind(&path, Arc::clone(&bus)).unwrap_err();
+        assert!(matches!(refused, LocalError::InUse(found) if found == path));
+    }
+    std::os::unix::net::UnixStream::connect(&path).unwrap();
+    drop(somebodys);
+    LocalListener::bind(&path, bus).unwrap();
+}
+
 #[tokio::test]
 async fn what_is_no_socket_is_left_alone() {
     let directory = tempfile::tempdir().unwrap();

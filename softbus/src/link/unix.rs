@@ -14,7 +14,7 @@ pub(crate) mod packets;
 use std::{
     io,
     os::fd::OwnedFd,
-    sync::{Mutex, PoisonError},
+    sync::{Arc, Mutex, PoisonError},
     task::{Context, Poll},
 };
 
@@ -24,7 +24,10 @@ use rpc::{
     ashmem::{Ashmem, AshmemWriter},
     link::{BulkReceive, BulkSend, Lane, Link, LinkClosed, LinkError},
 };
-use tokio::{net::UnixStream, sync::mpsc};
+use tokio::{
+    net::UnixStream,
+    sync::{OwnedSemaphorePermit, Semaphore, mpsc},
+};
 
 use super::end::End;
 use packets::{Incoming, Packet, Pair};
@@ -33,6 +36,8 @@ use packets::{Incoming, Packet, Pair};
 const COPY: usize = 256 * 1024;
 /// Packets that wait to be written, or to be taken. Sessions open a few streams at a time.
 const PACKETS: usize = 64;
+/// Sessions with others that wait for a process to take what came before, each with four descriptors.
+const PAIRS: usize = 4;
 
 /// The three sockets of one end.
 #[derive(Debug)]
@@ -48,6 +53,7 @@ pub(crate) struct UnixLink {
     control: Mutex<Option<UnixStream>>,
     call: Mutex<Option<UnixStream>>,
     outgoing: mpsc::Sender<Packet>,
+    pairs: Arc<Semaphore>,
     incoming: tokio::sync::Mutex<mpsc::Receiver<(u64, Option<Bytes>)>>,
     end: End,
 }
@@ -73,18 +79,44 @@ impl UnixLink {
             control: Mutex::new(Some(sockets.control)),
             call: Mutex::new(Some(sockets.call)),
             outgoing,
+            pairs: Arc::new(Semaphore::new(PAIRS)),
             incoming: tokio::sync::Mutex::new(incoming),
             end,
         })
     }
 
-    /// Hands the process at the other end, which attached to us, a session with another process.
+    /// Waits until the process at the other end, which attached to us, may be handed a session with another process.
     ///
     /// # Errors
     /// The link is gone.
-    pub(crate) async fn give(&self, pair: Pair) -> Result<(), LinkError> {
-        let given = self.outgoing.send(Packet::Pair(pair)).await;
-        given.map_err(|_| LinkError::Closed)
+    pub(crate) async fn pair_place(&self) -> Result<PairPlace, LinkError> {
+        // The semaphore is never closed.
+        let waits = Arc::clone(&self.pairs).acquire_owned().await;
+        let waits = waits.map_err(|_| LinkError::Closed)?;
+        let place = self.outgoing.clone().reserve_owned().await;
+        let place = place.map_err(|_| LinkError::Closed)?;
+        Ok(PairPlace { place, waits })
+    }
+
+    /// The same, if it may be handed one now.
+    pub(crate) fn try_pair_place(&self) -> Option<PairPlace> {
+        let waits = Arc::clone(&self.pairs).try_acquire_owned().ok()?;
+        let place = self.outgoing.clone().try_reserve_owned().ok()?;
+        Some(PairPlace { place, waits })
+    }
+}
+
+/// A place for a session with another process, on its way to the process at the other end.
+#[derive(Debug)]
+pub(crate) struct PairPlace {
+    place: mpsc::OwnedPermit<Packet>,
+    waits: OwnedSemaphorePermit,
+}
+
+impl PairPlace {
+    /// Hands it over.
+    pub(crate) fn give(self, pair: Pair) {
+        self.place.send(Packet::Pair(pair, Some(self.waits)));
     }
 }
 

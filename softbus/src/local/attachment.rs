@@ -14,7 +14,7 @@ use rpc::{
     telemetry::SlowThresholds,
 };
 use tokio::{
-    sync::{mpsc, watch},
+    sync::watch,
     task::{AbortHandle, JoinHandle},
     time::{Instant, timeout_at},
 };
@@ -28,7 +28,6 @@ use super::{
 use crate::{
     ability_manager::in_all,
     device::Known,
-    link::unix::packets::Pair,
     presence::{OfflineReason, Presence},
     service_watch::Followers,
 };
@@ -108,7 +107,7 @@ impl Attachment {
         let (peer, pairs) = door.enter(&self.bus).await?;
         self.direct.forget_numbers();
         let (bus, direct) = (Arc::clone(&self.bus), Arc::clone(&self.direct));
-        self.runtime.spawn(take_pairs(pairs, bus, direct));
+        self.runtime.spawn(direct.receive_all(bus, pairs));
         let desk = peer.desk(OPENING).await;
         let desk = desk.map_err(|_| LocalError::Protocol("no host"))?;
         let host = Host {
@@ -328,13 +327,6 @@ async fn come_back(me: &Arc<Attachment>) -> Host {
             Err(LocalError::Absent(_)) => {}
             Err(error) => tracing::info!(%error, "not attached"),
         }
-    }
-}
-
-/// Takes the sessions that a host hands us, as long as it does.
-async fn take_pairs(mut pairs: mpsc::Receiver<Pair>, bus: Arc<Bus>, direct: Arc<Direct>) {
-    while let Some(pair) = pairs.recv().await {
-        tokio::spawn(Arc::clone(&direct).receive(Arc::clone(&bus), pair));
     }
 }
 

@@ -12,15 +12,22 @@ use rpc::{
     session::passing_rules::Party,
 };
 use tokio::{
-    sync::watch,
+    sync::{mpsc, watch},
     time::{Instant, timeout_at},
 };
 
-use super::{LocalError, process, sockets};
+use super::{
+    LocalError,
+    by_user::{ByUser, Place},
+    process, sockets,
+};
 use crate::link::unix::{UnixLink, packets::Pair};
 
 /// How often the host is asked for a session that does not come to be.
 const ATTEMPTS: usize = 3;
+/// Sessions of one user that others open with us and that are not open yet; further ones are dropped. Those that we open are as
+/// many as we ask for.
+const OPENING_OF_ONE: usize = 16;
 /// Processes without a session of which is remembered which was the last.
 const REMEMBERED: usize = 1024;
 
@@ -30,6 +37,7 @@ pub(super) struct Direct {
     table: Mutex<HashMap<u64, Known>>,
     /// Counts what has changed there.
     changed: watch::Sender<u64>,
+    opening: Arc<ByUser>,
 }
 
 /// What there is with another process.
@@ -45,6 +53,7 @@ impl Default for Direct {
         Self {
             table: Mutex::default(),
             changed: watch::Sender::new(0),
+            opening: Arc::default(),
         }
     }
 }
@@ -105,11 +114,36 @@ impl Direct {
         }
     }
 
+    /// Takes the sessions that a host hands us, as long as it does.
+    pub(super) async fn receive_all(
+        self: Arc<Self>,
+        bus: Arc<Bus>,
+        mut pairs: mpsc::Receiver<Pair>,
+    ) {
+        while let Some(pair) = pairs.recv().await {
+            let place = match pair.dials {
+                true => None,
+                false => match self.opening.take(pair.credentials.uid, OPENING_OF_ONE) {
+                    Some(place) => Some(place),
+                    None => {
+                        tracing::info!(
+                            process = pair.process,
+                            "too many sessions are opened at once"
+                        );
+                        continue;
+                    }
+                },
+            };
+            tokio::spawn(Arc::clone(&self).receive(Arc::clone(&bus), pair, place));
+        }
+    }
+
     /// The host hands us a session. It replaces the one before, as it does at the other end.
-    pub(super) async fn receive(self: Arc<Self>, bus: Arc<Bus>, pair: Pair) {
+    pub(super) async fn receive(self: Arc<Self>, bus: Arc<Bus>, pair: Pair, place: Option<Place>) {
         let (process, number) = (pair.process, pair.number);
         self.remember(process, number);
         let opened = open(&bus, pair).await;
+        drop(place);
         let before = {
             let mut table = self.lock();
             let known = table.entry(process).or_default();
@@ -187,4 +221,56 @@ async fn open(
         incoming.welcome(bus).await?
     };
     Ok((peer, pair.pidfd))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::{ErrorKind, Read};
+
+    use proto::DeviceId;
+    use rpc::opening::Credentials;
+
+    use super::*;
+
+    /// The control socket of the other end of a session that a process of a user opens with us, and does not.
+    fn silent(
+        pairs: &mpsc::Sender<Pair>,
+        process: u64,
+        uid: u32,
+    ) -> std::os::unix::net::UnixStream {
+        let (ours, [control, ..]) = sockets::pair().unwrap();
+        let pair = Pair {
+            number: process,
+            dials: false,
+            process,
+            credentials: Credentials { pid: 1, uid },
+            sockets: ours,
+            pidfd: None,
+        };
+        pairs.try_send(pair).unwrap();
+        let control = std::os::unix::net::UnixStream::from(control);
+        control.set_nonblocking(true).unwrap();
+        control
+    }
+
+    fn is_closed(mut control: &std::os::unix::net::UnixStream) -> bool {
+        let read = control.read(&mut [0]);
+        !read.is_err_and(|error| error.kind() == ErrorKind::WouldBlock)
+    }
+
+    #[tokio::test]
+    async fn of_sessions_that_are_not_opened_one_user_has_so_many_here() {
+        let (handing, pairs) = mpsc::channel(64);
+        let silent: Vec<_> = (1..=20)
+            .map(|process| silent(&handing, process, 7))
+            .chain([silent(&handing, 21, 8)])
+            .collect();
+        let bus = super::super::bus(DeviceId::from_bytes([7; 32]));
+        tokio::spawn(Arc::<Direct>::default().receive_all(bus, pairs));
+        // It takes all that is there before it waits.
+        tokio::task::yield_now().await;
+        let closed: Vec<_> = silent.iter().map(is_closed).collect();
+        let expected: Vec<_> = (1..=21).map(|number| (17..=20).contains(&number)).collect();
+        assert_eq!(closed, expected);
+    }
 }

@@ -1,14 +1,14 @@
 //! Processes that have come to the host and are not let in yet: how many of one user may be, so that those of the others find
 //! room, and what who is refused is told.
 
-use std::{
-    collections::HashMap,
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
-};
+use std::sync::Arc;
 
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
-use super::prelude::Refusal;
+use super::{
+    by_user::{ByUser, Place},
+    prelude::Refusal,
+};
 
 /// Of all users at a time. Further ones wait in the socket.
 const MOST: usize = 64;
@@ -22,21 +22,11 @@ pub(super) struct Entrance {
     by_user: Arc<ByUser>,
 }
 
-#[derive(Debug, Default)]
-struct ByUser(Mutex<HashMap<u32, usize>>);
-
 /// One of them; gone when dropped.
 #[derive(Debug)]
 pub(super) struct Waiting {
     _place: OwnedSemaphorePermit,
-    by_user: Arc<ByUser>,
-    user: u32,
-}
-
-impl ByUser {
-    fn lock(&self) -> MutexGuard<'_, HashMap<u32, usize>> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
-    }
+    _of_user: Place,
 }
 
 impl Entrance {
@@ -58,30 +48,11 @@ impl Entrance {
     /// # Errors
     /// As many of this user wait as may.
     pub(super) fn enter(&self, place: OwnedSemaphorePermit, user: u32) -> Result<Waiting, Refusal> {
-        let mut by_user = self.by_user.lock();
-        let waiting = by_user.entry(user).or_default();
-        if *waiting >= MOST_OF_ONE {
-            return Err(Refusal::later(MOST_OF_ONE));
-        }
-        *waiting += 1;
-        drop(by_user);
+        let of_user = self.by_user.take(user, MOST_OF_ONE);
         Ok(Waiting {
             _place: place,
-            by_user: Arc::clone(&self.by_user),
-            user,
+            _of_user: of_user.ok_or_else(|| Refusal::later(MOST_OF_ONE))?,
         })
-    }
-}
-
-impl Drop for Waiting {
-    fn drop(&mut self) {
-        let mut by_user = self.by_user.lock();
-        if let Some(waiting) = by_user.get_mut(&self.user) {
-            *waiting -= 1;
-            if *waiting == 0 {
-                by_user.remove(&self.user);
-            }
-        }
     }
 }
 
@@ -107,6 +78,5 @@ mod tests {
         assert_eq!(entrance.places.available_permits(), 0);
         waiting.truncate(1);
         assert_eq!(entrance.places.available_permits(), MOST - 1);
-        assert_eq!(*entrance.by_user.lock(), HashMap::from([(1, 1)]));
     }
 }

@@ -10,6 +10,7 @@ use std::{
 use proto::{DeviceId, ServiceId};
 use rpc::{
     Bus, Caller, DeathReason, GetServiceError, Link, Peer, RemoteObject, StubOptions,
+    link::LinkError,
     opening::{Credentials, close_code},
 };
 use tokio::{
@@ -19,7 +20,7 @@ use tokio::{
 };
 
 use super::{
-    Arrived, LetIn, ListeningSocket, LocalError, Look, OPENING,
+    Arrived, LetIn, ListeningSocket, LocalError, Look, OPENING, descriptors,
     desk::{ConnectError, DeskStub, HostDesk},
     egress::Egress,
     entrance::{Entrance, Waiting},
@@ -30,17 +31,18 @@ use super::{
 use crate::{
     ability_manager::SystemAbilityManager,
     device::Known,
-    link::unix::{UnixLink, packets::Pair},
+    link::unix::{PairPlace, UnixLink, packets::Pair},
     peers::Peers,
     side::Side,
 };
 
 /// Processes that may be attached at a time.
-const MAX_PROCESSES: usize = 256;
+pub(super) const MAX_PROCESSES: usize = 256;
 /// Those of a user that is not the host's own.
-const MAX_OF_ANOTHER_USER: usize = 64;
+pub(super) const MAX_OF_ANOTHER_USER: usize = 64;
 /// How long the door stays shut when the system has no sockets left.
 const PAUSE: Duration = Duration::from_millis(50);
+
 /// A bus that other processes of this device attach to.
 pub(crate) struct LocalHost {
     bus: Arc<Bus>,
@@ -78,6 +80,7 @@ impl LocalHost {
         secret: &[u8; 32],
         egress: Egress,
     ) -> Arc<Self> {
+        descriptors::raise_limit();
         bus.set_relay(egress.0);
         let host = Arc::new_cyclic(|me: &Weak<Self>| Self {
             bus,
@@ -127,7 +130,10 @@ impl LocalHost {
         let pidfd = process::open(arrived.credentials.pid).map(Arc::new);
         let device = self.bus.party().device;
         let prelude = arrived.identify(device, &self.numbers).await?;
-        let room = self.lock().room(prelude.party.process, arrived.credentials);
+        let room = match descriptors::are_few_left(&arrived.control) {
+            true => Err(Refusal::full(self.lock().processes.len())),
+            false => self.lock().room(prelude.party.process, arrived.credentials),
+        };
         if let Err(refusal) = room {
             sockets::refuse(&arrived.control, refusal);
             return Err(refusal.into());
@@ -201,24 +207,16 @@ impl LocalHost {
             if asker == other {
                 return Err(ConnectError::Gone);
             }
-            let number = table.handed.next((asker, other), known, Instant::now())?;
+            let user = ours.credentials.uid;
+            let number = table
+                .handed
+                .next((asker, other), user, known, Instant::now())?;
             let Some(number) = number else {
                 return Ok(());
             };
             (ours, theirs, number)
         };
-        let ends = sockets::pair();
-        let given = match ends {
-            Ok((mine, yours)) => {
-                // The other first: nothing is said to it if it takes nothing.
-                let given = theirs.give(number, false, asker, &ours, yours).await;
-                given.and(ours.give(number, true, other, &theirs, mine).await)
-            }
-            Err(error) => {
-                tracing::warn!(%error, "no session for two processes");
-                Err(ConnectError::NoSockets)
-            }
-        };
+        let given = hand_out(number, (asker, &ours), (other, &theirs)).await;
         if given.is_err() {
             self.lock().handed.failed(asker, other, number);
         }
@@ -355,28 +353,48 @@ impl std::fmt::Debug for LocalHost {
 }
 
 impl Attached {
-    /// Hands this process its end of a session with another one.
-    async fn give(
-        &self,
-        number: u64,
-        dials: bool,
-        process: u64,
-        other: &Self,
-        sockets: [OwnedFd; 3],
-    ) -> Result<(), ConnectError> {
-        let pidfd = other.pidfd.as_ref();
-        let pair = Pair {
+    /// An end of a session with this process, for another one.
+    fn end(&self, number: u64, dials: bool, process: u64, sockets: [OwnedFd; 3]) -> Pair {
+        let pidfd = self.pidfd.as_ref();
+        Pair {
             number,
             dials,
             process,
-            credentials: other.credentials,
+            credentials: self.credentials,
             sockets,
             pidfd: pidfd.and_then(|pidfd| pidfd.try_clone().ok()),
-        };
-        let given = timeout(OPENING, self.link.give(pair)).await;
-        given
-            .map_err(|_| ConnectError::NoAnswer)?
-            .map_err(|_| ConnectError::Gone)
+        }
+    }
+}
+
+/// Makes a session of two processes and hands each its end, as soon as both have taken those before.
+async fn hand_out(
+    number: u64,
+    (asker, ours): (u64, &Attached),
+    (other, theirs): (u64, &Attached),
+) -> Result<(), ConnectError> {
+    let places = timeout(OPENING, both_places(&theirs.link, &ours.link)).await;
+    let places = places.map_err(|_| ConnectError::NoAnswer)?;
+    let (their_place, our_place) = places.map_err(|_| ConnectError::Gone)?;
+    let (mine, yours) = sockets::pair().map_err(|error| {
+        tracing::warn!(%error, "no session for two processes");
+        ConnectError::NoSockets
+    })?;
+    their_place.give(ours.end(number, false, asker, yours));
+    our_place.give(theirs.end(number, true, other, mine));
+    Ok(())
+}
+
+/// A place for a session at both ends. Nobody who waits has one of them: a process that takes nothing would keep others from
+/// those who do.
+async fn both_places(a: &UnixLink, b: &UnixLink) -> Result<(PairPlace, PairPlace), LinkError> {
+    loop {
+        let place = a.pair_place().await?;
+        if let Some(other) = b.try_pair_place() {
+            return Ok((place, other));
+        }
+        drop(place);
+        b.pair_place().await?;
     }
 }
 
@@ -400,7 +418,7 @@ impl Drop for Leaving {
                 return;
             }
             let process = self.process;
-            table.handed.forget(process);
+            table.handed.forget(process, Instant::now());
             table.processes.remove(&process)
         };
         tracing::info!(process = self.process, "process detached");
@@ -440,5 +458,48 @@ async fn accept_all(socket: ListeningSocket, host: Weak<LocalHost>) {
 async fn let_in(host: Arc<LocalHost>, arrived: Arrived, _waiting: Waiting) {
     if let Err(error) = host.let_in(arrived).await {
         tracing::info!(%error, "process not attached");
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn a_host_has_room_for_so_many_processes_and_for_fewer_of_another_user() {
+        let (ours, _theirs) = sockets::pair().unwrap();
+        let link = UnixLink::new(sockets::use_pair(ours).unwrap()).unwrap();
+        let link = Arc::new(link);
+        let of = |uid| Credentials { pid: 1, uid };
+        let own = rustix::process::getuid().as_raw();
+        let mut table = Table::default();
+        let enter = |table: &mut Table, uid| {
+            let process = table.processes.len() as u64 + 1;
+            table.room(process, of(uid))?;
+            let attached = Attached {
+                link: Arc::clone(&link),
+                credentials: of(uid),
+                pidfd: None,
+                peer: None,
+            };
+            table.processes.insert(process, attached);
+            Ok(())
+        };
+        for other in [own + 1, own + 2] {
+            for _ in 0..MAX_OF_ANOTHER_USER {
+                assert_eq!(enter(&mut table, other), Ok(()));
+            }
+            let full = Refusal::full(MAX_OF_ANOTHER_USER);
+            assert_eq!(enter(&mut table, other), Err(full));
+        }
+        for _ in 2 * MAX_OF_ANOTHER_USER..MAX_PROCESSES {
+            assert_eq!(enter(&mut table, own), Ok(()));
+        }
+        let full = Err(Refusal::full(MAX_PROCESSES));
+        assert_eq!(enter(&mut table, own), full);
+        // Who is attached may come anew, unless the host leaves.
+        assert_eq!(table.room(1, of(own + 1)), Ok(()));
+        table.closing = true;
+        assert_eq!(table.room(1, of(own + 1)), full);
     }
 }

@@ -61,8 +61,11 @@ pub(super) fn listen(
         Err(error) => return Err(denied(error.into())),
     }
     match std::fs::symlink_metadata(path) {
-        // Whoever made it is gone: it held the lock.
         Ok(found) if found.file_type().is_socket() => {
+            // Whoever holds no lock may listen all the same: systemd does.
+            if listens(path).map_err(denied)? {
+                return Err(LocalError::InUse(path.to_owned()));
+            }
             std::fs::remove_file(path).map_err(denied)?;
         }
         Ok(_) => return Err(LocalError::NotASocket(path.to_owned())),
@@ -78,6 +81,18 @@ pub(super) fn listen(
     rustix::fs::chmod(path, mode).map_err(|error| denied(error.into()))?;
     rustix::net::listen(&socket, BACKLOG).map_err(io::Error::from)?;
     Ok((socket.into(), lock))
+}
+
+/// Whether somebody listens at a path where there is a socket.
+fn listens(path: &Path) -> io::Result<bool> {
+    let flags = SocketFlags::CLOEXEC | SocketFlags::NONBLOCK;
+    let socket = rustix::net::socket_with(AddressFamily::UNIX, SocketType::STREAM, flags, None)?;
+    match rustix::net::connect(&socket, &SocketAddrUnix::new(path)?) {
+        // Or its queue is full, or it is a socket of another type.
+        Ok(()) | Err(Errno::AGAIN | Errno::PROTOTYPE) => Ok(true),
+        Err(Errno::CONNREFUSED) => Ok(false),
+        Err(error) => Err(error.into()),
+    }
 }
 
 /// Who is at the other end, as the system knows it.
@@ -100,6 +115,8 @@ pub(super) async fn offer(control: UnixStream, prelude: Prelude) -> Result<Socke
     let (call, their_call) = std::os::unix::net::UnixStream::pair()?;
     let (packets, their_packets) = packet_pair()?;
     let bytes = prelude.encode();
+    // What a process does not take counts against us: a few packets are enough.
+    rustix::net::sockopt::set_socket_send_buffer_size(&packets, 0).map_err(io::Error::from)?;
     let descriptors = [their_call.as_fd(), their_packets.as_fd()];
     let sent = control.async_io(Interest::WRITABLE, || {
         Ok(send_with(&control, &bytes, &descriptors)?)

@@ -264,7 +264,8 @@ impl NodeBuilder {
 
     /// Hosts the bus of this device at `path`, usually [`local::default_path`](crate::local::default_path): other processes
     /// attach there, and have the network, the identity and the services of this one. Its directory is made, for its owner
-    /// alone, if it is not there.
+    /// alone, if it is not there. The soft limit of this process's file descriptors (`RLIMIT_NOFILE`) is raised to the hard one:
+    /// each process that attaches costs five.
     #[cfg(target_os = "linux")]
     #[must_use]
     pub fn host_local(mut self, path: impl AsRef<Path>) -> Self {

@@ -7,15 +7,18 @@ use std::{
     os::{
         fd::AsFd,
         unix::{
-            fs::PermissionsExt,
+            fs::{MetadataExt, PermissionsExt},
             net::{UnixListener, UnixStream},
         },
     },
     path::{Path, PathBuf},
 };
 
-use proto::{Handle, frame::Frame, openharmony::samgr::HOST_DESK};
-use rustix::thread::set_thread_uid;
+use proto::frame::Frame;
+use rustix::{
+    process::{Resource, Rlimit, getrlimit, setrlimit},
+    thread::set_thread_uid,
+};
 use softbus::{
     Allow, CallOption, Caller, HandlerError, Node, NodeBuilder, Parcel, RemoteObject, RemoteStub,
     ServiceOptions, async_trait, error::StartNodeError, local::LocalError,
@@ -83,7 +86,7 @@ impl Device {
     }
 
     /// Whether the honest process is served, and another one is let in.
-    async fn serves(&self) {
+    pub(crate) async fn serves(&self) {
         self.calls().await;
         let another = Node::attach(&self.path).await.unwrap();
         another
@@ -108,7 +111,7 @@ impl Device {
 }
 
 /// Sets the stage, and looks whether all is as before when the hostile process is gone.
-fn act(act: impl AsyncFnOnce(&Device)) {
+pub(crate) fn act(act: impl AsyncFnOnce(&Device)) {
     run(async {
         let device = Device::start(|builder, path| builder.host_local(path)).await;
         let before = open();
@@ -218,38 +221,6 @@ fn a_process_that_hands_the_host_a_session_loses_its_own() {
     });
 }
 
-/// Two that have themselves handed sessions again and again, and take none: what lies in their sockets is bounded.
-#[test]
-fn two_processes_are_handed_so_many_sessions_and_no_more() {
-    act(async |device| {
-        let number_of = |known: &[u64]| {
-            let attached = device.host.usage().into_iter();
-            let mut others = attached.map(|(party, _)| party.process);
-            others.find(|process| !known.contains(process)).unwrap()
-        };
-        let honest = number_of(&[]);
-        let silent = RawProcess::attach(&device.path).await;
-        let entered = async || device.host.usage().len() == 2;
-        assert!(wait_until_async(SOON, entered).await);
-        let silent_number = number_of(&[honest]);
-        let mut asker = RawProcess::attach(&device.path).await;
-        let desk = asker.object(Handle::SAMGR, HOST_DESK, &[]).await;
-        for known in 0..100_u64 {
-            // Each time it says that the last one is known to it.
-            let asked = [silent_number.to_le_bytes(), known.to_le_bytes()].concat();
-            let connect = asker.call(desk, 1, &asked, 0);
-            asker
-                .send(&encoded(&Frame::Call(connect)), &[])
-                .await
-                .unwrap();
-            asker.reply().await.unwrap();
-        }
-        assert_eq!(asker.packets().await, 8);
-        device.serves().await;
-        drop(silent);
-    });
-}
-
 #[test]
 fn a_process_that_never_reads_is_served_no_more_and_others_are() {
     act(async |device| {
@@ -317,6 +288,44 @@ fn a_process_comes_again_while_that_is_of_use() {
         let (attached, ()) = tokio::join!(Node::attach(&path), refuse);
         let full = LocalError::Busy { limit: 256 };
         assert_eq!(attached.unwrap_err(), StartNodeError::Local(full));
+    });
+}
+
+/// What a host keeps free of descriptors is for those that are attached.
+#[test]
+fn who_comes_when_few_descriptors_are_left_is_told_that_the_host_is_busy() {
+    act(async |device| {
+        let limit = getrlimit(Resource::Nofile);
+        let current = Some(open() as u64 + 60);
+        setrlimit(Resource::Nofile, Rlimit { current, ..limit }).unwrap();
+        let attached = Node::attach(&device.path).await;
+        setrlimit(Resource::Nofile, limit).unwrap();
+        let busy = LocalError::Busy { limit: 1 };
+        assert_eq!(attached.unwrap_err(), StartNodeError::Local(busy));
+    });
+}
+
+#[test]
+fn a_host_for_a_group_has_a_socket_of_that_group() {
+    run(async {
+        let directory = tempfile::tempdir().unwrap();
+        if rustix::process::getuid().is_root() {
+            std::os::unix::fs::chown(directory.path(), None, Some(65534)).unwrap();
+        }
+        let mode = Permissions::from_mode(0o2770);
+        std::fs::set_permissions(directory.path(), mode).unwrap();
+        let path = directory.path().join("bus.sock");
+        let identity = directory.path().join("identity");
+        let builder = Node::builder()
+            .identity_dir(identity)
+            .host_local_for_group(&path);
+        let any = SocketAddr::from((Ipv4Addr::LOCALHOST, 0));
+        let host = builder.listen(any).start().await.unwrap();
+        let of = |path: &Path| std::fs::metadata(path).unwrap();
+        assert_eq!(of(&path).permissions().mode() & 0o777, 0o660);
+        assert_eq!(of(&path).gid(), of(directory.path()).gid());
+        Node::attach(&path).await.unwrap().shutdown().await;
+        host.shutdown().await;
     });
 }
 

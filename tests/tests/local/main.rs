@@ -6,6 +6,7 @@
 mod another_process;
 mod closed;
 mod door;
+mod handed;
 mod hostile;
 mod inherited;
 mod passed;

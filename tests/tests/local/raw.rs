@@ -114,16 +114,13 @@ impl RawProcess {
         send(&self.packets, bytes, descriptors).await.unwrap();
     }
 
-    /// How many packets have come that nobody has taken.
-    pub(crate) async fn packets(&self) -> usize {
-        let mut count = 0;
-        while timeout(Duration::from_millis(500), receive_now(&self.packets))
-            .await
-            .is_ok()
-        {
-            count += 1;
-        }
-        count
+    /// Takes the packets that have come. Returns how many.
+    pub(crate) fn packets_there(&self) -> usize {
+        let there =
+            || matches!(receive_now(&self.packets, 4096), Ok((bytes, _)) if !bytes.is_empty());
+        std::iter::repeat_with(there)
+            .take_while(|there| *there)
+            .count()
     }
 
     /// A call that names `descriptors` of them, whose body begins with `head`.
@@ -220,10 +217,6 @@ pub(crate) fn bulk(id: u64, size: u64) -> Vec<u8> {
     [&[1][..], &id.to_le_bytes(), &size.to_le_bytes()].concat()
 }
 
-async fn receive_now(socket: &UnixStream) {
-    receive(socket, 4096).await.unwrap();
-}
-
 pub(crate) async fn send(
     socket: &UnixStream,
     bytes: &[u8],
@@ -249,20 +242,23 @@ pub(crate) async fn send(
 }
 
 async fn receive(socket: &UnixStream, most: usize) -> io::Result<(Vec<u8>, Vec<OwnedFd>)> {
+    let received = socket.async_io(Interest::READABLE, || receive_now(socket, most));
+    timeout(SOON, received).await.unwrap()
+}
+
+/// What there is already.
+fn receive_now(socket: impl AsFd, most: usize) -> io::Result<(Vec<u8>, Vec<OwnedFd>)> {
     let mut bytes = vec![0; most];
-    let received = socket.async_io(Interest::READABLE, || {
-        let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(ROOM))];
-        let mut ancillary = RecvAncillaryBuffer::new(&mut space);
-        let flags = RecvFlags::CMSG_CLOEXEC;
-        let mut into = [IoSliceMut::new(&mut bytes)];
-        let received = recvmsg(socket.as_fd(), &mut into, &mut ancillary, flags)?;
-        let descriptors = ancillary.drain().flat_map(|message| match message {
-            RecvAncillaryMessage::ScmRights(descriptors) => descriptors.collect(),
-            _ => Vec::new(),
-        });
-        Ok((received.bytes, descriptors.collect()))
+    let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(ROOM))];
+    let mut ancillary = RecvAncillaryBuffer::new(&mut space);
+    let flags = RecvFlags::CMSG_CLOEXEC;
+    let into = &mut [IoSliceMut::new(&mut bytes)];
+    let len = recvmsg(socket, into, &mut ancillary, flags)?.bytes;
+    let descriptors = ancillary.drain().flat_map(|message| match message {
+        RecvAncillaryMessage::ScmRights(descriptors) => descriptors.collect(),
+        _ => Vec::new(),
     });
-    let (len, descriptors) = timeout(SOON, received).await.unwrap()?;
+    let descriptors = descriptors.collect();
     bytes.truncate(len);
     Ok((bytes, descriptors))
 }

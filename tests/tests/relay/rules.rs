@@ -2,7 +2,7 @@
 
 use std::{sync::Arc, time::Duration};
 
-use softbus::rpc::{CallOption, Parcel, RemoteObject, SendRequestError};
+use softbus::rpc::{AddServiceError, CallOption, Parcel, RemoteObject, SendRequestError, limits};
 
 use crate::{
     calls::{Service, Shared, code, served},
@@ -67,6 +67,23 @@ async fn flood(object: &RemoteObject, size: usize, count: usize) -> usize {
         }
     }
     count
+}
+
+/// Processes of another user may have some of the host's services and not all.
+#[tokio::test(start_paused = true)]
+async fn another_user_does_not_take_all_services() {
+    let world = World::new().await;
+    let (stub, _) = shelf();
+    for number in 1..=limits::MAX_SERVICES_OF_ANOTHER_USER as u32 {
+        world.process.register(number + 100, &stub).await.unwrap();
+    }
+    // Whichever of its processes it is; what it has it may register anew.
+    let limit = limits::MAX_SERVICES_OF_ANOTHER_USER;
+    let more = world.sibling.register(100, &stub).await;
+    let value = limit + 1;
+    assert_eq!(more, Err(AddServiceError::LimitReached { limit, value }));
+    world.process.register(101, &stub).await.unwrap();
+    world.host.offer(&stub);
 }
 
 #[tokio::test(start_paused = true)]

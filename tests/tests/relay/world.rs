@@ -8,13 +8,16 @@ use std::{
 
 use proto::{BootId, DeviceId, ServiceId, message::DeathReason};
 use softbus::rpc::{
-    Allow, Bus, BusConfig, CallOption, Caller, GetServiceError, HandlerError, MemoryLink,
-    Neighbours, Parcel, Peer, RelayRules, RemoteObject, RemoteStub, ServiceOptions, async_trait,
+    AddServiceError, Allow, Bus, BusConfig, CallOption, Caller, GetServiceError, HandlerError,
+    MemoryLink, Neighbours, Parcel, Peer, RelayRules, RemoteObject, RemoteStub, ServiceOptions,
+    async_trait,
     limits::DEFAULT_LANES,
     opening::{self, Credentials, Incoming, Remote},
     session::passing_rules::Party,
 };
 
+/// Whose processes there are: nobody, and not who runs the test.
+const OTHER_USER: u32 = 65534;
 /// The service that hands out objects of other devices, at the host.
 const LOBBY: ServiceId = ServiceId::new(1).unwrap();
 /// A service of another device.
@@ -73,6 +76,19 @@ impl Place {
     pub(crate) fn offer(&self, object: &RemoteObject) {
         let options = ServiceOptions::distributed(Allow::trusted());
         self.bus.samgr().add(SERVICE, object, options).unwrap();
+    }
+
+    /// Registers a service here and with the host of the device.
+    pub(crate) async fn register(
+        &self,
+        service: u32,
+        object: &RemoteObject,
+    ) -> Result<(), AddServiceError> {
+        let service = ServiceId::new(service).unwrap();
+        let samgr = self.bus.samgr();
+        samgr.add(service, object, ServiceOptions::local())?;
+        let host = self.peer(self.bus.party().device);
+        samgr.register_with(&host, service).await
     }
 
     fn peer(&self, of: DeviceId) -> Peer {
@@ -249,7 +265,13 @@ async fn join(a: &Place, b: &Place) {
         let party = place.bus.party();
         if party.device == seen_from.bus.party().device {
             let pid = 100 + party.process as u32;
-            Remote::process(party, Credentials { pid, uid: 1000 })
+            Remote::process(
+                party,
+                Credentials {
+                    pid,
+                    uid: OTHER_USER,
+                },
+            )
         } else {
             Remote::device(party)
         }

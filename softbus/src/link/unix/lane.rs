@@ -33,8 +33,8 @@ use tokio::{
 
 /// How much a lane reads at a time.
 const READ: usize = 16 * 1024;
-/// How long a lane waits when as many descriptors of this user are in sockets, unread, as may be.
-const TOO_MANY_UNREAD: Duration = Duration::from_millis(5);
+/// How long who sends waits when as many descriptors of this user are in sockets, unread, as may be.
+pub(super) const TOO_MANY_UNREAD: Duration = Duration::from_millis(5);
 
 /// The control lane. What comes with it but bytes is closed by the system.
 pub(super) fn control(socket: UnixStream) -> Lane {
@@ -100,7 +100,7 @@ impl LaneSend for LaneWriter {
                     return Poll::Ready(Ok(()));
                 }
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
-                Err(error) if error.raw_os_error() == Some(Errno::TOOMANYREFS.raw_os_error()) => {
+                Err(error) if is_too_many_unread(&error) => {
                     self.waits = Some(Box::pin(tokio::time::sleep(TOO_MANY_UNREAD)));
                 }
                 Err(_) => return Poll::Ready(Err(LinkError::Closed)),
@@ -181,6 +181,11 @@ impl LaneReceive for LaneReader {
     fn take_descriptors(&mut self) -> Vec<Descriptor> {
         std::mem::take(&mut self.came)
     }
+}
+
+/// Whether as many descriptors of this user are in sockets, unread, as may be.
+pub(super) fn is_too_many_unread(error: &io::Error) -> bool {
+    error.raw_os_error() == Some(Errno::TOOMANYREFS.raw_os_error())
 }
 
 /// Sends some of the bytes, and the descriptors with the first of them.

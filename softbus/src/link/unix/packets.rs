@@ -5,11 +5,13 @@ use std::{
     mem::MaybeUninit,
     os::fd::{AsFd, OwnedFd},
     sync::Arc,
+    time::Duration,
 };
 
 use bytes::{Buf, BufMut, Bytes};
 use rpc::{
     ashmem::{Ashmem, MAX_ASHMEM},
+    limits,
     link::LinkClosed,
     opening::Credentials,
 };
@@ -20,9 +22,17 @@ use rustix::{
         SendAncillaryMessage, SendFlags, recvmsg, sendmsg,
     },
 };
-use tokio::{io::Interest, net::UnixStream, sync::mpsc};
+use tokio::{
+    io::Interest,
+    net::UnixStream,
+    sync::{OwnedSemaphorePermit, mpsc},
+    time::{Instant, timeout},
+};
 
-use super::body_of;
+use super::{
+    body_of,
+    lane::{TOO_MANY_UNREAD, is_too_many_unread},
+};
 use crate::link::end::{End, by_peer};
 
 /// Bytes of the longest packet: a close with its text.
@@ -34,6 +44,8 @@ const CLOSE: u8 = 3;
 const PAIR: u8 = 4;
 /// The most descriptors of a packet: the three sockets of a pair, and what stands for a process.
 const DESCRIPTORS: usize = 4;
+/// Within what time a process takes a session that it is handed.
+const TAKEN: Duration = limits::HANDSHAKE_TIME;
 
 /// What one process tells the other beside the lanes.
 #[derive(Debug)]
@@ -44,8 +56,8 @@ pub(super) enum Packet {
     Reset { id: u64 },
     /// The end, and why.
     Close { code: u32, text: String },
-    /// From a host only: an end of a session with another process.
-    Pair(Pair),
+    /// From a host only: an end of a session with another process, and there the place that it has until it is sent.
+    Pair(Pair, Option<OwnedSemaphorePermit>),
 }
 
 /// One end of a session between two processes of a device, as the host of their bus hands it to each: what it says of the other
@@ -97,7 +109,7 @@ async fn read(socket: Arc<UnixStream>, incoming: Incoming, end: End) {
             let (id, body) = match received.await {
                 Ok(Some(Packet::Bulk { id, memory })) => (id, body_of(&memory)),
                 Ok(Some(Packet::Reset { id })) => (id, None),
-                Ok(Some(Packet::Pair(pair))) => {
+                Ok(Some(Packet::Pair(pair, _))) => {
                     let Some(pairs) = &incoming.pairs else {
                         return LinkClosed::Failed(
                             "pair from a process that is no host".to_owned(),
@@ -127,9 +139,18 @@ async fn read(socket: Arc<UnixStream>, incoming: Incoming, end: End) {
 async fn write(socket: Arc<UnixStream>, mut outgoing: mpsc::Receiver<Packet>, end: End) {
     let writing = async {
         while let Some(packet) = outgoing.recv().await {
-            let sent = socket.async_io(Interest::WRITABLE, || Ok(send(&socket, &packet)?));
-            if sent.await.is_err() {
-                return LinkClosed::Reset;
+            let closed = match &packet {
+                // A host waits for nobody: what it hands out are descriptors of its own.
+                Packet::Pair(..) => timeout(TAKEN, deliver(&socket, &packet)).await,
+                _ => Ok(deliver(&socket, &packet).await),
+            };
+            match closed {
+                Ok(Ok(())) => {}
+                Ok(Err(_)) => return LinkClosed::Reset,
+                Err(_) => return LinkClosed::Failed("takes no sessions".to_owned()),
+            }
+            if let Packet::Pair(_, place) = packet {
+                drop(place);
             }
         }
         LinkClosed::ByUs
@@ -148,6 +169,30 @@ async fn write(socket: Arc<UnixStream>, mut outgoing: mpsc::Receiver<Packet>, en
     if let Some((code, text)) = end.goodbye() {
         let text = text.to_owned();
         let _ = send(&socket, &Packet::Close { code, text });
+    }
+}
+
+/// Sends a packet as soon as there is room for it. While as many descriptors of this user are in sockets, unread, as may be, it is
+/// tried again, and then given up: that is the fault of somebody else than who it is for.
+async fn deliver(socket: &UnixStream, packet: &Packet) -> io::Result<()> {
+    let until = Instant::now() + TAKEN / 2;
+    loop {
+        let sent = socket.async_io(Interest::WRITABLE, || Ok(send(socket, packet)?));
+        match sent.await {
+            Err(error) if is_too_many_unread(&error) => {}
+            sent => return sent,
+        }
+        if Instant::now() >= until {
+            tracing::warn!("too many descriptors of this user are in sockets, unread");
+            return match packet {
+                Packet::Bulk { id, .. } => {
+                    Box::pin(deliver(socket, &Packet::Reset { id: *id })).await
+                }
+                // Its other end is closed with it, which who waits for it sees.
+                _ => Ok(()),
+            };
+        }
+        tokio::time::sleep(TOO_MANY_UNREAD).await;
     }
 }
 
@@ -170,7 +215,7 @@ fn send(socket: &UnixStream, packet: &Packet) -> Result<(), Errno> {
             bytes.put_u32_le(*code);
             bytes.put_slice(text.as_bytes());
         }
-        Packet::Pair(pair) => {
+        Packet::Pair(pair, _) => {
             bytes.put_u8(PAIR);
             bytes.put_u8(u8::from(pair.dials));
             bytes.put_u64_le(pair.number);
@@ -274,7 +319,10 @@ fn decode(mut bytes: &[u8], mut descriptors: Vec<OwnedFd>) -> Option<Packet> {
                 text: text.into_owned(),
             }
         }
-        PAIR => Packet::Pair(decode_pair(&mut bytes, std::mem::take(&mut descriptors))?),
+        PAIR => {
+            let pair = decode_pair(&mut bytes, std::mem::take(&mut descriptors))?;
+            Packet::Pair(pair, None)
+        }
         _ => return None,
     };
     (bytes.is_empty() && descriptors.is_empty()).then_some(packet)
