@@ -47,9 +47,7 @@ fn masked(addr: IpAddr, prefix: u8) -> IpAddr {
 /// [`ListNetworksError`] if the operating system does not say. Keep what was known: without networks, what mDNS finds
 /// is link-local only.
 pub fn local_networks() -> Result<Vec<LocalNetwork>, ListNetworksError> {
-    let interfaces =
-        if_addrs::get_if_addrs().map_err(|error| ListNetworksError { kind: error.kind() })?;
-    let mut networks: Vec<_> = interfaces
+    let mut networks: Vec<_> = interfaces_up()?
         .iter()
         .map(|interface| match &interface.addr {
             if_addrs::IfAddr::V4(v4) => LocalNetwork::new(v4.ip, v4.prefixlen),
@@ -68,8 +66,7 @@ pub fn local_networks() -> Result<Vec<LocalNetwork>, ListNetworksError> {
 ///
 /// As for [`local_networks`].
 pub fn local_addresses() -> Result<Vec<IpAddr>, ListNetworksError> {
-    let interfaces =
-        if_addrs::get_if_addrs().map_err(|error| ListNetworksError { kind: error.kind() })?;
+    let interfaces = interfaces_up()?;
     let of_others = interfaces
         .iter()
         .filter(|interface| !interface.is_loopback() && !interface.is_link_local());
@@ -77,6 +74,32 @@ pub fn local_addresses() -> Result<Vec<IpAddr>, ListNetworksError> {
     addresses.sort_unstable();
     addresses.dedup();
     Ok(addresses)
+}
+
+/// An interface that is up, by its name, and one of its addresses.
+pub type InterfaceAddress = (String, IpAddr);
+
+/// Every address of every interface that is up, in order: another list than before is another network.
+///
+/// # Errors
+///
+/// As for [`local_networks`].
+pub fn interface_addresses() -> Result<Vec<InterfaceAddress>, ListNetworksError> {
+    let interfaces = interfaces_up()?.into_iter();
+    let mut addresses: Vec<_> = interfaces
+        .map(|interface| (interface.name.clone(), interface.ip()))
+        .collect();
+    addresses.sort_unstable();
+    addresses.dedup();
+    Ok(addresses)
+}
+
+/// An interface that is down keeps its addresses.
+fn interfaces_up() -> Result<Vec<if_addrs::Interface>, ListNetworksError> {
+    let interfaces = if_addrs::get_if_addrs();
+    let mut interfaces = interfaces.map_err(|error| ListNetworksError { kind: error.kind() })?;
+    interfaces.retain(if_addrs::Interface::is_oper_up);
+    Ok(interfaces)
 }
 
 /// Whether an interface of this name has a loopback address.

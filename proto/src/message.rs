@@ -1,5 +1,7 @@
 //! Control messages, checked: what a peer sends becomes one of these or an error, never a half-filled struct.
 
+use std::fmt;
+
 use bytes::BytesMut;
 use prost::Message as _;
 
@@ -13,6 +15,49 @@ mod wire {
 
 /// The version of the protocol this crate speaks.
 pub const PROTOCOL_VERSION: u32 = 1;
+
+/// Versions of the protocol, from the lowest to the highest.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct VersionRange {
+    /// The lowest.
+    pub lowest: u32,
+    /// The highest.
+    pub highest: u32,
+}
+
+impl VersionRange {
+    /// What this crate speaks.
+    pub const SPOKEN: Self = Self::new(PROTOCOL_VERSION, PROTOCOL_VERSION);
+
+    /// From the lowest to the highest.
+    pub const fn new(lowest: u32, highest: u32) -> Self {
+        Self { lowest, highest }
+    }
+
+    /// Whether a version is one of them.
+    pub const fn contains(self, version: u32) -> bool {
+        self.lowest <= version && version <= self.highest
+    }
+
+    /// The highest that is in both; `None` where there is none.
+    pub fn common(self, other: Self) -> Option<u32> {
+        let highest = self.highest.min(other.highest);
+        (self.contains(highest) && other.contains(highest)).then_some(highest)
+    }
+
+    /// As [`Display`](fmt::Display) writes it.
+    pub fn parse(text: &str) -> Option<Self> {
+        let (lowest, highest) = text.split_once("..=")?;
+        Some(Self::new(lowest.parse().ok()?, highest.parse().ok()?))
+    }
+}
+
+impl fmt::Display for VersionRange {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}..={}", self.lowest, self.highest)
+    }
+}
+
 /// What an end can do beyond version 1, a bit each in [`Hello`] and [`Welcome`].
 pub mod feature {
     /// It passes on objects of third devices, gives tokens for its own, and redeems those of others.
@@ -61,8 +106,8 @@ impl PeerLimits {
 /// First message of the end that dialled.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Hello {
-    /// The lowest and the highest version it speaks.
-    pub versions: (u32, u32),
+    /// The versions it speaks.
+    pub versions: VersionRange,
     /// What it can do beyond version 1, a bit each.
     pub features: u64,
     /// How many call lanes it would like, from 1.
@@ -144,8 +189,8 @@ impl DeathReason {
     }
 }
 
-impl std::fmt::Display for DeathReason {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+impl fmt::Display for DeathReason {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
             Self::ServiceRemoved => "service removed",
             Self::Revoked => "stub revoked",
@@ -198,7 +243,7 @@ impl Control {
             .message;
         Ok(match message {
             Some(Message::Hello(hello)) => Self::Hello(Hello {
-                versions: (hello.version_min, hello.version_max),
+                versions: VersionRange::new(hello.version_min, hello.version_max),
                 features: hello.features,
                 lanes: lanes(hello.lanes)?,
                 limits: limits(hello.limits)?,
@@ -232,8 +277,8 @@ impl Control {
         use wire::control::Message;
         let message = match self {
             Self::Hello(hello) => Some(Message::Hello(wire::Hello {
-                version_min: hello.versions.0,
-                version_max: hello.versions.1,
+                version_min: hello.versions.lowest,
+                version_max: hello.versions.highest,
                 features: hello.features,
                 lanes: hello.lanes.into(),
                 limits: Some(hello.limits.into()),

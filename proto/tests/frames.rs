@@ -11,7 +11,7 @@ use softbus_proto::{
         Grants, Introduction, MAX_DESCRIPTORS, MAX_GRANTS, MAX_INLINE_BODY, MethodHash, ObjectKind,
         Release, Reply, Status, Token,
     },
-    message::{Control, DeathReason, GoAway, Hello, Obituary, PeerLimits, Welcome},
+    message::{Control, DeathReason, GoAway, Hello, Obituary, PeerLimits, VersionRange, Welcome},
 };
 
 fn handle() -> impl Strategy<Value = Handle> {
@@ -232,7 +232,7 @@ fn control() -> impl Strategy<Value = Control> {
         (any::<(u32, u32, u64, u64)>(), 1..=64_u16, limits(), boot()).prop_map(
             |((low, high, features, replaces), lanes, limits, boot)| {
                 Control::Hello(Hello {
-                    versions: (low, high),
+                    versions: VersionRange::new(low, high),
                     features,
                     lanes,
                     limits,

@@ -201,11 +201,7 @@ fn describe_control(out: &mut String, control: &Control) {
     match control {
         Control::Hello(hello) => {
             line(out, "message", "hello");
-            line(
-                out,
-                "versions",
-                format!("{}..={}", hello.versions.0, hello.versions.1),
-            );
+            line(out, "versions", hello.versions.to_string());
             line(out, "features", format!("{:#x}", hello.features));
             line(out, "lanes", hello.lanes);
             line(out, "limits", limits(&hello.limits));

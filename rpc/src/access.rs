@@ -30,11 +30,32 @@ pub trait AccessPolicy: Send + Sync + 'static {
     /// Moves with each change; tell [`Bus::access_changed`](crate::Bus::access_changed) too.
     fn version(&self) -> u64;
 
-    /// A call of a method, or a look-up if there is no code, was refused, by the policy or by the service's own rule. For
-    /// the owner's log; a peer can cause as many as it likes.
-    fn refused(&self, caller: DeviceId, service: ServiceId, code: Option<u32>) {
-        let _ = (caller, service, code);
+    /// Something was refused, by the policy or by the service's own rule. For the owner's log; a peer can cause as many as it
+    /// likes.
+    fn refused(&self, caller: DeviceId, service: ServiceId, denied: Denied) {
+        let _ = (caller, service, denied);
     }
+}
+
+/// What a device was refused.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Denied {
+    /// A call of the method with this code.
+    Call(u32),
+    /// To know of a service, or to wait for it.
+    LookUp(Hidden),
+}
+
+/// Why a service was not told of. The device hears the same whichever it is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Hidden {
+    /// There is none.
+    Absent,
+    /// It is for this device only.
+    NotDistributed,
+    /// It is for other devices.
+    NotAdmitted,
 }
 
 /// Which methods of a service a device may call.
@@ -134,9 +155,9 @@ impl Access {
         }
     }
 
-    pub(crate) fn refused(&self, caller: DeviceId, service: ServiceId, code: Option<u32>) {
+    pub(crate) fn refused(&self, caller: DeviceId, service: ServiceId, denied: Denied) {
         if let Some(policy) = self.policy.get() {
-            policy.refused(caller, service, code);
+            policy.refused(caller, service, denied);
         }
     }
 }

@@ -7,7 +7,7 @@ use std::{
 
 use proto::{
     BootId, DeviceId, ServiceId,
-    message::{DeathReason, PeerLimits},
+    message::{DeathReason, PeerLimits, VersionRange},
 };
 
 #[cfg(unix)]
@@ -17,7 +17,7 @@ use crate::{
     introduction::{self, Introductions, Neighbours},
     limits,
     peer::{Peer, PeerShared},
-    quotas::{InUse, Quotas},
+    quotas::{DescriptorsInUse, InUse, Quotas},
     registry::{ServiceRegistry, Standing},
     relay::RelayRules,
     remote::{LocalObject, Registration, RemoteObject, StubCell},
@@ -33,6 +33,8 @@ pub struct BusConfig {
     pub party: Party,
     /// Which start of our bus this is.
     pub boot: BootId,
+    /// The versions of the protocol we speak. Others than [`VersionRange::SPOKEN`] are for tests: saying so does not make it so.
+    pub versions: VersionRange,
     /// What we hold for each peer.
     pub limits: PeerLimits,
     /// What we hold for each peer besides, of which it is not told.
@@ -50,6 +52,7 @@ impl BusConfig {
         Self {
             party,
             boot,
+            versions: VersionRange::SPOKEN,
             limits,
             quotas: Quotas::DEFAULT,
             lanes,
@@ -74,6 +77,8 @@ pub struct Bus {
     look_ups: Fold,
     /// Bytes of bulk bodies that are arriving from all peers.
     pub(crate) bulk_memory: Arc<InUse>,
+    /// Descriptors that came from other processes.
+    pub(crate) descriptors: DescriptorsInUse,
     pub(crate) introductions: Introductions,
     pub(crate) relay: OnceLock<Arc<dyn RelayRules>>,
     desk: OnceLock<RemoteObject>,
@@ -96,6 +101,7 @@ impl Bus {
                 runtime: tokio::runtime::Handle::try_current().ok(),
                 look_ups: Fold::default(),
                 bulk_memory: Arc::default(),
+                descriptors: DescriptorsInUse::default(),
                 introductions: Introductions::default(),
                 relay: OnceLock::new(),
                 desk: OnceLock::new(),

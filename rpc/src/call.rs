@@ -129,7 +129,8 @@ impl CallOption {
         self
     }
 
-    /// Running the request twice does no harm, so the bus may repeat it when its fate is unknown.
+    /// Running the request twice does no harm, so it may be repeated when its fate is unknown. A proxy repeats nothing, because
+    /// it dies with its connection; a watch of the service, which knows the next proxy, does.
     #[must_use]
     pub const fn idempotent(mut self) -> Self {
         self.idempotent = true;
@@ -153,7 +154,8 @@ impl CallOption {
         self.wait
     }
 
-    pub(crate) const fn is_idempotent(&self) -> bool {
+    /// Whether running the request twice does no harm.
+    pub const fn is_idempotent(&self) -> bool {
         self.idempotent
     }
 
@@ -267,7 +269,7 @@ impl Caller {
     /// As many are open as may be.
     pub(crate) fn open_stream(&self) -> Result<StreamPlace, usize> {
         let (streams, limit) = (&self.inner.streams, self.inner.max_streams);
-        if !streams.take(1, limit) {
+        if streams.take(1, limit).is_err() {
             return Err(limit);
         }
         Ok(StreamPlace(Arc::clone(streams)))

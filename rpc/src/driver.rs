@@ -20,7 +20,7 @@ use std::{
 use bytes::{Buf, Bytes, BytesMut};
 use proto::{
     DecodeError,
-    frame::{Frame, FrameReader, Status},
+    frame::{Frame, FrameReader},
     message::DeathReason,
 };
 
@@ -30,7 +30,8 @@ use crate::{
     opening::close_code,
     parcel::MAX_RAW_DATA,
     peer::{Peer, PeerShared, SessionEnd, now},
-    session::{Attached, OutgoingBulk, PeerFault, Scope, passing_rules::Party},
+    quotas::Full,
+    session::{Attached, LostBulk, OutgoingBulk, PeerFault, Scope, passing_rules::Party},
 };
 
 /// How many times a lane reads before it lets others run.
@@ -209,6 +210,11 @@ fn receive(
     frames: &mut FrameReader,
     descriptors: Vec<Descriptor>,
 ) -> Result<(), PeerFault> {
+    // What there is no room for is closed here, outside the lock: that may wait.
+    let descriptors: Vec<_> = descriptors
+        .into_iter()
+        .map(|descriptor| Ok(descriptor.counted(peer.descriptors.take()?)))
+        .collect();
     peer.run(|state, now| {
         if !descriptors.is_empty() {
             state.session.handle_descriptors(number, descriptors);
@@ -232,7 +238,8 @@ fn poll_send(
 ) -> Poll<Result<(), PeerFault>> {
     loop {
         if outgoing.bytes.is_empty() {
-            if outgoing.bytes.capacity() > IDLE_BUFFER {
+            // One that is used up points behind its memory, which looks lost to whoever looks for leaks.
+            if !(1..=IDLE_BUFFER).contains(&outgoing.bytes.capacity()) {
                 outgoing.bytes = BytesMut::new();
             }
             if outgoing.waits && !outgoing.waited && peer.has_transmit(number) {
@@ -352,19 +359,23 @@ async fn accept_bulk(peer: Arc<PeerShared>) {
             };
             match received {
                 Ok(body) => {
-                    let taken = peer.run(|state, now| state.session.handle_bulk(now, id, body));
+                    let taken = peer.run(|state, now| {
+                        let taken = state.session.handle_bulk(now, id, body);
+                        reserved.bytes -= state.keep_early();
+                        taken
+                    });
                     drop(reserved);
                     if let Err(fault) = taken {
                         peer.fault(fault);
                     }
                 }
-                Err(status) => peer.run(|state, _| state.session.handle_bulk_reset(id, status)),
+                Err(why) => peer.run(|state, _| state.session.handle_bulk_reset(id, why)),
             }
         });
     }
 }
 
-/// Memory reserved for one body while it arrives.
+/// Memory reserved for one body while it arrives; while it waits for its header, `State` has the reservation.
 struct Reserved<'a> {
     peer: &'a PeerShared,
     bytes: usize,
@@ -381,7 +392,7 @@ async fn receive_bulk(
     id: u64,
     mut stream: Box<dyn BulkReceive>,
     reserved: &mut Reserved<'_>,
-) -> Result<Bytes, Status> {
+) -> Result<Bytes, LostBulk> {
     let limit = limits::MAX_REMOTE_PARCEL + MAX_RAW_DATA;
     let peer = reserved.peer;
     let mut pieces = [const { Bytes::new() }; PIECES];
@@ -389,7 +400,7 @@ async fn receive_bulk(
     let mut body = BytesMut::new();
     loop {
         let read = poll_fn(|cx| stream.poll_read(cx, &mut pieces)).await;
-        let count = read.map_err(|_| Status::Cancelled)?;
+        let count = read.map_err(|_| LostBulk::GivenUp)?;
         let pieces = &mut pieces[..count];
         if pieces.is_empty() {
             // A body in one piece is where it came.
@@ -400,11 +411,21 @@ async fn receive_bulk(
             });
         }
         let bytes = pieces.iter().map(Bytes::len).sum();
-        if reserved.bytes + bytes > limit || !peer.bulk_memory.take(bytes) {
-            return Err(Status::Busy);
-        }
         let before = reserved.bytes;
-        reserved.bytes += bytes;
+        let here = before + bytes;
+        let taken = match here > limit {
+            true => Err(Full { limit, value: here }),
+            false => peer.bulk_memory.take(bytes),
+        };
+        taken.map_err(|full| {
+            // What has not come would have come, as far as its header is here to say so.
+            let announced = peer.lock().session.announced(id).unwrap_or_default();
+            LostBulk::NoRoom(Full {
+                value: full.value.saturating_add(announced.saturating_sub(here)),
+                ..full
+            })
+        })?;
+        reserved.bytes = here;
         peer.telemetry().received(bytes);
         if before == 0 && count == 1 {
             first = std::mem::take(&mut pieces[0]);

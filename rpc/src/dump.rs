@@ -12,6 +12,7 @@ use std::{
 
 use async_trait::async_trait;
 pub(crate) use proto::openharmony::code::DUMP_TRANSACTION as CODE;
+use tokio::sync::Semaphore;
 
 use crate::{
     CallOption, Caller, Parcel, RemoteObject, RemoteProxy, RemoteStub,
@@ -19,10 +20,14 @@ use crate::{
     dispatch,
     error::{HandlerError, SendRequestError},
     interface::MethodHash,
+    limits,
     parcel::WriteParcelError,
     registry::own_user,
     remote::{Execution, StubOptions},
 };
+
+/// Stubs that write at a time wait for others to read, and leave threads to the handlers that block.
+static WRITING: Semaphore = Semaphore::const_new(limits::DUMPS);
 
 /// Why nothing was written.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -47,7 +52,7 @@ impl RemoteObject {
     /// What `arguments` mean is the stub's to say. It has been written when this returns.
     ///
     /// OpenHarmony's `Dump`. The stub has to be on this device, and this process one of root or of the stub's user; a stub of this
-    /// process itself can always be asked.
+    /// process itself can always be asked. At most [`DUMPS`](limits::DUMPS) stubs of a process write at a time, others wait.
     ///
     /// ```
     /// use std::io::Write;
@@ -149,10 +154,18 @@ pub(crate) async fn run(
         let stub = Arc::clone(stub);
         move || stub.dump(&mut File::from(output), &arguments)
     };
-    // A blocking stub is on such a thread already, and waits for no second one.
     let dumped = match execution {
+        // A blocking stub is on such a thread already, and waits for no second one.
         Execution::Blocking => dump(),
-        _ => dispatch::blocking(dump).await,
+        _ => {
+            // Never closed. Held until the thread is free, whoever has given up waiting.
+            let turn = WRITING.acquire().await.ok();
+            let dump = move || {
+                let _turn = turn;
+                dump()
+            };
+            dispatch::blocking(dump).await
+        }
     };
     dumped.map_err(|error| match error.kind() {
         ErrorKind::Unsupported => HandlerError::UnknownMethod,

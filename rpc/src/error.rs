@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use proto::message::DeathReason;
+use proto::message::{DeathReason, VersionRange};
 
 use crate::introduction::IntroductionError;
 use crate::parcel::{PassObjectError, ReadParcelError, WriteParcelError};
@@ -305,6 +305,14 @@ pub enum GetServiceError {
     /// The other device does not trust this one. Its user has to add this device's id.
     #[error("not trusted by the device")]
     NotTrustedByDevice,
+    /// The device is there, and speaks no version of the protocol that this one speaks. Update the older of the two.
+    #[error("no common protocol version: {ours} here, {theirs} there")]
+    NoCommonVersion {
+        /// What this device speaks.
+        ours: VersionRange,
+        /// What the other one speaks.
+        theirs: VersionRange,
+    },
     /// The device was not found, or does not answer on any address it is known by.
     #[error("device unreachable: {0}")]
     Unreachable(String),

@@ -39,7 +39,7 @@ pub mod stream;
 pub mod telemetry;
 pub mod typed;
 
-pub use access::{AccessPolicy, Permission};
+pub use access::{AccessPolicy, Denied, Hidden, Permission};
 pub use async_trait::async_trait;
 pub use bus::{Bus, BusConfig};
 pub use call::{CallOption, Caller};

@@ -21,6 +21,8 @@ pub const NESTED_CALLS_RESERVE: u32 = 16;
 /// File descriptors of one peer's requests that wait or run. A two-way call with more is refused as busy; of one-way calls,
 /// each counts as 8 KiB against the credit of its lane.
 pub const DESCRIPTORS_PER_PEER: u32 = 128;
+/// File descriptors that came from all processes and are still open; half of it those of another user than ours.
+pub const DESCRIPTORS_IN_ALL: u32 = 4096;
 /// Death links on one object.
 pub const DEATH_LINKS_PER_OBJECT: usize = 64;
 /// Death links on one peer's objects.
@@ -59,6 +61,8 @@ pub const ONE_WAY_ACK_DELAY: Duration = Duration::from_millis(20);
 pub const BLOCKING_THREADS: usize = 16;
 /// The most that number can be raised to (OpenHarmony `ipc_cskeleton.cpp`: 32).
 pub const MAX_BLOCKING_THREADS: usize = 32;
+/// Stubs of a process that write what is in them at a time, but for those with blocking handlers.
+pub const DUMPS: usize = 4;
 /// Call lanes by default.
 pub const DEFAULT_LANES: u16 = 8;
 /// Memory of one peer for bulk bodies that are arriving, in bytes.

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use proto::{
     BootId, DecodeError,
     frame::{Frame, FrameReader},
-    message::{Control, Hello, PROTOCOL_VERSION, Welcome, feature},
+    message::{Control, Hello, VersionRange, Welcome, feature},
 };
 
 use crate::{
@@ -35,12 +35,12 @@ pub mod close_code {
 #[non_exhaustive]
 pub enum OpenSessionError {
     /// The versions the two ends speak do not overlap. Update the older one.
-    #[error("no common version: ours {ours:?}, theirs {theirs:?}")]
+    #[error("no common version: ours {ours}, theirs {theirs}")]
     Version {
-        /// Lowest and highest of ours.
-        ours: (u32, u32),
-        /// Lowest and highest of theirs.
-        theirs: (u32, u32),
+        /// Ours.
+        ours: VersionRange,
+        /// Theirs.
+        theirs: VersionRange,
     },
     /// The other end did not finish the opening in 5 s.
     #[error("opening timed out")]
@@ -107,7 +107,7 @@ pub async fn connect(
         let mut control = link.control().await.map_err(|_| None)?;
         let config = bus.config();
         let hello = Hello {
-            versions: (PROTOCOL_VERSION, PROTOCOL_VERSION),
+            versions: config.versions,
             features: features(bus, &*link, &remote),
             lanes: config.lanes,
             limits: config.limits,
@@ -124,7 +124,8 @@ pub async fn connect(
             other => return Err(Some(unexpected(&other))),
         };
         let more = welcome.features & !features(bus, &*link, &remote);
-        if welcome.version != PROTOCOL_VERSION || welcome.lanes > config.lanes || more != 0 {
+        let spoken = config.versions.contains(welcome.version);
+        if !spoken || welcome.lanes > config.lanes || more != 0 {
             return Err(Some(OpenSessionError::Protocol(
                 "welcome to what was not offered".into(),
             )));
@@ -133,7 +134,9 @@ pub async fn connect(
         Ok((control, frames, lanes, welcome))
     };
     let opened = tokio::time::timeout_at(driver::handshake_deadline(), opening).await;
-    let (control, frames, lanes, welcome) = settle(&*link, opened).await?;
+    let opened = settle(&*link, opened).await;
+    let (control, frames, lanes, welcome) =
+        opened.map_err(|error| told_versions(bus.config().versions, error))?;
     Ok(begin(
         bus,
         link,
@@ -154,15 +157,22 @@ pub struct Incoming {
     control: Lane,
     frames: FrameReader,
     hello: Hello,
+    /// The highest that both ends speak.
+    version: u32,
     remote: Remote,
 }
 
 impl Incoming {
-    /// Waits for Hello.
+    /// Waits for Hello, on behalf of a bus.
     ///
     /// # Errors
     /// [`OpenSessionError`]; the link is closed.
-    pub async fn accept(link: Arc<dyn Link>, remote: Remote) -> Result<Self, OpenSessionError> {
+    pub async fn accept(
+        bus: &Bus,
+        link: Arc<dyn Link>,
+        remote: Remote,
+    ) -> Result<Self, OpenSessionError> {
+        let versions = bus.config().versions;
         let opening = async {
             let mut control = link.control().await.map_err(|_| None)?;
             let mut frames = FrameReader::new();
@@ -174,22 +184,20 @@ impl Incoming {
         };
         let opened = tokio::time::timeout_at(driver::handshake_deadline(), opening).await;
         let (control, frames, hello) = settle(&*link, opened).await?;
-        let ours = (PROTOCOL_VERSION, PROTOCOL_VERSION);
-        if hello.versions.0 > ours.1 || hello.versions.1 < ours.0 {
-            link.close(
-                close_code::VERSION,
-                &format!("versions {}..={}", ours.0, ours.1),
-            );
+        let Some(version) = versions.common(hello.versions) else {
+            // The other end reads them, for the same error.
+            link.close(close_code::VERSION, &format!("{VERSIONS}{versions}"));
             return Err(OpenSessionError::Version {
-                ours,
+                ours: versions,
                 theirs: hello.versions,
             });
-        }
+        };
         Ok(Self {
             link,
             control,
             frames,
             hello,
+            version,
             remote,
         })
     }
@@ -225,6 +233,7 @@ impl Incoming {
             mut control,
             frames,
             hello,
+            version,
             remote,
         } = self;
         let config = bus.config();
@@ -232,7 +241,7 @@ impl Incoming {
         // Without random bytes there is no TLS either; a name need not be secret.
         let _ = getrandom::fill(&mut name);
         let welcome = Welcome {
-            version: PROTOCOL_VERSION,
+            version,
             features: hello.features & features(bus, &*link, &remote),
             lanes: hello.lanes.min(config.lanes).max(1),
             limits: hello.limits.min(config.limits),
@@ -304,6 +313,7 @@ fn begin(bus: &Arc<Bus>, link: Arc<dyn Link>, remote: Remote, opened: Opened) ->
     let info = PeerInfo {
         remote,
         name: opened.welcome.session,
+        version: opened.welcome.version,
     };
     let peer = Peer::new(bus, link, session, root, info);
     bus.add_peer(&peer);
@@ -338,6 +348,25 @@ async fn settle<T>(
             link.close(close_code::TIMEOUT, "opening timed out");
             Err(OpenSessionError::TimedOut)
         }
+    }
+}
+
+/// What stands before the versions in the text of [`close_code::VERSION`].
+const VERSIONS: &str = "versions ";
+
+/// The other end has said which versions it speaks, and that none of them is one of ours.
+fn told_versions(ours: VersionRange, error: OpenSessionError) -> OpenSessionError {
+    let theirs = match &error {
+        OpenSessionError::Closed(LinkClosed::ByPeer { code, text })
+            if *code == close_code::VERSION =>
+        {
+            text.strip_prefix(VERSIONS).and_then(VersionRange::parse)
+        }
+        _ => None,
+    };
+    match theirs {
+        Some(theirs) => OpenSessionError::Version { ours, theirs },
+        None => error,
     }
 }
 

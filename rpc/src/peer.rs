@@ -37,7 +37,7 @@ use crate::{
     latch::Latch,
     link::{Link, LinkClosed},
     opening::Remote,
-    quotas::BulkMemory,
+    quotas::{BulkMemory, DescriptorShare},
     relay::Traffic,
     remote::{Holder, Registration, RemoteObject, RemoteProxy},
     session::{
@@ -78,6 +78,7 @@ pub(crate) struct PeerShared {
     scope: Scope,
     boot: BootId,
     name: u64,
+    version: u32,
     /// Ours alone, never used again in this process.
     number: u64,
     caller: Caller,
@@ -102,6 +103,8 @@ pub(crate) struct PeerShared {
     unfinished: AtomicUsize,
     /// Bytes of bulk bodies that are arriving.
     pub(crate) bulk_memory: BulkMemory,
+    /// Room for descriptors that come.
+    pub(crate) descriptors: DescriptorShare,
     telemetry: PeerTelemetry,
     slow: SlowThresholds,
     /// Whether objects of third devices may pass, and ours may be passed on.
@@ -120,6 +123,7 @@ pub(crate) struct PeerShared {
 pub(crate) struct PeerInfo {
     pub(crate) remote: Remote,
     pub(crate) name: u64,
+    pub(crate) version: u32,
 }
 
 impl Peer {
@@ -153,6 +157,7 @@ impl Peer {
             scope,
             boot,
             name: info.name,
+            version: info.version,
             number: NUMBERS.fetch_add(1, Ordering::Relaxed),
             caller: Caller::remote(&info.remote, bus.config().quotas.streams),
             pass_check: PeerShared::make_pass_check(me.clone(), None),
@@ -170,6 +175,7 @@ impl Peer {
                 as_origin: Strikes::default(),
                 as_receiver: Strikes::default(),
                 armed: None,
+                early: 0,
             }),
             timer: Notify::new(),
             credit: (0..lanes).map(|_| Notify::new()).collect(),
@@ -180,6 +186,10 @@ impl Peer {
             written: Notify::new(),
             unfinished: AtomicUsize::new(lanes),
             bulk_memory: BulkMemory::new(&bus.config().quotas, &bus.bulk_memory),
+            descriptors: bus.descriptors.share_of(
+                info.remote.credentials.map(|who| who.uid),
+                &bus.config().quotas,
+            ),
             telemetry: PeerTelemetry::default(),
             slow: bus.config().slow,
             introduces,
@@ -208,6 +218,11 @@ impl Peer {
     /// The session's name, random, known to both ends.
     pub fn session_name(&self) -> u64 {
         self.shared.name
+    }
+
+    /// The version of the protocol that both ends speak.
+    pub fn version(&self) -> u32 {
+        self.shared.version
     }
 
     /// Whether both are the same session.

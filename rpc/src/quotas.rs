@@ -1,9 +1,15 @@
 //! What one peer may make this end hold, beyond what both ends agree on.
 
+mod descriptors;
+
+pub(crate) use descriptors::{Counted, DescriptorShare, DescriptorsInUse};
+
 use std::sync::{
     Arc,
     atomic::{AtomicUsize, Ordering},
 };
+
+use proto::frame::{ExtensionKind, Extensions};
 
 use crate::limits;
 
@@ -30,18 +36,23 @@ pub struct Quotas {
     pub death_links_per_object: usize,
     /// File descriptors of one process's requests that wait or run; a two-way call with more is `Busy` to the caller.
     pub file_descriptors: u32,
+    /// File descriptors that came from all processes and are still open, and never more than a quarter of what this process may have
+    /// open (`RLIMIT_NOFILE`). Those of another user than ours have half of it together. What comes over it is closed at once, and
+    /// its call is `Busy` to the caller.
+    pub file_descriptors_in_all: u32,
     /// Streams open with one peer, both directions together; one more is `Busy`.
     pub streams: usize,
 }
 
 impl Quotas {
-    /// 256 MiB of one peer and 512 MiB of all, 1,024 death links and 64 on one object, 128 file descriptors, 128 streams.
+    /// 256 MiB of one peer and 512 MiB of all, 1,024 death links and 64 on one object, 128 file descriptors and 4,096 of all, 128 streams.
     pub const DEFAULT: Self = Self {
         bulk_memory: limits::BULK_MEMORY_PER_PEER,
         bulk_memory_in_all: limits::BULK_MEMORY_IN_ALL,
         death_links: limits::DEATH_LINKS_PER_PEER,
         death_links_per_object: limits::DEATH_LINKS_PER_OBJECT,
         file_descriptors: limits::DESCRIPTORS_PER_PEER,
+        file_descriptors_in_all: limits::DESCRIPTORS_IN_ALL,
         streams: limits::STREAMS_PER_PEER,
     };
 }
@@ -52,19 +63,37 @@ impl Default for Quotas {
     }
 }
 
+/// There is no room: what there may be, and what there would have been.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Full {
+    /// What there may be.
+    pub limit: usize,
+    /// What there would have been.
+    pub value: usize,
+}
+
+impl Full {
+    /// As a caller is told.
+    pub(crate) fn extensions(self) -> Extensions {
+        let numbers = [self.limit, self.value].map(|number| (number as u64).to_le_bytes());
+        Extensions::default().with(ExtensionKind::Limit, numbers.as_flattened())
+    }
+}
+
 /// Bytes that are reserved as they arrive, and given back.
 #[derive(Debug, Default)]
 pub(crate) struct InUse(AtomicUsize);
 
 impl InUse {
-    /// Whether there is room for so many more; if so they are taken.
-    pub(crate) fn take(&self, bytes: usize, limit: usize) -> bool {
-        let before = self.0.fetch_add(bytes, Ordering::Relaxed);
-        let fits = before.saturating_add(bytes) <= limit;
-        if !fits {
-            self.give_back(bytes);
+    /// Takes so many more, if there is room.
+    pub(crate) fn take(&self, bytes: usize, limit: usize) -> Result<(), Full> {
+        let value = self.0.fetch_add(bytes, Ordering::Relaxed);
+        let value = value.saturating_add(bytes);
+        if value <= limit {
+            return Ok(());
         }
-        fits
+        self.give_back(bytes);
+        Err(Full { limit, value })
     }
 
     pub(crate) fn give_back(&self, bytes: usize) {
@@ -95,16 +124,11 @@ impl BulkMemory {
         }
     }
 
-    /// Whether there is room for so many more; if so they are taken.
-    pub(crate) fn take(&self, bytes: usize) -> bool {
-        if !self.here.take(bytes, self.limit) {
-            return false;
-        }
-        let fits = self.in_all.take(bytes, self.limit_in_all);
-        if !fits {
-            self.here.give_back(bytes);
-        }
-        fits
+    /// Takes so many more, if there is room.
+    pub(crate) fn take(&self, bytes: usize) -> Result<(), Full> {
+        self.here.take(bytes, self.limit)?;
+        let taken = self.in_all.take(bytes, self.limit_in_all);
+        taken.inspect_err(|_| self.here.give_back(bytes))
     }
 
     pub(crate) fn give_back(&self, bytes: usize) {
@@ -125,12 +149,13 @@ mod tests {
     #[test]
     fn what_does_not_fit_takes_nothing() {
         let reserved = InUse::default();
-        assert!(reserved.take(6, 10));
-        assert!(!reserved.take(5, 10));
+        let full = |value| Err(Full { limit: 10, value });
+        assert_eq!(reserved.take(6, 10), Ok(()));
+        assert_eq!(reserved.take(5, 10), full(11));
         assert_eq!(reserved.get(), 6);
-        assert!(reserved.take(4, 10));
+        assert_eq!(reserved.take(4, 10), Ok(()));
         reserved.give_back(10);
         assert_eq!(reserved.get(), 0);
-        assert!(!reserved.take(usize::MAX, 10));
+        assert_eq!(reserved.take(usize::MAX, 10), full(usize::MAX));
     }
 }

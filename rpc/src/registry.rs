@@ -9,7 +9,7 @@ use std::sync::{
 use proto::{DeviceId, ServiceId};
 
 use crate::{
-    access::Permission,
+    access::{Hidden, Permission},
     bus::Bus,
     death::DeathLink,
     error::{AddServiceError, GetServiceError, RemoveServiceError},
@@ -496,6 +496,22 @@ impl ServiceRegistry {
         } else {
             GetServiceError::Refused
         })
+    }
+
+    /// Why a device that may not know of a service may not.
+    pub(crate) fn hidden(&self, service: ServiceId) -> Hidden {
+        let distributed = match self.look(service) {
+            None => return Hidden::Absent,
+            Some(Look::There(standing)) => standing.registration.is_distributed(),
+            Some(Look::OnDemand) => self
+                .on_demand
+                .offer(service)
+                .is_some_and(|offer| offer.service_options().allow.is_some()),
+        };
+        match distributed {
+            true => Hidden::NotAdmitted,
+            false => Hidden::NotDistributed,
+        }
     }
 
     fn admits(

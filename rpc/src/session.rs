@@ -20,7 +20,8 @@ mod slow;
 #[cfg(test)]
 mod tests;
 
-pub use descriptors::Attached;
+pub use bulk::LostBulk;
+pub use descriptors::{Attached, Taken};
 pub use event::{
     About, Answer, Arrived, Body, Context, Delivered, Event, ImportKey, Incoming, LinkId, Outcome,
     Outgoing, OutgoingBulk, Reference, ServingId,
@@ -39,6 +40,7 @@ use proto::{
     message::{Control, DeathReason, GoAway, Obituary, PeerLimits, feature},
 };
 
+pub use crate::quotas::Full;
 use crate::{error::LinkToDeathError, quotas::Quotas, remote::LocalObject};
 use bulk::{Bulk, Pending};
 use call_table::CallTable;
@@ -215,6 +217,11 @@ impl Session {
             bulk: self.bulk.len(),
             obituaries: self.imports.obituaries(),
         }
+    }
+
+    /// Bytes of bulk bodies that wait for their headers.
+    pub fn early_bytes(&self) -> usize {
+        self.bulk.early_bytes()
     }
 
     /// Whether no call is under way in either direction and everything has been given to the link.

@@ -79,7 +79,9 @@ async fn pair(execution: Execution) -> Pair {
     let (to_b, to_a) = MemoryLink::pair();
     let remote = |bus: &Arc<Bus>| Remote::device(bus.party());
     let (at_a, at_b) = tokio::join!(opening::connect(&a, Arc::new(to_b), remote(&b), 0), async {
-        let incoming = Incoming::accept(Arc::new(to_a), remote(&a)).await.unwrap();
+        let incoming = Incoming::accept(&b, Arc::new(to_a), remote(&a))
+            .await
+            .unwrap();
         incoming.welcome(&b).await
     });
     let peers = (at_a.unwrap(), at_b.unwrap());

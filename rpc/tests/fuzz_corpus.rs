@@ -1,5 +1,5 @@
-//! The kept inputs of the fuzz targets (`tests/fuzz`), through the same functions. It needs no fuzzer, and shows that
-//! the targets still build.
+//! The kept inputs of the fuzz targets (`tests/fuzz`) of this crate and of `proto`, through the same functions. It needs no
+//! fuzzer, and shows that the targets still build.
 
 #![allow(
     clippy::unwrap_used,
@@ -7,8 +7,11 @@
     reason = "a test, and a crate of its own elsewhere"
 )]
 
-#[path = "../../tests/fuzz/src/lib.rs"]
-mod fuzz;
+#[path = "../../tests/fuzz/src"]
+mod fuzz {
+    mod input;
+    pub mod targets;
+}
 
 use std::{fs, path::Path};
 

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use certs::{Access, AuditEvent, PolicyStore, Principal};
 use proto::{DeviceId, ServiceId};
-use rpc::{AccessPolicy, Permission};
+use rpc::{AccessPolicy, Denied, Hidden, Permission};
 
 use crate::{audit::AuditLog, fleet::Members};
 
@@ -57,12 +57,23 @@ impl AccessPolicy for OwnersPolicy {
         self.policies.version() + self.members.version()
     }
 
-    fn refused(&self, caller: DeviceId, service: ServiceId, code: Option<u32>) {
+    fn refused(&self, caller: DeviceId, service: ServiceId, denied: Denied) {
         let device = caller;
-        let Some(method) = code else {
-            return self
-                .audit
-                .tell(AuditEvent::LookUpDenied { device, service });
+        let method = match denied {
+            Denied::Call(method) => method,
+            Denied::LookUp(hidden) => {
+                let why = match hidden {
+                    Hidden::Absent => certs::Hidden::Absent,
+                    Hidden::NotDistributed => certs::Hidden::NotDistributed,
+                    Hidden::NotAdmitted => certs::Hidden::NotAdmitted,
+                };
+                return self.audit.tell(AuditEvent::LookUpDenied {
+                    device,
+                    service,
+                    why,
+                });
+            }
+            _ => return,
         };
         let denied = |rules| AuditEvent::CallDenied {
             device,

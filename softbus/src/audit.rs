@@ -102,8 +102,8 @@ fn log(event: &AuditEvent, left_out: u64) {
         AuditEvent::TurnedAway { why, .. } | AuditEvent::PairingFailed { why, .. } => {
             tracing::info!(target: TARGET, name, ?device, %why, left_out, "audit");
         }
-        AuditEvent::LookUpDenied { service, .. } => {
-            tracing::info!(target: TARGET, name, ?device, %service, left_out, "audit");
+        AuditEvent::LookUpDenied { service, why, .. } => {
+            tracing::info!(target: TARGET, name, ?device, %service, %why, left_out, "audit");
         }
         AuditEvent::CallDenied {
             service,

@@ -86,6 +86,9 @@ pub mod local;
 mod node;
 pub mod pairing;
 mod peers;
+/// Pure: what a node decides about connections with a device, for the simulation, which runs the same.
+#[doc(hidden)]
+pub use peers::decisions as __decisions;
 pub mod presence;
 pub mod service_watch;
 mod side;

@@ -303,13 +303,13 @@ impl Arrived {
 
 impl LetIn {
     /// Waits for its Hello.
-    async fn incoming(&self) -> Result<Incoming, LocalError> {
+    async fn incoming(&self, bus: &Bus) -> Result<Incoming, LocalError> {
         let remote = Remote::process(self.party, self.credentials);
-        Ok(Incoming::accept(Arc::clone(&self.link) as _, remote).await?)
+        Ok(Incoming::accept(bus, Arc::clone(&self.link) as _, remote).await?)
     }
 
     async fn welcome(self, bus: &Arc<Bus>) -> Result<Peer, LocalError> {
-        Ok(self.incoming().await?.welcome(bus).await?)
+        Ok(self.incoming(bus).await?.welcome(bus).await?)
     }
 }
 

@@ -4,6 +4,7 @@ mod builder;
 mod discover;
 mod file_watch;
 mod fleet_file;
+mod networks;
 mod own_thread;
 mod policy_file;
 mod ports;

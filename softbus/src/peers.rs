@@ -4,6 +4,7 @@
 mod accept;
 mod admission;
 mod connection;
+pub mod decisions;
 mod dial;
 mod moving;
 mod neighbours;
@@ -25,12 +26,13 @@ use std::{
 
 use certs::{AuditEvent, CloseCode, Door, DoorLimits, Identity, TrustStore};
 use proto::{BootId, DeviceId, message::DeathReason};
-use rpc::{Bus, GetServiceError, Peer, link::LinkClosed, peer::SessionEnd};
+use rpc::{Bus, GetServiceError, Peer, peer::SessionEnd};
 use tokio::{
     sync::{Notify, watch},
     time::Instant,
 };
 
+use decisions::offline_reason;
 use table::{Entry, Table};
 
 #[cfg(target_os = "linux")]
@@ -247,6 +249,7 @@ impl Peers {
             let entry = table.entries.entry(found.id).or_insert_with(Entry::new);
             entry.name = found.name;
             entry.addrs = found.addrs;
+            entry.forgotten = false;
             // A sign of life: what failed before is worth another try at once.
             entry.failures = 0;
             Arc::clone(&entry.news)
@@ -261,6 +264,7 @@ impl Peers {
         {
             let mut table = self.lock();
             let entry = table.entries.entry(device).or_insert_with(Entry::new);
+            entry.forgotten = false;
             if !entry.addrs.contains(&address) {
                 entry.addrs.push(address);
             }
@@ -269,13 +273,32 @@ impl Peers {
         self.dial_if_useful(device);
     }
 
+    /// This device is on other networks than before: what did not answer is worth another try at once.
+    pub(crate) fn network_changed(&self) {
+        let devices: Vec<_> = {
+            let mut table = self.lock();
+            let entries = table.entries.iter_mut();
+            entries
+                .map(|(id, entry)| {
+                    entry.failures = 0;
+                    entry.networks += 1;
+                    entry.news.notify_waiters();
+                    *id
+                })
+                .collect()
+        };
+        for device in devices {
+            self.dial_if_useful(device);
+        }
+    }
+
     /// No source knows the device any more. A connection to it is not touched.
     pub(crate) fn not_a_candidate(&self, id: DeviceId) {
         let mut table = self.lock();
         let Some(entry) = table.entries.get_mut(&id) else {
             return;
         };
-        entry.addrs.clear();
+        entry.forget_addrs(Instant::now());
         table.forget_if_unknown(&id);
         drop(table);
         self.tell();
@@ -334,8 +357,14 @@ impl Peers {
             let error = error
                 .filter(|(dial, _)| *dial > dials_before)
                 .map(|(_, error)| error);
-            if error == Some(DialError::NotTrustedByPeer) {
-                return Err(GetServiceError::NotTrustedByDevice);
+            match error {
+                Some(DialError::NotTrustedByPeer) => {
+                    return Err(GetServiceError::NotTrustedByDevice);
+                }
+                Some(DialError::NoCommonVersion { ours, theirs }) => {
+                    return Err(GetServiceError::NoCommonVersion { ours, theirs });
+                }
+                _ => {}
             }
             if !std::mem::replace(&mut asked, true) {
                 self.wanted.notify_one();
@@ -410,10 +439,16 @@ impl Peers {
             entry.worked = connection.dialled_address().or(entry.worked);
             entry.failures = 0;
             entry.verdict = None;
+            entry.missed = None;
             let before = entry.session.replace(session);
             let again = before.is_some() || entry.lost_session != 0;
-            if before.is_some() {
-                entry.machine.offline(OfflineReason::Restarted);
+            if let Some(before) = &before {
+                // The same start comes back when it has missed this device, which has not noticed anything yet.
+                let reason = match before.peer.boot() == peer.boot() {
+                    true => OfflineReason::TimedOut,
+                    false => OfflineReason::Restarted,
+                };
+                entry.machine.offline(reason);
             }
             entry.machine.online(peer.boot());
             (before, again)
@@ -437,10 +472,7 @@ impl Peers {
             && connection.transport() == Transport::Tcp
             && connection.dialled_address().is_some()
         {
-            let session = Session {
-                peer: peer.clone(),
-                connection,
-            };
+            let session = Session::dialled(peer.clone(), connection);
             let follow = moving::follow(self.me.clone(), device, session);
             self.runtime.spawn(follow);
         }
@@ -465,6 +497,9 @@ impl Peers {
             entry.lost_session = peer.session_name();
             let reason = entry.verdict.take().unwrap_or_else(|| offline_reason(end));
             entry.machine.offline(reason.clone());
+            if reason == OfflineReason::TimedOut {
+                entry.fell_silent(Instant::now());
+            }
             self.members.left(device);
             (entry.session.take(), reason)
         };
@@ -532,25 +567,5 @@ impl std::fmt::Debug for Peers {
         f.debug_struct("Peers")
             .field("me", &self.me())
             .finish_non_exhaustive()
-    }
-}
-
-/// What the end of a session says of the device.
-fn offline_reason(end: &SessionEnd) -> OfflineReason {
-    match end {
-        SessionEnd::Link(LinkClosed::ByPeer { code, text }) => {
-            match CloseCode::from_code((*code).into()) {
-                Some(CloseCode::Leaving) => OfflineReason::Left,
-                Some(CloseCode::Revoked | CloseCode::NotTrusted) => OfflineReason::AccessRevoked,
-                Some(CloseCode::Replaced) => OfflineReason::Restarted,
-                _ => OfflineReason::Failed(text.clone()),
-            }
-        }
-        SessionEnd::Link(LinkClosed::TimedOut) => OfflineReason::TimedOut,
-        SessionEnd::Link(LinkClosed::Reset) => OfflineReason::Crashed,
-        SessionEnd::Link(LinkClosed::Failed(text)) => OfflineReason::Failed(text.clone()),
-        SessionEnd::Closed(DeathReason::AccessRevoked) => OfflineReason::AccessRevoked,
-        SessionEnd::Fault(fault) => OfflineReason::Failed(fault.to_string()),
-        _ => OfflineReason::Left,
     }
 }

@@ -47,7 +47,7 @@ pub enum OfflineReason {
     Left,
     /// Its bus process is gone, its host is there.
     Crashed,
-    /// It has not been heard for too long.
+    /// It has not been heard for too long, or has not heard this device for too long.
     TimedOut,
     /// It has been started again; it comes online anew.
     Restarted,
@@ -100,17 +100,26 @@ pub enum DeviceEvent {
 }
 
 /// A device's way through the states.
+#[doc(hidden)]
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct Machine {
+pub struct Machine {
     presence: Presence,
     /// How often it came online; tells a device that went and came again from one that never left.
-    pub(crate) times_online: u64,
-    pub(crate) boot: Option<BootId>,
+    pub times_online: u64,
+    /// Which start of it came online last.
+    pub boot: Option<BootId>,
     last_offline: Option<OfflineReason>,
 }
 
+impl Default for Machine {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
 impl Machine {
-    pub(crate) fn new() -> Self {
+    /// Of a device that something was heard of.
+    pub fn new() -> Self {
         Self {
             presence: Presence::Candidate,
             times_online: 0,
@@ -119,55 +128,58 @@ impl Machine {
         }
     }
 
-    pub(crate) fn presence(&self) -> &Presence {
+    /// Where it stands.
+    pub fn presence(&self) -> &Presence {
         &self.presence
     }
 
     /// Why it went offline last, whatever has been tried since.
-    pub(crate) fn last_offline(&self) -> Option<&OfflineReason> {
+    pub fn last_offline(&self) -> Option<&OfflineReason> {
         self.last_offline.as_ref()
     }
 
-    pub(crate) fn is_online(&self) -> bool {
+    /// Whether it has proven itself and answers.
+    pub fn is_online(&self) -> bool {
         matches!(self.presence, Presence::Online | Presence::Suspect)
     }
 
-    pub(crate) fn dialling(&mut self) {
+    /// It is being dialled.
+    pub fn dialling(&mut self) {
         if !self.is_online() {
             self.presence = Presence::Connecting;
         }
     }
 
     /// A dial ended without a session.
-    pub(crate) fn dial_failed(&mut self) {
+    pub fn dial_failed(&mut self) {
         if self.presence == Presence::Connecting {
             self.presence = Presence::Candidate;
         }
     }
 
     /// A session has begun.
-    pub(crate) fn online(&mut self, boot: BootId) {
+    pub fn online(&mut self, boot: BootId) {
         self.presence = Presence::Online;
         self.times_online += 1;
         self.boot = Some(boot);
     }
 
     /// Nothing has been heard for a while.
-    pub(crate) fn suspect(&mut self) {
+    pub fn suspect(&mut self) {
         if self.presence == Presence::Online {
             self.presence = Presence::Suspect;
         }
     }
 
     /// Something has been heard again.
-    pub(crate) fn heard(&mut self) {
+    pub fn heard(&mut self) {
         if self.presence == Presence::Suspect {
             self.presence = Presence::Online;
         }
     }
 
     /// The session has ended. Whether it was news.
-    pub(crate) fn offline(&mut self, reason: OfflineReason) -> bool {
+    pub fn offline(&mut self, reason: OfflineReason) -> bool {
         let was_online = self.is_online();
         if was_online {
             self.last_offline = Some(reason.clone());

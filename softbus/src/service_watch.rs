@@ -7,7 +7,10 @@ use std::{
 };
 
 use proto::{DeviceId, ServiceId};
-use rpc::{DeathReason, GetServiceError, Peer, RemoteObject, ServiceEvent, WatchPlace};
+use rpc::{
+    CallOption, DeathReason, GetServiceError, Parcel, Peer, RemoteObject, SendRequestError,
+    ServiceEvent, WatchPlace, limits,
+};
 use tokio::{
     sync::{oneshot, watch},
     task::AbortHandle,
@@ -66,6 +69,55 @@ impl RemoteServiceWatch {
             if self.current.changed().await.is_err() {
                 std::future::pending::<()>().await;
             }
+        }
+    }
+
+    /// Calls the service by whichever proxy of it is alive, and waits for one where there is none: across restarts of its
+    /// process, and across a network that was gone meanwhile. What was not sent because a proxy was dead is sent by the next one;
+    /// what may have been done already is repeated only if that does no harm ([`CallOption::idempotent`]). All of it together
+    /// takes no longer than the call is to wait, by default 8 s.
+    ///
+    /// Objects in the parcel are passed anew each time.
+    ///
+    /// # Errors
+    /// Those of [`RemoteObject::send_request`]. [`Indeterminate`](SendRequestError::Indeterminate) if the call may have been done,
+    /// once or, where it may be repeated, several times; [`DeadObject`](SendRequestError::DeadObject) or
+    /// [`TimedOut`](SendRequestError::TimedOut) if there was no service for so long.
+    pub async fn send_request(
+        &self,
+        code: u32,
+        data: &Parcel,
+        option: CallOption,
+    ) -> Result<Parcel, SendRequestError> {
+        let wait = option.wait_time().unwrap_or(limits::DEFAULT_WAIT);
+        let deadline = Instant::now() + wait;
+        let mut current = self.current.clone();
+        // Of the proxy that was dead, and what the call has come to so far.
+        let (mut dead, mut so_far) = (None, None);
+        loop {
+            let there = current.wait_for(|now| now.proxy.is_some() && Some(now.proxies) != dead);
+            let Ok(Ok(found)) = tokio::time::timeout_at(deadline, there)
+                .await
+                .map(|found| found.map(|found| (found.proxies, found.proxy.clone())))
+            else {
+                return Err(so_far.unwrap_or(SendRequestError::TimedOut { after: wait }));
+            };
+            let (number, Some(proxy)) = found else {
+                continue;
+            };
+            let left = deadline.saturating_duration_since(Instant::now());
+            // Zero would be the default.
+            let left = left.max(Duration::from_millis(1));
+            match proxy.send_request(code, data, option.wait(left)).await {
+                Err(SendRequestError::Indeterminate) if option.is_idempotent() => {
+                    so_far = Some(SendRequestError::Indeterminate);
+                }
+                Err(error @ SendRequestError::DeadObject { .. }) => {
+                    so_far.get_or_insert(error);
+                }
+                other => return other,
+            }
+            dead = Some(number);
         }
     }
 

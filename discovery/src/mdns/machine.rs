@@ -211,6 +211,10 @@ impl Machine {
     pub(super) fn refresh(&mut self, now: Instant, who: Option<DeviceId>, hint: Hint) {
         if matches!(hint, Hint::NetworkChanged | Hint::Resumed) {
             self.schedule.restart(now);
+            self.back_off = BACK_OFF;
+            if let Phase::Waiting(at) = &mut self.phase {
+                *at = now;
+            }
         } else {
             self.schedule.request(now, Duration::ZERO);
         }

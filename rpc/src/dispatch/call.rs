@@ -23,7 +23,7 @@ use super::{
 #[cfg(unix)]
 use crate::dump;
 use crate::{
-    Parcel, describe, introduction,
+    Denied, Parcel, describe, introduction,
     parcel::Slot,
     peer::{PeerShared, now},
     remote::{Execution, LocalObject},
@@ -91,7 +91,7 @@ impl Call {
         {
             target.stub.gate.refused_by_rule();
             peer.access()
-                .refused(device, registration.service, Some(code));
+                .refused(device, registration.service, Denied::Call(code));
             serving.refuse(Status::Refused.into());
             return None;
         }

@@ -2,6 +2,8 @@
 
 use std::sync::Arc;
 
+use crate::quotas::Counted;
+
 /// Where there are none, there is nothing to hold.
 #[cfg(unix)]
 type Held = std::os::fd::OwnedFd;
@@ -10,7 +12,20 @@ type Held = std::convert::Infallible;
 
 /// A file descriptor of this process that is on its way, or has come. Clones are the same one; it is closed with the last.
 #[derive(Clone, Debug)]
-pub struct Descriptor(#[cfg_attr(not(unix), expect(dead_code, reason = "never made"))] Arc<Held>);
+pub struct Descriptor {
+    #[cfg_attr(not(unix), expect(dead_code, reason = "never made"))]
+    held: Arc<Held>,
+    /// Its place among those that came.
+    counted: Option<Arc<Counted>>,
+}
+
+impl Descriptor {
+    /// The same one, which has its place as long as it is open.
+    pub(crate) fn counted(mut self, place: Counted) -> Self {
+        self.counted = Some(Arc::new(place));
+        self
+    }
+}
 
 #[cfg(unix)]
 mod unix {
@@ -34,13 +49,16 @@ mod unix {
 
     impl From<OwnedFd> for Descriptor {
         fn from(descriptor: OwnedFd) -> Self {
-            Self(Arc::new(descriptor))
+            Self {
+                held: Arc::new(descriptor),
+                counted: None,
+            }
         }
     }
 
     impl AsFd for Descriptor {
         fn as_fd(&self) -> BorrowedFd<'_> {
-            self.0.as_fd()
+            self.held.as_fd()
         }
     }
 }

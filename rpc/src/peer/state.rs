@@ -39,6 +39,8 @@ pub(crate) struct State {
     pub(crate) as_receiver: Strikes,
     /// What the timer waits for.
     pub(super) armed: Option<Instant>,
+    /// Bytes that stay reserved for bodies which wait for their headers.
+    pub(super) early: usize,
 }
 
 impl State {
@@ -56,6 +58,14 @@ impl State {
             let tag = tag.iter().fold(0, |tag, byte| tag << 8 | u64::from(*byte));
             self.session.add_tag(tag & 0xff_ffff_ffff);
         }
+    }
+
+    /// How many more bytes wait for their headers than before: their reservation is kept until those come.
+    pub(crate) fn keep_early(&mut self) -> usize {
+        let early = self.session.early_bytes();
+        let more = early.saturating_sub(self.early);
+        self.early += more;
+        more
     }
 
     /// The proxy of an object that was delivered: the one we have, or a new one.

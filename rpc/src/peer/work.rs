@@ -71,6 +71,11 @@ impl State {
                 work.wakers.push(waker);
             }
         }
+        let early = self.session.early_bytes();
+        if early < self.early {
+            peer.bulk_memory.give_back(self.early - early);
+            self.early = early;
+        }
         if let Some(due) = self.session.poll_timeout()
             && self.armed.is_none_or(|armed| due < armed)
         {

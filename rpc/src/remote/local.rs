@@ -203,6 +203,11 @@ impl Registration {
         let _ = self.removed.set(());
     }
 
+    /// Whether it is for other devices at all.
+    pub(crate) fn is_distributed(&self) -> bool {
+        self.allow.is_some()
+    }
+
     /// Whether a device may call some method; `ruled` is what the policy says, if there is one. Processes of this device always may
     /// and are not asked about.
     pub(crate) fn admits(&self, device: DeviceId, ruled: Option<&Permission>) -> bool {

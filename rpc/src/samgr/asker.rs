@@ -4,7 +4,7 @@ use std::sync::{Arc, Weak};
 
 use proto::ServiceId;
 
-use super::{loading, on_demand::Load};
+use super::{loading, on_demand::Load, stub::tell_hidden};
 use crate::{
     access::Permission,
     bus::Bus,
@@ -87,6 +87,7 @@ impl Asker {
             let registry = bus.registry();
             bus.watches.follow(registry.last_change(service))
         };
+        let mut refused = false;
         loop {
             changes.mark_unchanged();
             let found = match self.find(bus, service) {
@@ -95,13 +96,13 @@ impl Asker {
             };
             match found {
                 Ok(Some(standing)) => return Ok(standing),
-                // Nobody is told which it is, or when: each of them may end.
-                Ok(None)
-                | Err(
-                    GetServiceError::Absent
-                    | GetServiceError::NotDistributed
-                    | GetServiceError::Refused,
-                ) => {}
+                // Nobody is told which it is, or when: each of them may end. The owner's log has it once.
+                Err(GetServiceError::Refused) => {
+                    if !std::mem::replace(&mut refused, true) {
+                        tell_hidden(bus, self.party().device, service);
+                    }
+                }
+                Ok(None) | Err(GetServiceError::Absent | GetServiceError::NotDistributed) => {}
                 Err(error) => return Err(error),
             }
             tokio::select! {

@@ -13,6 +13,7 @@ use super::{
 };
 use crate::{
     Parcel,
+    access::Denied,
     bus::Bus,
     call::Caller,
     error::{GetServiceError, HandlerError},
@@ -108,7 +109,7 @@ impl RemoteStub for SamgrStub {
             }
             Err(error) => {
                 if let (GetServiceError::Refused, Some(service)) = (&error, wanted) {
-                    bus.access.refused(caller.device(), service, None);
+                    tell_hidden(&bus, caller.device(), service);
                 }
                 refusals::look_up_at_callee(&bus, caller.device(), code, &error);
                 write_refusal(&error, reply)?;
@@ -116,6 +117,12 @@ impl RemoteStub for SamgrStub {
         }
         Ok(())
     }
+}
+
+/// Tells the owner's log of a device that was not told of a service.
+pub(super) fn tell_hidden(bus: &Bus, device: DeviceId, service: ServiceId) {
+    let hidden = bus.registry().hidden(service);
+    bus.access.refused(device, service, Denied::LookUp(hidden));
 }
 
 /// The services that a device may call.

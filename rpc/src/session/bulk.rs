@@ -1,15 +1,17 @@
 //! Joins headers, which come on lanes, with bodies, which come on streams of their own, in either order.
 
 use std::{
-    collections::{HashMap, HashSet, VecDeque, hash_map::Entry},
+    collections::{BTreeMap, HashMap, HashSet, VecDeque, btree_map::Entry},
     time::{Duration, Instant},
 };
 
 use bytes::Bytes;
 use proto::{
     CallId,
-    frame::{BulkPart, Status},
+    frame::{BulkPart, Extensions, Status},
 };
+
+use crate::quotas::Full;
 
 use super::{
     event::{Delivered, Incoming, OutgoingBulk},
@@ -17,13 +19,44 @@ use super::{
     introductions::RedemptionId,
 };
 
-/// How long a body may be here without its header.
-const ORPHAN_TIME: Duration = Duration::from_secs(5);
+/// How long a body may be here without its header. A lane that loses packets holds a header up for much longer than a body takes,
+/// while keep-alive packets keep the link: no time is long enough to say that it will not come, and this one ends only what a
+/// peer sends that never meant to name it.
+const ORPHAN_TIME: Duration = Duration::from_secs(60);
 /// How many streams may wait to be opened.
 const MAX_OUTGOING: usize = 1024;
 /// How many bodies without headers, or headers without use for their bodies, are remembered. A peer that keeps to the
 /// bounds of calls in flight and of waiting streams cannot get here.
 const MAX_UNMATCHED: usize = 8192;
+
+/// Why a body does not come.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum LostBulk {
+    /// Its sender gave it up.
+    GivenUp,
+    /// Its header did not come in time.
+    Late,
+    /// There was no room for it here.
+    NoRoom(Full),
+}
+
+impl LostBulk {
+    /// What the caller of a call it belonged to is told.
+    pub(super) fn status(self) -> Status {
+        match self {
+            Self::GivenUp => Status::Cancelled,
+            Self::Late => Status::Expired,
+            Self::NoRoom(_) => Status::Busy,
+        }
+    }
+
+    pub(super) fn extensions(self) -> Extensions {
+        match self {
+            Self::GivenUp | Self::Late => Extensions::default(),
+            Self::NoRoom(full) => full.extensions(),
+        }
+    }
+}
 
 /// A header whose body is still on its way.
 #[derive(Debug)]
@@ -52,19 +85,20 @@ enum Early {
     /// A whole body, and when it is given up.
     Body(Bytes, Instant),
     /// A body that was reset, given up or had no room.
-    Lost(Status),
+    Lost(LostBulk),
 }
 
 /// A header and what became of its body.
 #[derive(Debug)]
 pub(super) enum Met {
     Whole(Pending, Bytes),
-    Lost(Pending, Status),
+    Lost(Pending, LostBulk),
 }
 
 #[derive(Debug, Default)]
 pub(super) struct Bulk {
-    pending: HashMap<u64, Pending>,
+    /// In order, so that the end of a session gives back what they carry in the order it was sent.
+    pending: BTreeMap<u64, Pending>,
     early: HashMap<u64, Early>,
     /// Bytes of the bodies in `early`.
     early_bytes: usize,
@@ -98,7 +132,7 @@ impl Bulk {
                 }
                 Ok(Some(Met::Whole(pending, body)))
             }
-            Some(Early::Lost(status)) => Ok(Some(Met::Lost(pending, status))),
+            Some(Early::Lost(why)) => Ok(Some(Met::Lost(pending, why))),
             None => {
                 self.pending.insert(part.id, pending);
                 Ok(None)
@@ -124,7 +158,11 @@ impl Bulk {
             Entry::Occupied(_) => Err(PeerFault::InvalidBulk),
             Entry::Vacant(_) if self.early.contains_key(&id) => Err(PeerFault::InvalidBulk),
             Entry::Vacant(_) if self.early_bytes + body.len() > memory => {
-                self.lose(id, Status::Busy);
+                let full = Full {
+                    limit: memory,
+                    value: self.early_bytes + body.len(),
+                };
+                self.lose(id, LostBulk::NoRoom(full));
                 Ok(None)
             }
             Entry::Vacant(_) => {
@@ -139,21 +177,21 @@ impl Bulk {
     }
 
     /// A body will never come. Returns its header, if that is here already.
-    pub(super) fn reset(&mut self, id: u64, status: Status) -> Option<Pending> {
+    pub(super) fn reset(&mut self, id: u64, why: LostBulk) -> Option<Pending> {
         if self.unwanted.remove(&id) {
             return None;
         }
         let pending = self.pending.remove(&id);
         if pending.is_none() && !self.early.contains_key(&id) {
-            self.lose(id, status);
+            self.lose(id, why);
         }
         pending
     }
 
     /// Remembers what to tell the header of a body that will not come.
-    fn lose(&mut self, id: u64, status: Status) {
+    fn lose(&mut self, id: u64, why: LostBulk) {
         if self.early.len() < MAX_UNMATCHED {
-            self.early.insert(id, Early::Lost(status));
+            self.early.insert(id, Early::Lost(why));
         }
     }
 
@@ -242,7 +280,7 @@ impl Bulk {
             match early {
                 Early::Body(body, deadline) if *deadline <= now => {
                     self.early_bytes -= body.len();
-                    *early = Early::Lost(Status::Expired);
+                    *early = Early::Lost(LostBulk::Late);
                 }
                 Early::Body(..) | Early::Lost(_) => {}
             }
@@ -254,6 +292,11 @@ impl Bulk {
         let pending = std::mem::take(&mut self.pending);
         *self = Self::default();
         pending.into_values().collect()
+    }
+
+    /// Bytes of whole bodies that wait for their headers.
+    pub(super) fn early_bytes(&self) -> usize {
+        self.early_bytes
     }
 
     /// How many headers and bodies wait for their other half.

@@ -9,7 +9,7 @@ use super::{
     event::{Event, Outgoing},
     fault::PeerFault,
 };
-use crate::link::Descriptor;
+use crate::{link::Descriptor, quotas::Full};
 
 /// What each counts against the credit of one-way calls, in bytes: 128 of them are the default credit of a lane.
 const WEIGHT: u64 = 8192;
@@ -18,13 +18,16 @@ const WEIGHT: u64 = 8192;
 /// byte that waits, and the descriptors.
 pub type Attached = VecDeque<(usize, Vec<Descriptor>)>;
 
+/// A descriptor that has come, if there is room for it.
+pub type Taken = Result<Descriptor, Full>;
+
 /// The descriptors of one lane.
 #[derive(Debug, Default)]
 pub(super) struct OfLane {
     /// To be written.
     pub(super) outgoing: Attached,
     /// Come, and named by no frame so far.
-    arrived: VecDeque<Descriptor>,
+    arrived: VecDeque<Taken>,
 }
 
 impl OfLane {
@@ -43,14 +46,14 @@ impl OfLane {
     }
 
     /// The next that has come.
-    pub(super) fn claim(&mut self) -> Result<Descriptor, PeerFault> {
+    pub(super) fn claim(&mut self) -> Result<Taken, PeerFault> {
         self.arrived.pop_front().ok_or(PeerFault::Descriptors)
     }
 
     /// All of them, at the end.
     pub(super) fn into_all(self) -> impl Iterator<Item = Descriptor> {
         let outgoing = self.outgoing.into_iter().flat_map(|(_, attached)| attached);
-        self.arrived.into_iter().chain(outgoing)
+        self.arrived.into_iter().flatten().chain(outgoing)
     }
 }
 
@@ -62,12 +65,12 @@ impl Session {
             .unwrap_or_default()
     }
 
-    /// Descriptors have come with bytes of a lane. The frames that have become whole with them follow, and then
+    /// Descriptors have come with bytes of a lane, some of which may be closed already. The frames that have become whole with them follow, and then
     /// [`handle_pause`](Self::handle_pause).
-    pub fn handle_descriptors(&mut self, lane: u16, descriptors: Vec<Descriptor>) {
+    pub fn handle_descriptors(&mut self, lane: u16, descriptors: Vec<Taken>) {
         match self.lanes.get_mut(usize::from(lane)) {
             Some(lane) if self.closed.is_none() => lane.descriptors.arrived.extend(descriptors),
-            _ => self.close_all(descriptors),
+            _ => self.close_all(descriptors.into_iter().flatten()),
         }
     }
 

@@ -11,7 +11,7 @@ use proto::{
 
 use super::{
     Scope, Session,
-    bulk::{Met, Pending},
+    bulk::{LostBulk, Met, Pending},
     call_table::Completed,
     event::{About, Arrived, Delivered, Event, Outcome},
     export_table::Lookup,
@@ -19,6 +19,15 @@ use super::{
     introductions::Whole,
     lanes::CONTROL,
 };
+use crate::quotas::Full;
+
+/// The objects of a header.
+#[derive(Default)]
+pub(super) struct Granted {
+    pub(super) objects: Vec<Delivered>,
+    /// There was no room for a descriptor among them.
+    pub(super) no_room: Option<Full>,
+}
 
 /// How many replies to no call a peer may send.
 const FORGED_REPLIES: u32 = 3;
@@ -63,14 +72,13 @@ impl Session {
         Ok(())
     }
 
-    /// A bulk stream will not come: the sender gave it up, or we could not take it. `status` is what the caller of a
-    /// call it belonged to is told.
-    pub fn handle_bulk_reset(&mut self, id: u64, status: Status) {
+    /// A bulk stream will not come: the sender gave it up, or we could not take it.
+    pub fn handle_bulk_reset(&mut self, id: u64, why: LostBulk) {
         if self.closed.is_some() {
             return;
         }
-        if let Some(pending) = self.bulk.reset(id, status) {
-            self.give_up(pending, status);
+        if let Some(pending) = self.bulk.reset(id, why) {
+            self.give_up(pending, why);
         }
     }
 
@@ -111,7 +119,8 @@ impl Session {
         if reply.bulk.is_some_and(|part| self.bulk.is_named(part.id)) {
             return Err(PeerFault::InvalidBulk);
         }
-        let objects = self.receive_grants(lane, &reply.grants, &reply.extensions)?;
+        let Granted { objects, no_room } =
+            self.receive_grants(lane, &reply.grants, &reply.extensions)?;
         if self.calls.lane_of(reply.id) != Some(lane) {
             self.undeliver(objects);
             if let Some(part) = reply.bulk {
@@ -123,6 +132,15 @@ impl Session {
             } else {
                 Ok(())
             };
+        }
+        if let Some(no_room) = no_room {
+            self.undeliver(objects);
+            if let Some(part) = reply.bulk {
+                self.bulk.refuse(part.id);
+            }
+            let (status, extensions) = (Status::Busy, no_room.extensions());
+            self.complete(reply.id, Outcome::Failed { status, extensions });
+            return Ok(());
         }
         if reply.status != Status::Ok {
             let (status, extensions) = (reply.status, reply.extensions);
@@ -167,17 +185,17 @@ impl Session {
     pub(super) fn meet(&mut self, met: Option<Met>) {
         match met {
             Some(Met::Whole(pending, body)) => self.join(pending, body),
-            Some(Met::Lost(pending, status)) => self.give_up(pending, status),
+            Some(Met::Lost(pending, why)) => self.give_up(pending, why),
             None => {}
         }
     }
 
     /// The body of a header will not come.
-    fn give_up(&mut self, pending: Pending, status: Status) {
+    fn give_up(&mut self, pending: Pending, why: LostBulk) {
         match pending {
             Pending::Call(incoming, _) => {
                 let export = self.unhold(incoming.serving);
-                self.refuse_incoming(*incoming, status);
+                self.refuse_incoming_with(*incoming, why.status(), why.extensions());
                 self.advance(export);
             }
             Pending::Reply {
@@ -191,8 +209,8 @@ impl Session {
                 self.complete(
                     call,
                     Outcome::Failed {
-                        status,
-                        extensions: Extensions::default(),
+                        status: why.status(),
+                        extensions: why.extensions(),
                     },
                 );
             }
@@ -279,27 +297,40 @@ impl Session {
         lane: u16,
         grants: &Grants,
         extensions: &Extensions,
-    ) -> Result<Vec<Delivered>, PeerFault> {
+    ) -> Result<Granted, PeerFault> {
+        let mut granted = Granted::default();
         if grants.is_empty() {
-            return Ok(Vec::new());
+            return Ok(granted);
         }
-        let mut objects = Vec::with_capacity(grants.len());
+        granted.objects.reserve(grants.len());
         for (index, grant) in grants.iter().enumerate() {
-            match self.receive_grant(lane, (index, grant), extensions) {
-                Ok(object) => objects.push(object),
+            let received = match grant {
+                Grant::Descriptor => self.receive_descriptor(lane),
+                _ => self.receive_grant((index, grant), extensions).map(Ok),
+            };
+            match received {
+                Ok(Ok(object)) => granted.objects.push(object),
+                Ok(Err(no_room)) => granted.no_room = Some(no_room),
                 Err(fault) => {
                     // Nobody will be given those before it either.
-                    self.undeliver(objects);
+                    self.undeliver(granted.objects);
                     return Err(fault);
                 }
             }
         }
-        Ok(objects)
+        Ok(granted)
+    }
+
+    fn receive_descriptor(&mut self, lane: u16) -> Result<Result<Delivered, Full>, PeerFault> {
+        if self.config.features & feature::DESCRIPTORS == 0 {
+            return Err(PeerFault::UnexpectedDescriptor);
+        }
+        let taken = self.lanes[usize::from(lane)].descriptors.claim()?;
+        Ok(taken.map(Delivered::Descriptor))
     }
 
     fn receive_grant(
         &mut self,
-        lane: u16,
         (index, grant): (usize, Grant),
         extensions: &Extensions,
     ) -> Result<Delivered, PeerFault> {
@@ -328,12 +359,8 @@ impl Session {
                 };
                 self.import(handle, about)
             }
-            Grant::Descriptor if self.config.features & feature::DESCRIPTORS == 0 => {
-                return Err(PeerFault::UnexpectedDescriptor);
-            }
-            Grant::Descriptor => {
-                Delivered::Descriptor(self.lanes[usize::from(lane)].descriptors.claim()?)
-            }
+            // It has been claimed where it came.
+            Grant::Descriptor => return Err(PeerFault::UnexpectedDescriptor),
             // Between devices this is a proxy on its way back to its origin, which no sender may pass.
             Grant::Home { .. } if !local => Delivered::Null,
             Grant::Home { handle } => self.come_home(handle)?,

@@ -19,6 +19,7 @@ use super::{
     export_table::{Check, Held, Lookup},
     fault::PeerFault,
     introductions::Whole,
+    receiving::Granted,
     serving_table::Serving,
     slow::Slowness,
 };
@@ -54,8 +55,12 @@ impl Session {
         }
         let admitted = self.admit_call(&call)?;
         // Whether the call is refused or not: its grants were counted by the sender when it was written.
-        let objects = self.receive_grants(lane, &call.grants, &call.extensions)?;
-        let target = match admitted {
+        let Granted { objects, no_room } =
+            self.receive_grants(lane, &call.grants, &call.extensions)?;
+        let target = match admitted.and_then(|target| match no_room {
+            None => Ok(target),
+            Some(no_room) => Err((Status::Busy, no_room.extensions())),
+        }) {
             Ok(target) => target,
             Err((status, extensions)) => {
                 self.undeliver(objects);
@@ -303,7 +308,16 @@ impl Session {
         self.release_own(incoming.target);
     }
 
-    pub(super) fn refuse_incoming(&mut self, incoming: Incoming, status: Status) {
+    fn refuse_incoming(&mut self, incoming: Incoming, status: Status) {
+        self.refuse_incoming_with(incoming, status, Extensions::default());
+    }
+
+    pub(super) fn refuse_incoming_with(
+        &mut self,
+        incoming: Incoming,
+        status: Status,
+        extensions: Extensions,
+    ) {
         let (code, service) = (incoming.code, incoming.target.registration());
         self.events.push_back(Event::Refused {
             code,
@@ -314,7 +328,7 @@ impl Session {
             let (lane, call, replied) = (served.lane, served.call, served.replied);
             if let (Some(call), false) = (call, replied) {
                 self.serving.mark_replied(incoming.serving);
-                self.reply_error(lane, call, status, Extensions::default());
+                self.reply_error(lane, call, status, extensions);
             }
         }
         self.discard(incoming);
@@ -455,9 +469,9 @@ impl Session {
     }
 }
 
-fn limit_reached(limit: u32, value: u32) -> Extensions {
+fn limit_reached(limit: impl Into<u64>, value: impl Into<u64>) -> Extensions {
     let mut bytes = [0; 16];
-    bytes[..8].copy_from_slice(&u64::from(limit).to_le_bytes());
-    bytes[8..].copy_from_slice(&u64::from(value).to_le_bytes());
+    bytes[..8].copy_from_slice(&limit.into().to_le_bytes());
+    bytes[8..].copy_from_slice(&value.into().to_le_bytes());
     Extensions::default().with(ExtensionKind::Limit, &bytes)
 }

@@ -101,7 +101,9 @@ impl From<&GetServiceError> for CallStatus {
             GetServiceError::DeviceNotTrusted | GetServiceError::NotTrustedByDevice => {
                 Self::NotTrusted
             }
-            GetServiceError::Unreachable(_) => Self::Unreachable,
+            GetServiceError::Unreachable(_) | GetServiceError::NoCommonVersion { .. } => {
+                Self::Unreachable
+            }
             GetServiceError::TimedOut { .. } => Self::TimedOut,
             GetServiceError::Busy
             | GetServiceError::TooManyLoads { .. }

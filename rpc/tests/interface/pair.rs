@@ -62,7 +62,7 @@ async fn between(
     let (at_a, at_b) = tokio::join!(
         opening::connect(&a, Arc::new(to_b), remote(server), 0),
         async {
-            Incoming::accept(Arc::new(to_a), remote(client))
+            Incoming::accept(&b, Arc::new(to_a), remote(client))
                 .await
                 .unwrap()
                 .welcome(&b)

@@ -29,7 +29,9 @@ async fn join(a: &Arc<Bus>, b: &Arc<Bus>, remote: fn(Party) -> Remote) -> (Peer,
     let (to_b, to_a) = MemoryLink::pair();
     let remote = |bus: &Arc<Bus>| remote(bus.party());
     let (at_a, at_b) = tokio::join!(opening::connect(a, Arc::new(to_b), remote(b), 0), async {
-        let incoming = Incoming::accept(Arc::new(to_a), remote(a)).await.unwrap();
+        let incoming = Incoming::accept(b, Arc::new(to_a), remote(a))
+            .await
+            .unwrap();
         incoming.welcome(b).await
     });
     (at_a.unwrap(), at_b.unwrap())

@@ -11,8 +11,8 @@ use std::{
 
 use proto::{DeviceId, ServiceId};
 use softbus_rpc::{
-    AccessPolicy, AddServiceError, Allow, Bus, CallOption, DeathReason, GetServiceError, Parcel,
-    Peer, Permission, RemoteObject, SendRequestError, ServiceOptions,
+    AccessPolicy, AddServiceError, Allow, Bus, CallOption, DeathReason, Denied, GetServiceError,
+    Hidden, Parcel, Peer, Permission, RemoteObject, SendRequestError, ServiceOptions,
 };
 use tokio::sync::mpsc;
 
@@ -25,7 +25,7 @@ const SERVICE: ServiceId = ServiceId::new(7).unwrap();
 const OTHER: ServiceId = ServiceId::new(8).unwrap();
 const WAIT: Duration = Duration::from_secs(5);
 
-type Told = (DeviceId, ServiceId, Option<u32>);
+type Told = (DeviceId, ServiceId, Denied);
 
 /// A policy made of answers.
 #[derive(Default)]
@@ -46,8 +46,8 @@ impl AccessPolicy for Answers {
         self.version.load(Ordering::Acquire)
     }
 
-    fn refused(&self, caller: DeviceId, service: ServiceId, code: Option<u32>) {
-        self.told.lock().unwrap().push((caller, service, code));
+    fn refused(&self, caller: DeviceId, service: ServiceId, denied: Denied) {
+        self.told.lock().unwrap().push((caller, service, denied));
     }
 }
 
@@ -133,7 +133,7 @@ async fn a_method_that_the_policy_does_not_allow_is_refused_and_does_not_run() {
     assert_eq!(called.recv().await, Some(1));
     assert!(called.try_recv().is_err());
     let caller = a.party().device;
-    assert_eq!(policy.told(), [(caller, SERVICE, Some(2)); 2]);
+    assert_eq!(policy.told(), [(caller, SERVICE, Denied::Call(2)); 2]);
     // What every stub answers is for whoever may call something.
     object.ping(CallOption::two_way()).await.unwrap();
 }
@@ -178,7 +178,19 @@ async fn who_the_policy_names_is_told_what_is_the_matter_and_nobody_else() {
     }
     assert_eq!(get(SERVICE).await, Err(GetServiceError::NotDistributed));
     assert_eq!(get(OTHER).await, Err(GetServiceError::Refused));
-    assert_eq!(policy.told(), [(a.party().device, OTHER, None); 2]);
+    let told = |hidden| (a.party().device, OTHER, Denied::LookUp(hidden));
+    let absent_then_local = [told(Hidden::Absent), told(Hidden::NotDistributed)];
+    assert_eq!(policy.told(), absent_then_local);
+    let options = ServiceOptions::distributed(Allow::trusted());
+    b.samgr().add(OTHER, &object, options).unwrap();
+    assert_eq!(get(OTHER).await, Err(GetServiceError::Refused));
+    assert_eq!(policy.told(), [told(Hidden::NotAdmitted)]);
+    // Who waits is told nothing, and its owner's log has it once.
+    let waited = at_a
+        .wait_for_service(OTHER, Duration::from_millis(50))
+        .await;
+    assert!(matches!(waited, Err(GetServiceError::TimedOut { .. })));
+    assert_eq!(policy.told(), [told(Hidden::NotAdmitted)]);
 
     let _called = offer(&b, Allow::by_policy());
     let listed = at_a.callable_services(WAIT).await.unwrap();

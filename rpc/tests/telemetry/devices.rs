@@ -128,7 +128,9 @@ pub(crate) async fn connect(a: &Arc<Bus>, b: &Arc<Bus>) -> (Peer, Peer) {
         credentials: None,
     };
     let (at_a, at_b) = tokio::join!(opening::connect(a, Arc::new(to_b), remote(b), 0), async {
-        let incoming = Incoming::accept(Arc::new(to_a), remote(a)).await.unwrap();
+        let incoming = Incoming::accept(b, Arc::new(to_a), remote(a))
+            .await
+            .unwrap();
         incoming.welcome(b).await
     });
     (at_a.unwrap(), at_b.unwrap())

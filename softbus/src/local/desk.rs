@@ -2,7 +2,7 @@
 
 use std::{net::SocketAddr, sync::Weak, time::Duration};
 
-use proto::{DeviceId, ServiceId};
+use proto::{DeviceId, ServiceId, message::VersionRange};
 use rpc::{Caller, GetServiceError, Parcelable, RemoteObject, remote_interface};
 
 use super::host::LocalHost;
@@ -186,6 +186,8 @@ pub(super) enum NotGot {
     TooManyLoads(u32, u32),
     StartFailed(String),
     TooManyRestarts(u32, Duration),
+    /// Lowest and highest of ours, and of theirs.
+    NoCommonVersion([u32; 4]),
 }
 
 impl From<GetServiceError> for NotGot {
@@ -206,6 +208,9 @@ impl From<GetServiceError> for NotGot {
             GetServiceError::StartFailed(why) => Self::StartFailed(why),
             GetServiceError::TooManyRestarts { limit, retry_after } => {
                 Self::TooManyRestarts(number(limit), retry_after)
+            }
+            GetServiceError::NoCommonVersion { ours, theirs } => {
+                Self::NoCommonVersion([ours.lowest, ours.highest, theirs.lowest, theirs.highest])
             }
             other => Self::Unreachable(other.to_string()),
         }
@@ -232,6 +237,12 @@ impl From<NotGot> for GetServiceError {
                 limit: limit as usize,
                 retry_after,
             },
+            NotGot::NoCommonVersion([lowest, highest, their_lowest, their_highest]) => {
+                Self::NoCommonVersion {
+                    ours: VersionRange::new(lowest, highest),
+                    theirs: VersionRange::new(their_lowest, their_highest),
+                }
+            }
         }
     }
 }

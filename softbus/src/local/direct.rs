@@ -217,7 +217,7 @@ async fn open(
     let peer = if pair.dials {
         opening::connect(bus, link, remote, 0).await?
     } else {
-        let incoming = Incoming::accept(link, remote).await?;
+        let incoming = Incoming::accept(bus, link, remote).await?;
         incoming.welcome(bus).await?
     };
     Ok((peer, pair.pidfd))

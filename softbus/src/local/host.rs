@@ -139,7 +139,7 @@ impl LocalHost {
             return Err(refusal.into());
         }
         let let_in = arrived.offer(prelude).await?;
-        let incoming = let_in.incoming().await?;
+        let incoming = let_in.incoming(&self.bus).await?;
         let LetIn {
             party,
             credentials,

@@ -8,6 +8,9 @@ use tokio::net::UnixStream;
 
 /// What becomes readable when a process has ended. `None` where the system has no such thing, or the process is gone: then its
 /// sockets say so.
+///
+/// Should the system have given the number to another process since the socket was connected, the first one has ended, and its
+/// sockets say that; the end of the other one ends nothing more.
 pub(super) fn open(pid: u32) -> Option<OwnedFd> {
     let pid = Pid::from_raw(i32::try_from(pid).ok()?)?;
     rustix::process::pidfd_open(pid, PidfdFlags::NONBLOCK).ok()

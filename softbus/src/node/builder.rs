@@ -7,7 +7,10 @@ use std::{
 
 use certs::{DoorLimits, Identity, PolicyStore, TrustStore};
 use discovery::{Discovery, Interfaces};
-use proto::{DeviceId, ServiceId, message::PeerLimits};
+use proto::{
+    DeviceId, ServiceId,
+    message::{PeerLimits, VersionRange},
+};
 #[cfg(target_os = "linux")]
 use rpc::RelayRules;
 use rpc::{
@@ -83,6 +86,7 @@ pub struct NodeBuilder {
     discoveries: Vec<Box<dyn Discovery>>,
     name: Option<String>,
     profile: Profile,
+    versions: Option<VersionRange>,
     limits: Option<PeerLimits>,
     quotas: Quotas,
     strangers: DoorLimits,
@@ -326,6 +330,22 @@ impl NodeBuilder {
     #[must_use]
     pub fn egress(mut self, rules: impl RelayRules) -> Self {
         self.egress = Egress(Arc::new(rules));
+        self
+    }
+
+    /// Says that this node speaks these versions of the protocol, the first of which is at least 1. For tests of how devices of
+    /// different versions get on: it speaks the one that it speaks.
+    ///
+    /// # Panics
+    /// When the range is empty.
+    #[doc(hidden)]
+    #[must_use]
+    pub fn protocol_versions(mut self, lowest: u32, highest: u32) -> Self {
+        assert!(
+            1 <= lowest && lowest <= highest,
+            "no version from {lowest} to {highest}"
+        );
+        self.versions = Some(VersionRange::new(lowest, highest));
         self
     }
 

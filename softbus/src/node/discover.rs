@@ -8,17 +8,15 @@ use std::{
 use discovery::{
     Advertisement, Announcement, DeviceTable, Discovery, Event, Hint, Interfaces, Mdns,
     MdnsOptions, ProtocolVersions, Publication, PublishDeviceError, StaticPeers, TableEvent, Watch,
-    local_networks,
 };
-use proto::{DeviceId, message::PROTOCOL_VERSION};
+use proto::{DeviceId, message::VersionRange};
 use tokio::sync::{Notify, mpsc, watch};
 
+use super::networks::{Changes, Networks};
 use crate::{error::StartNodeError, peers::Peers};
 
 /// Events of all discoveries that wait for the table.
 const QUEUE: usize = 256;
-/// The shortest time between two looks at the networks of this device.
-const NETWORKS_EVERY: Duration = Duration::from_secs(1);
 
 /// The ways a node finds devices, and its announcements.
 #[derive(Debug)]
@@ -89,9 +87,9 @@ impl Discoveries {
         }
     }
 
-    async fn refresh(&self) {
+    async fn refresh(&self, hint: Hint) {
         for source in &self.sources {
-            if let Err(error) = source.refresh(None, Hint::Wanted).await {
+            if let Err(error) = source.refresh(None, hint).await {
                 tracing::debug!(source = %source.kind(), %error, "discovery did not look again");
             }
         }
@@ -117,10 +115,13 @@ async fn merge(
         });
     }
     let mut table = DeviceTable::new();
+    // Before the first look: what changes afterwards is told.
+    let mut changes = Changes::new();
     let mut networks = Networks::default();
     networks.look(&mut table);
     pin(&me, &peers, &mut table);
     loop {
+        let mut changed = false;
         let (expiry, look) = (at(table.poll_timeout()), at(networks.due));
         tokio::select! {
             event = events.recv() => match event {
@@ -131,8 +132,12 @@ async fn merge(
                 None => return,
             },
             () = expiry => table.expire(Instant::now()),
-            () = look => networks.look(&mut table),
-            () = peers.wanted.notified() => me.refresh().await,
+            () = changes.next() => networks.something_has_changed(),
+            () = look => if networks.look(&mut table) {
+                tracing::debug!("an interface came, went or has another address");
+                changed = true;
+            },
+            () = peers.wanted.notified() => me.refresh(Hint::Wanted).await,
             () = me.repin.notified() => pin(&me, &peers, &mut table),
             () = stopped(&mut stop) => return,
         }
@@ -142,6 +147,10 @@ async fn merge(
                 TableEvent::Lost { id, .. } => peers.not_a_candidate(id),
                 _ => {}
             }
+        }
+        if changed {
+            peers.network_changed();
+            me.refresh(Hint::NetworkChanged).await;
         }
     }
 }
@@ -161,29 +170,6 @@ async fn at(due: Option<Instant>) {
     match due {
         Some(due) => tokio::time::sleep_until(due.into()).await,
         None => std::future::pending().await,
-    }
-}
-
-/// When the networks of this device are looked at: after something was heard, which is when they matter, and not for each
-/// record of a flood.
-#[derive(Default)]
-struct Networks {
-    looked: Option<Instant>,
-    due: Option<Instant>,
-}
-
-impl Networks {
-    fn something_was_heard(&mut self) {
-        let soonest = self.looked.map(|looked| looked + NETWORKS_EVERY);
-        self.due = self.due.or(soonest);
-    }
-
-    fn look(&mut self, table: &mut DeviceTable) {
-        (self.looked, self.due) = (Some(Instant::now()), None);
-        match local_networks() {
-            Ok(networks) => table.set_local_networks(networks),
-            Err(error) => tracing::debug!(%error, "no list of local networks"),
-        }
     }
 }
 
@@ -210,16 +196,16 @@ pub(super) fn advertisement(
     epoch: u64,
     port: u16,
     name: Option<&str>,
+    spoken: VersionRange,
 ) -> Advertisement {
-    let version = PROTOCOL_VERSION as u16;
-    // One version, from itself to itself: the range is never empty.
-    let versions = ProtocolVersions::new(version, version);
+    let version = |version: u32| u16::try_from(version).unwrap_or(u16::MAX);
+    let versions = ProtocolVersions::new(version(spoken.lowest), version(spoken.highest));
     let mut announcement = versions.map(|versions| Announcement::new(device, versions, epoch));
     if let Some(name) = name {
         announcement = announcement.map(|announcement| announcement.with_name(name));
     }
     match announcement {
         Some(announcement) => Advertisement::new(announcement, port),
-        None => unreachable!("the protocol's version is a valid one"),
+        None => unreachable!("a builder takes no range that is empty"),
     }
 }

@@ -161,7 +161,7 @@ async fn receive_on_quic(peers: &Arc<Peers>, connection: quinn::Connection) -> O
             streams.set_max_concurrent_uni_streams(VarInt::from_u32(config::BULK_STREAMS));
             let link = QuicLink::new(streams.clone(), false);
             match link.purpose().await {
-                Ok(Purpose::Session) => greet(admitted, connection, Arc::new(link)).await,
+                Ok(Purpose::Session) => greet(peers, admitted, connection, Arc::new(link)).await,
                 Ok(Purpose::Move(name, answer)) => {
                     take_over(peers, &admitted, streams, link, name, answer).await;
                     None
@@ -190,7 +190,13 @@ async fn receive_on_tcp(
         Ok(admitted) => {
             let connection = stranger.into_connection(peers.profile, false);
             let link = connection.link();
-            greet(admitted, Connection::Tcp(Arc::new(connection)), link).await
+            greet(
+                &peers,
+                admitted,
+                Connection::Tcp(Arc::new(connection)),
+                link,
+            )
+            .await
         }
         Err(error) => {
             let code = error.close_code().code();
@@ -222,13 +228,14 @@ fn judge(
 
 /// From an admitted device to one that has said Hello.
 async fn greet(
+    peers: &Peers,
     admitted: AuthenticatedPeer,
     connection: Connection,
     link: Arc<dyn Link>,
 ) -> Option<Guest> {
     let device = *admitted.device_id();
     let remote = Remote::device(Party { device, process: 0 });
-    match Incoming::accept(link, remote).await {
+    match Incoming::accept(&peers.bus, link, remote).await {
         Ok(incoming) => Some(Guest {
             device,
             member: admitted.member().cloned(),

@@ -72,6 +72,14 @@ impl Connection {
         }
     }
 
+    /// What has come before Welcome, where a session begins without an answer to that: over QUIC the lanes are one.
+    pub(super) fn before_welcome(&self) -> Option<u64> {
+        match self {
+            Self::Quic(_) => None,
+            Self::Tcp(_) => Some(self.received()),
+        }
+    }
+
     /// Waits until the last of it has gone out, where the endpoint does not say so for all.
     pub(super) async fn gone(&self) {
         if let Self::Tcp(connection) = self {

@@ -3,15 +3,18 @@
 use std::{net::SocketAddr, sync::Arc, time::Duration};
 
 use certs::{CloseCode, VerifyPeerError, tls};
-use proto::DeviceId;
+use proto::{DeviceId, message::VersionRange};
 use rpc::{
     link::LinkClosed,
     opening::{self, OpenSessionError, Remote},
     session::passing_rules::Party,
 };
-use tokio::task::JoinSet;
+use tokio::{task::JoinSet, time::Instant};
 
-use super::{Connection, Peers, Session};
+use super::{
+    Connection, Peers, Session,
+    decisions::{self, DIAL_TIME, backoff},
+};
 use crate::{
     link::{
         quic::{config, link_closed},
@@ -20,14 +23,10 @@ use crate::{
     transport::Transport,
 };
 
-/// How long one round of dialling may take.
-pub(super) const DIAL_TIME: Duration = Duration::from_secs(3);
 /// How much later the next address is tried.
 const STAGGER: Duration = Duration::from_millis(250);
 /// How much sooner than TCP, QUIC is tried at an address: longer than any answer takes that comes at all.
 const HEAD_START: Duration = Duration::from_millis(700);
-const FIRST_BACKOFF: Duration = Duration::from_millis(250);
-const LAST_BACKOFF: Duration = Duration::from_secs(30);
 
 /// Why a dial brought no session.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -38,6 +37,11 @@ pub(crate) enum DialError {
     SomebodyElse,
     #[error("the device does not trust this one")]
     NotTrustedByPeer,
+    #[error("no common protocol version: {ours} here, {theirs} there")]
+    NoCommonVersion {
+        ours: VersionRange,
+        theirs: VersionRange,
+    },
     #[error("another connection was kept")]
     Duplicate,
     #[error("another process uses this identity")]
@@ -63,7 +67,10 @@ pub(super) async fn dial_until_online(peers: Arc<Peers>, device: DeviceId) {
                 tracing::debug!(?device, %error, "dial");
                 entry.last_error = Some((entry.dials, error.clone()));
             }
-            let online = entry.session.is_some();
+            let (online, now) = (entry.session.is_some(), Instant::now());
+            if entry.forgotten {
+                entry.forget_addrs(now);
+            }
             if online || closing || !trusted || entry.addrs.is_empty() {
                 entry.dialling = false;
                 entry.machine.dial_failed();
@@ -77,7 +84,7 @@ pub(super) async fn dial_until_online(peers: Arc<Peers>, device: DeviceId) {
             entry.failures += 1;
             // Under the lock, so that nothing is heard between the look and the wait.
             (
-                backoff(entry.failures),
+                backoff(entry.failures_that_count(now), chance()),
                 Arc::clone(&entry.news).notified_owned(),
             )
         };
@@ -94,19 +101,16 @@ pub(super) async fn dial_until_online(peers: Arc<Peers>, device: DeviceId) {
     }
 }
 
-/// Doubles from 250 ms to 30 s, with up to a quarter of jitter so that devices which lost each other together do not
-/// come back together.
-fn backoff(failures: u32) -> Duration {
-    let pause = FIRST_BACKOFF.saturating_mul(1 << failures.min(7).saturating_sub(1));
-    jittered(pause).min(LAST_BACKOFF)
+/// A random byte; without any there is no TLS either.
+fn chance() -> u8 {
+    let mut byte = [0];
+    let _ = getrandom::fill(&mut byte);
+    byte[0]
 }
 
 /// A pause that is up to a quarter longer.
 pub(super) fn jittered(pause: Duration) -> Duration {
-    let mut byte = [0];
-    let _ = getrandom::fill(&mut byte);
-    let jitter = pause.as_millis() as u64 * u64::from(byte[0]) / 1024;
-    pause + Duration::from_millis(jitter)
+    decisions::jittered(pause, chance())
 }
 
 /// One round over all addresses, those that become known meanwhile too. Connections race; only one of them at a time
@@ -114,6 +118,7 @@ pub(super) fn jittered(pause: Duration) -> Duration {
 async fn dial_once(peers: &Arc<Peers>, device: DeviceId) -> Result<(), DialError> {
     let mut attempts = JoinSet::new();
     let mut tried = Vec::new();
+    let mut networks = None;
     let mut last = DialError::NoAnswer;
     let round = async {
         loop {
@@ -123,6 +128,10 @@ async fn dial_once(peers: &Arc<Peers>, device: DeviceId) -> Result<(), DialError
                     return false;
                 };
                 let heard = Arc::clone(&entry.news).notified_owned();
+                if networks.replace(entry.networks) != Some(entry.networks) {
+                    // What was sent before from nowhere to nowhere is repeated later and later.
+                    tried.clear();
+                }
                 (entry.addrs_to_try(&tried), heard)
             };
             for (index, addr) in addrs.into_iter().enumerate() {
@@ -267,11 +276,14 @@ async fn open(peers: &Peers, device: DeviceId, connection: Connection) -> Result
         peers.no_member_without_session(device);
         match error {
             OpenSessionError::Closed(end) => closed(end),
+            OpenSessionError::Version { ours, theirs } => {
+                DialError::NoCommonVersion { ours, theirs }
+            }
             other => DialError::Failed(other.to_string()),
         }
     })?;
     // No wait in between: a session that has begun is always taken.
-    peers.install(device, Session { peer, connection });
+    peers.install(device, Session::dialled(peer, connection));
     Ok(())
 }
 

@@ -18,7 +18,8 @@ use tokio::task::JoinSet;
 
 use super::{
     Connection, DialError, Peers, Session,
-    dial::{DIAL_TIME, connect, jittered},
+    decisions::DIAL_TIME,
+    dial::{connect, jittered},
 };
 use crate::{
     link::{moving::MovingLink, quic::QuicLink},
@@ -72,7 +73,9 @@ async fn try_once(
     device: DeviceId,
     session: &Session,
 ) -> Result<(), DialError> {
-    let Session { peer, connection } = session;
+    let Session {
+        peer, connection, ..
+    } = session;
     let Some((link, lanes)) = movable(connection) else {
         return Err(DialError::Failed("nothing to move".to_owned()));
     };
@@ -190,10 +193,7 @@ impl Peers {
                     return None;
                 }
                 entry.worked = connection.dialled_address();
-                Some(std::mem::replace(
-                    &mut session.connection,
-                    connection.clone(),
-                ))
+                Some(session.move_to(connection.clone()))
             })
         };
         // Who was replaced meanwhile closes what it was on.

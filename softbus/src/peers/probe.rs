@@ -75,7 +75,9 @@ pub(super) async fn watch_all(peers: Weak<Peers>) {
                 let peers = peers.clone();
                 let runtime = peers.runtime.clone();
                 runtime.spawn(async move {
-                    let Session { peer, connection } = session;
+                    let Session {
+                        peer, connection, ..
+                    } = session;
                     // Anybody on the way can forge the answer: only a connection that is silent anyway is ended by it.
                     let silent = || peer.end().is_none() && connection.received() == received;
                     if nobody_listens(connection.remote_address(), silent).await {

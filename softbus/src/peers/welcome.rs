@@ -1,15 +1,15 @@
 //! A device that has dialled us and said Hello: which of two connections stays, and Welcome.
 
-use std::{sync::Arc, time::Duration};
+use std::sync::Arc;
 
 use certs::{AuditEvent, CloseCode, MemberName};
-use proto::{BootId, DeviceId};
+use proto::DeviceId;
 use rpc::{link::LinkClosed, opening::Incoming};
 
-use super::{Connection, Entry, Peers, Session, Table, dial::DIAL_TIME};
-
-/// How long the smaller id withholds Welcome. Less than a dial takes: who dialled us is to hear it before giving up.
-const WITHHELD: Duration = DIAL_TIME.saturating_sub(Duration::from_secs(1));
+use super::{
+    Connection, Entry, Peers, Session, Table,
+    decisions::{Due, Ghost, Hello, WITHHELD, ghost, welcome_due},
+};
 
 /// An admitted device that has said Hello.
 pub(super) struct Guest {
@@ -51,8 +51,9 @@ pub(super) async fn open_session(peers: &Arc<Peers>, guest: Guest) {
     };
     // Before the first call can come.
     peers.members.admitted(device, member.as_ref());
+    let before = connection.before_welcome();
     match incoming.welcome(&peers.bus).await {
-        Ok(peer) => peers.install(device, Session { peer, connection }),
+        Ok(peer) => peers.install(device, Session::welcomed(peer, connection, before)),
         Err(error) => {
             peers.no_member_without_session(device);
             tracing::info!(?device, %error, "no session");
@@ -60,28 +61,18 @@ pub(super) async fn open_session(peers: &Arc<Peers>, guest: Guest) {
     }
 }
 
-/// A higher epoch is a younger process of the device and replaces what there is; a lower one is a ghost, and an equal
-/// one with other bits is a second process with the same identity.
+/// Refuses ghosts.
 fn judge_boot(peers: &Peers, device: DeviceId, incoming: &Incoming) -> Option<CloseCode> {
-    let known = peers.connected_boot(device)?;
-    let theirs = incoming.boot();
-    if theirs.epoch < known.epoch {
-        tracing::warn!(?device, "an older start of the device dialled");
-        return Some(CloseCode::Replaced);
+    match ghost(peers.connected_boot(device), incoming.boot())? {
+        Ghost::Older => {
+            tracing::warn!(?device, "an older start of the device dialled");
+            Some(CloseCode::Replaced)
+        }
+        Ghost::Double => {
+            peers.audit.tell(AuditEvent::IdentityInUse { device });
+            Some(CloseCode::IdentityInUse)
+        }
     }
-    if theirs.epoch == known.epoch && theirs.random != known.random {
-        peers.audit.tell(AuditEvent::IdentityInUse { device });
-        return Some(CloseCode::IdentityInUse);
-    }
-    None
-}
-
-/// What a peer said when it dialled.
-#[derive(Clone, Copy)]
-struct Hello {
-    boot: BootId,
-    /// The session it had and lost.
-    replaces: u64,
 }
 
 /// A connection is being welcomed: meanwhile no dial of our own is begun, whose session would replace this one.
@@ -105,9 +96,9 @@ impl<'a> Welcoming<'a> {
                 loop {
                     changed.mark_unchanged();
                     match Self::judge(peers, device, hello) {
-                        Due::Now(welcoming) => return Some(welcoming),
-                        Due::Never => return None,
-                        Due::WhenDialEnds => {}
+                        Ok(welcoming) => return Some(welcoming),
+                        Err(Due::Never) => return None,
+                        Err(_) => {}
                     }
                     if changed.changed().await.is_err() {
                         return None;
@@ -125,21 +116,15 @@ impl<'a> Welcoming<'a> {
     }
 
     /// The smaller id's decision, in one look.
-    fn judge(peers: &'a Peers, device: DeviceId, hello: Hello) -> Due<'a> {
+    fn judge(peers: &'a Peers, device: DeviceId, hello: Hello) -> Result<Self, Due> {
         let mut table = peers.lock();
-        if let Some(entry) = table.entries.get(&device) {
-            let current = entry.session.as_ref().map(|session| &session.peer);
-            // Its Hello crossed our Welcome or ours its: it would have named a session that it knew and lost.
-            if current.is_some_and(|peer| {
-                peer.boot() == hello.boot && peer.session_name() != hello.replaces
-            }) {
-                return Due::Never;
-            }
-            if entry.dialling {
-                return Due::WhenDialEnds;
-            }
+        let entry = table.entries.get(&device);
+        let current = entry.and_then(|entry| entry.session.as_ref());
+        let dialling = entry.is_some_and(|entry| entry.dialling);
+        match welcome_due(current.map(Session::current), dialling, hello) {
+            Due::Now => Ok(Self::begin(peers, &mut table, device)),
+            later => Err(later),
         }
-        Due::Now(Self::begin(peers, &mut table, device))
     }
 
     fn begin(peers: &'a Peers, table: &mut Table, device: DeviceId) -> Self {
@@ -160,13 +145,4 @@ impl Drop for Welcoming<'_> {
         }
         self.peers.dial_if_useful(self.device);
     }
-}
-
-/// Whether the smaller id says Welcome.
-enum Due<'a> {
-    Now(Welcoming<'a>),
-    /// When our own dial has not brought a session.
-    WhenDialEnds,
-    /// There is a session that both ends keep.
-    Never,
 }

@@ -436,6 +436,26 @@ fn a_changed_network_starts_the_schedule_again() {
 }
 
 #[test]
+fn a_changed_network_ends_the_wait_for_an_interface() {
+    let mut bench = Bench::new();
+    while bench.now < bench.start + Duration::from_secs(60) {
+        bench.event(searching(0));
+        bench.wait(100);
+    }
+    while !matches!(
+        bench.actions().as_slice(),
+        [Action::Discard, Action::Status(Status::Down(_))]
+    ) {
+        bench.event(searching(0));
+        bench.wait(100);
+    }
+    // Half a minute would be next.
+    bench.machine.refresh(bench.now, None, Hint::NetworkChanged);
+    let actions = bench.actions();
+    assert_eq!(actions, [Action::Create, Action::Browse]);
+}
+
+#[test]
 fn a_taken_name_is_said_until_it_is_withdrawn() {
     let mut bench = Bench::up();
     bench.machine.publish(bench.now, &advertisement(9));

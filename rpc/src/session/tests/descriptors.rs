@@ -8,8 +8,8 @@ use proto::{
 };
 
 use super::{
-    super::{Delivered, Event, Outcome, Outgoing, PeerFault, Scope, StartCallError},
-    pair::{A, B, Pair, TestCall, forged_call, grants},
+    super::{Delivered, Event, Outcome, Outgoing, PeerFault, Scope, StartCallError, Taken},
+    pair::{A, B, NO_ROOM, Pair, TestCall, forged_call, grants},
 };
 use crate::{limits::DESCRIPTORS_PER_PEER, link::Descriptor};
 
@@ -25,6 +25,11 @@ fn pipes(count: usize) -> (Vec<Descriptor>, io::PipeReader) {
     let (reader, writer) = io::pipe().unwrap();
     let one = Descriptor::from(std::os::fd::OwnedFd::from(writer));
     (vec![one; count], reader)
+}
+
+/// What has come, and there was room for.
+fn taken(descriptors: Vec<Descriptor>) -> Vec<Taken> {
+    descriptors.into_iter().map(Ok).collect()
 }
 
 fn outgoing(descriptors: Vec<Descriptor>) -> Vec<Outgoing> {
@@ -85,7 +90,7 @@ fn those_of_a_refused_call_are_closed() {
     let mut pair = pair();
     let (descriptors, reader) = pipes(3);
     pair.run(B, |session, _| {
-        session.handle_descriptors(LANE, descriptors)
+        session.handle_descriptors(LANE, taken(descriptors))
     });
     let mut forged = forged_call(Handle::SAMGR, 0);
     forged.grants = grants(&[Grant::Descriptor; 3]);
@@ -140,7 +145,7 @@ fn those_of_a_reply_to_no_call_are_closed() {
     let mut pair = pair();
     let (descriptors, reader) = pipes(1);
     pair.run(A, |session, _| {
-        session.handle_descriptors(LANE, descriptors)
+        session.handle_descriptors(LANE, taken(descriptors))
     });
     let reply = Reply {
         id: proto::CallId {
@@ -165,12 +170,16 @@ fn the_end_of_a_session_closes_what_was_not_sent_and_what_nobody_took() {
     let (descriptors, reader) = pipes(2);
     let id = call(A, &mut pair, &outgoing(descriptors));
     let (arrived, other) = pipes(2);
-    pair.run(B, |session, _| session.handle_descriptors(LANE, arrived));
+    pair.run(B, |session, _| {
+        session.handle_descriptors(LANE, taken(arrived))
+    });
     pair.disconnect();
     assert!(matches!(pair.outcome(A, id), Some(Outcome::Indeterminate)));
     assert_eq!((pair.count(A, is_close), pair.count(B, is_close)), (2, 2));
     let (late, third) = pipes(1);
-    pair.run(B, |session, _| session.handle_descriptors(LANE, late));
+    pair.run(B, |session, _| {
+        session.handle_descriptors(LANE, taken(late))
+    });
     pair.ends[A].events.clear();
     pair.ends[B].events.clear();
     for reader in [reader, other, third] {
@@ -183,7 +192,7 @@ fn fewer_than_named_end_the_session() {
     let mut pair = pair();
     let (descriptors, reader) = pipes(1);
     pair.run(B, |session, _| {
-        session.handle_descriptors(LANE, descriptors)
+        session.handle_descriptors(LANE, taken(descriptors))
     });
     let mut forged = forged_call(Handle::SAMGR, 0);
     forged.grants = grants(&[Grant::Descriptor; 2]);
@@ -198,7 +207,7 @@ fn more_than_named_end_the_session() {
     let mut pair = pair();
     let (descriptors, reader) = pipes(2);
     pair.run(B, |session, _| {
-        session.handle_descriptors(LANE, descriptors)
+        session.handle_descriptors(LANE, taken(descriptors))
     });
     let mut forged = forged_call(Handle::SAMGR, 0);
     forged.grants = grants(&[Grant::Descriptor]);
@@ -220,7 +229,7 @@ fn within_a_frame_no_more_than_it_can_name_are_kept() {
         let mut pair = pair();
         let descriptors = pipes(count).0;
         let paused = pair.run(B, |session, _| {
-            session.handle_descriptors(LANE, descriptors);
+            session.handle_descriptors(LANE, taken(descriptors));
             session.handle_pause(LANE, within)
         });
         assert_eq!(paused, expected);
@@ -232,7 +241,7 @@ fn a_session_that_did_not_agree_on_descriptors_takes_none() {
     let mut pair = Pair::new(Scope::OtherDevice);
     let (descriptors, reader) = pipes(1);
     pair.run(B, |session, _| {
-        session.handle_descriptors(LANE, descriptors)
+        session.handle_descriptors(LANE, taken(descriptors))
     });
     let mut forged = forged_call(Handle::SAMGR, 0);
     forged.grants = grants(&[Grant::Descriptor]);
@@ -289,4 +298,71 @@ fn descriptors_of_one_way_calls_use_up_their_credit() {
     pair.call(A, &one_way).unwrap();
     pair.drive();
     assert_eq!(fault(&pair, B), None);
+}
+
+/// What a call is told that comes where there is room for one descriptor.
+fn assert_no_room(pair: &mut Pair, from: usize, id: proto::CallId) {
+    let Some(Outcome::Failed { status, extensions }) = pair.outcome(from, id) else {
+        panic!("it went through");
+    };
+    assert_eq!(status, Status::Busy);
+    assert_eq!(extensions, NO_ROOM.extensions());
+    assert_eq!((fault(pair, A), fault(pair, B)), (None, None));
+}
+
+#[test]
+fn a_call_with_descriptors_for_which_there_is_no_room_is_busy() {
+    let mut pair = pair();
+    let (descriptors, reader) = pipes(2);
+    pair.ends[B].room = 1;
+    let id = call(A, &mut pair, &outgoing(descriptors));
+    pair.drive();
+    assert_no_room(&mut pair, A, id);
+    assert_eq!(pair.count(B, is_close), 1);
+    pair.ends[B].events.clear();
+    assert_closed(reader);
+    // The session goes on.
+    call(A, &mut pair, &[]);
+    pair.drive();
+    assert!(pair.request(B).is_some());
+}
+
+#[test]
+fn a_reply_with_descriptors_for_which_there_is_no_room_is_busy() {
+    let mut pair = pair();
+    let (descriptors, reader) = pipes(2);
+    pair.ends[A].room = 1;
+    let id = call(A, &mut pair, &[]);
+    pair.drive();
+    let serving = pair.request(B).unwrap().serving;
+    pair.answer(B, serving, &outgoing(descriptors));
+    pair.drive();
+    assert_no_room(&mut pair, A, id);
+    assert_eq!(pair.count(A, is_close), 1);
+    pair.ends[A].events.clear();
+    assert_closed(reader);
+    pair.assert_floor();
+}
+
+#[test]
+fn a_one_way_call_with_descriptors_for_which_there_is_no_room_is_refused() {
+    let mut pair = pair();
+    let (descriptors, reader) = pipes(1);
+    pair.ends[B].room = 0;
+    let target = pair.ends[A].root;
+    let objects = outgoing(descriptors);
+    let one_way = TestCall {
+        one_way: true,
+        objects: &objects,
+        ..TestCall::new(target)
+    };
+    pair.call(A, &one_way).unwrap();
+    drop(objects);
+    pair.drive();
+    assert!(pair.request(B).is_none());
+    let refused = |event: &Event| matches!(event, Event::OneWayRefused { count: 1 });
+    assert_eq!(pair.count(A, refused), 1);
+    assert_eq!((fault(&pair, A), fault(&pair, B)), (None, None));
+    assert_closed(reader);
+    pair.assert_floor();
 }

@@ -10,11 +10,11 @@ use bytes::Bytes;
 use proto::{
     BootId, CallId, Handle, ObjectId,
     frame::{Ack, Bind, BulkPart, Call, Cancel, Frame, Grant, ObjectKind, Release, Reply, Status},
-    message::{Control, DeathReason, Hello, Obituary, Welcome},
+    message::{Control, DeathReason, Hello, Obituary, VersionRange, Welcome},
 };
 
 use super::pair::{A, B, Pair, boot, forged_call, grants, named, small_limits, stub};
-use crate::session::{Delivered, Event, PeerFault, Scope};
+use crate::session::{Delivered, Event, LostBulk, PeerFault, Scope};
 
 fn pair() -> Pair {
     Pair::new(Scope::OtherDevice)
@@ -231,7 +231,7 @@ fn same_obituary_again_kills_nobody_twice() {
 fn opening_in_a_running_session_ends_it() {
     let (limits, boot) = (small_limits(), boot(B));
     let hello = Hello {
-        versions: (1, 1),
+        versions: VersionRange::SPOKEN,
         features: 0,
         lanes: 1,
         limits,
@@ -267,7 +267,7 @@ fn nothing_happens_after_a_fault() {
     pair.forge(A, ROOT_LANE, &Frame::Call(call(0))).unwrap();
     pair.run(A, |session, now| session.handle_bulk(now, 1, Bytes::new()))
         .unwrap();
-    pair.run(A, |session, _| session.handle_bulk_reset(1, Status::Busy));
+    pair.run(A, |session, _| session.handle_bulk_reset(1, LostBulk::Late));
     pair.run(A, |session, now| session.handle_timeout(now));
     pair.run(A, |session, _| session.go_away(1, ""));
     assert_eq!(pair.count(A, is_request), 0);

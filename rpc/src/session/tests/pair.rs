@@ -24,11 +24,12 @@ use proto::{
 
 use super::super::{
     Answer, Arrived, Attached, Body, CallRequest, Config, Context, Delivered, Event, ImportKey,
-    Incoming, Outcome, Outgoing, PeerFault, Scope, ServingId, Session, StartCallError, Usage,
+    Incoming, LostBulk, Outcome, Outgoing, PeerFault, Scope, ServingId, Session, StartCallError,
+    Usage,
 };
 use crate::{
     interface::{Interface, Spoken},
-    quotas::Quotas,
+    quotas::{Full, Quotas},
     remote::{LocalObject, StubCell},
 };
 
@@ -58,6 +59,8 @@ pub(super) struct End {
     inbound: Vec<BytesMut>,
     /// Descriptors among them.
     attached: Vec<Attached>,
+    /// For how many more of them there is room.
+    pub(super) room: usize,
     readers: Vec<FrameReader>,
     /// Bulk streams towards this end; they may arrive in any order.
     pub(super) bulk: Vec<(u64, Bytes)>,
@@ -134,6 +137,9 @@ pub(super) struct Pair {
     pub(super) now: Instant,
 }
 
+/// What is said where there is no room for a descriptor.
+pub(super) const NO_ROOM: Full = Full { limit: 7, value: 8 };
+
 /// The limits most tests use: small enough to be reached.
 pub(super) fn small_limits() -> PeerLimits {
     PeerLimits {
@@ -194,6 +200,7 @@ impl Pair {
                 runs: Vec::new(),
                 inbound: vec![BytesMut::new(); usize::from(lanes) + 1],
                 attached: vec![Attached::new(); usize::from(lanes) + 1],
+                room: usize::MAX,
                 readers: (0..=lanes).map(|_| FrameReader::new()).collect(),
                 bulk: Vec::new(),
                 dirty: 0,
@@ -249,6 +256,12 @@ impl Pair {
         let rest = rest.into_iter();
         end.attached[lane] = rest.map(|(at, some)| (at - count, some)).collect();
         for (_, descriptors) in came {
+            let room = &mut self.ends[to].room;
+            let descriptors = descriptors.into_iter().map(|descriptor| {
+                *room = room.checked_sub(1).ok_or(NO_ROOM)?;
+                Ok(descriptor)
+            });
+            let descriptors = descriptors.collect();
             self.run(to, |session, _| {
                 session.handle_descriptors(lane as u16, descriptors)
             });
@@ -305,7 +318,7 @@ impl Pair {
     pub(super) fn reset_bulk(&mut self, to: usize, index: usize) {
         let (id, _) = self.ends[to].bulk.remove(index);
         self.run(to, |session, _| {
-            session.handle_bulk_reset(id, Status::Cancelled)
+            session.handle_bulk_reset(id, LostBulk::GivenUp)
         });
         self.run(1 - to, |session, _| session.bulk_sent());
     }

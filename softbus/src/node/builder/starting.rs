@@ -103,6 +103,7 @@ impl NodeBuilder {
             process: 0,
         };
         let mut bus = BusConfig::new(party, boot);
+        bus.versions = self.versions.unwrap_or(bus.versions);
         bus.limits = self.limits.unwrap_or(bus.limits);
         bus.quotas = self.quotas;
         bus.slow = self.slow;
@@ -143,6 +144,7 @@ impl NodeBuilder {
             boot.epoch,
             address.port(),
             self.name.as_deref(),
+            peers.bus.config().versions,
         );
         let discoveries = Discoveries::start(
             std::mem::take(&mut self.discoveries),

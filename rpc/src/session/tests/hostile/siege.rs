@@ -14,7 +14,7 @@ use super::{
     super::pair::{A, B, Pair, TestCall, boot, grants, key, named, small_limits, stub},
     ROOT_LANE, reply,
 };
-use crate::session::{Delivered, Outgoing, Scope};
+use crate::session::{Delivered, LostBulk, Outgoing, Scope};
 
 fn number() -> impl Strategy<Value = u32> {
     prop_oneof![8 => 0..6_u32, 1 => Just(u32::MAX), 1 => any::<u32>()]
@@ -189,9 +189,9 @@ fn besiege(scope: Scope, steps: Vec<Step>) {
                     });
                 }
             }
-            Step::Reset(id) => {
-                pair.run(A, |session, _| session.handle_bulk_reset(id, Status::Busy))
-            }
+            Step::Reset(id) => pair.run(A, |session, _| {
+                session.handle_bulk_reset(id, LostBulk::Late)
+            }),
             Step::Victim(Victim::Calls(one_way)) => {
                 let target = held.last().copied().unwrap_or(pair.ends[A].root);
                 let _ = pair.call(
