@@ -242,6 +242,8 @@ impl fmt::Display for CloseCode {
 
 #[cfg(test)]
 mod tests {
+    use std::collections::HashSet;
+
     use super::*;
 
     #[test]
@@ -253,5 +255,47 @@ mod tests {
         assert_eq!(CloseCode::from_code(0xff), None);
         assert_eq!(CloseCode::from_code(0x112), None);
         assert_eq!(CloseCode::from_code(u64::MAX), None);
+    }
+
+    #[test]
+    fn each_code_says_something_of_its_own() {
+        let texts: HashSet<_> = CloseCode::ALL.iter().map(ToString::to_string).collect();
+        assert_eq!(texts.len(), CloseCode::ALL.len());
+        assert!(texts.iter().all(|text| text.len() > 3), "{texts:?}");
+    }
+
+    #[test]
+    fn errors_name_the_device_once_it_is_known() {
+        let device = DeviceId::from_bytes([7; 32]);
+        let error = VerifyMemberError::NoMember;
+        for (error, code) in [
+            (AdmitError::Blocked { device }, CloseCode::Revoked),
+            (AdmitError::NotTrusted { device }, CloseCode::NotTrusted),
+            (AdmitError::Member { device, error }, CloseCode::NotTrusted),
+        ] {
+            assert_eq!(error.device(), Some(&device));
+            assert!(error.to_string().contains(&device.short().to_string()));
+            assert_eq!(error.close_code(), code);
+        }
+        let unreadable = AdmitError::Certificate(VerifyPeerError::BadCertificate);
+        for (error, code) in [
+            (AdmitError::Oneself, CloseCode::Oneself),
+            (unreadable, CloseCode::BadCertificate),
+        ] {
+            assert_eq!((error.device(), error.close_code()), (None, code));
+        }
+    }
+
+    #[test]
+    fn a_peer_is_printed_as_its_device() {
+        let device = DeviceId::from_bytes([7; 32]);
+        let peer = AuthenticatedPeer {
+            device,
+            member: None,
+        };
+        assert_eq!(
+            format!("{peer:?}"),
+            format!("AuthenticatedPeer({device:?})")
+        );
     }
 }

@@ -2,6 +2,7 @@
 //! as much of it as possible.
 
 use std::collections::HashMap;
+use std::fmt;
 use std::time::{Duration, Instant};
 
 use proto::{DeviceId, ServiceId};
@@ -31,6 +32,8 @@ pub enum AuditEvent {
         device: DeviceId,
         /// For which service.
         service: ServiceId,
+        /// Why it may not.
+        why: Hidden,
     },
     /// A device called a method that it may not call. The handler did not run.
     CallDenied {
@@ -88,6 +91,27 @@ pub enum AuditEvent {
         /// How much is given.
         value: u64,
     },
+}
+
+/// Why a device was not told of a service. It hears the same whichever it is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Hidden {
+    /// There is none.
+    Absent,
+    /// It is for this device only.
+    NotDistributed,
+    /// It is for other devices: its own rule or the policy does not admit this one.
+    NotAdmitted,
+}
+
+impl fmt::Display for Hidden {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Absent => "there is none",
+            Self::NotDistributed => "not distributed",
+            Self::NotAdmitted => "not admitted by its rule or the policy",
+        })
+    }
 }
 
 impl AuditEvent {
@@ -377,7 +401,11 @@ mod tests {
                 device: None,
                 why: CloseCode::Busy,
             },
-            AuditEvent::LookUpDenied { device, service },
+            AuditEvent::LookUpDenied {
+                device,
+                service,
+                why: Hidden::Absent,
+            },
             AuditEvent::CallDenied {
                 device,
                 service,

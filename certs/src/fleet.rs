@@ -91,6 +91,12 @@ impl Fleet {
         Ok(member)
     }
 
+    /// Whether a member of this name is let in when it shows a certificate for it: its CA is listed, and it is not denied.
+    pub fn lets_in(&self, member: &MemberName) -> bool {
+        let named = |authority: &Authority| authority.name == member.ca();
+        self.authorities.iter().any(named) && !self.denied.contains(member)
+    }
+
     /// Where the certificates of the CAs were read from. For who follows the file of the fleet, which names them.
     pub fn certificate_files(&self) -> impl Iterator<Item = &Path> {
         let authorities = self.authorities.iter();

@@ -28,7 +28,7 @@ mod trust;
 mod verifier;
 
 pub use admit::{AdmitError, AuthenticatedPeer, CloseCode, admit};
-pub use audit::{AuditEvent, AuditFold};
+pub use audit::{AuditEvent, AuditFold, Hidden};
 pub use display::escape_untrusted;
 pub use door::{Door, DoorLimits, Knock};
 pub use files::FileError;

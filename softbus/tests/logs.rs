@@ -9,11 +9,16 @@ use std::{
 };
 
 use data_encoding::{BASE32_NOPAD, BASE64, HEXLOWER, HEXUPPER};
+use quinn::crypto::rustls::QuicClientConfig;
 use softbus::{
-    Allow, CallOption, Caller, DeviceId, GetServiceError, HandlerError, Node, NodeBuilder, Parcel,
-    RemoteObject, RemoteStub, ServiceId, ServiceOptions, async_trait,
-    certs::CertificateAuthority,
-    pairing::{PairError, PairWith, PairingOptions},
+    Allow, CallOption, Caller, DeviceId, GetServiceError, HandlerError, Identity, Node,
+    NodeBuilder, Parcel, RemoteObject, RemoteStub, ServiceId, ServiceOptions, async_trait,
+    certs::{
+        CertificateAuthority,
+        pairing::{Initiator, PairingChannel, Step},
+        tls,
+    },
+    pairing::{PairError, PairWith, PairingCode, PairingOptions},
     rpc::telemetry::SlowThresholds,
 };
 use tempfile::TempDir;
@@ -344,4 +349,96 @@ fn at_no_level_is_a_code_or_the_secret_of_a_qr_code_logged() {
         }
     }
     assert!(codes_logged < 2, "codes are logged");
+}
+
+/// One end of a pairing by hand, so that all of it that only the two ends have is known here.
+struct ByHand {
+    /// What TLS exports, and each message of either end.
+    secrets: Vec<Vec<u8>>,
+    send: quinn::SendStream,
+    receive: quinn::RecvStream,
+}
+
+impl ByHand {
+    async fn says(&mut self, message: Vec<u8>) {
+        let len = u16::try_from(message.len()).unwrap().to_be_bytes();
+        self.send.write_all(&len).await.unwrap();
+        self.send.write_all(&message).await.unwrap();
+        self.secrets.push(message);
+    }
+
+    async fn hears(&mut self) -> Vec<u8> {
+        let mut len = [0; 2];
+        self.receive.read_exact(&mut len).await.unwrap();
+        let mut message = vec![0; u16::from_be_bytes(len).into()];
+        self.receive.read_exact(&mut message).await.unwrap();
+        self.secrets.push(message.clone());
+        message
+    }
+
+    /// Pairs with a node that asks nobody, and returns what both ends have said.
+    async fn pairs(tv: &Node, code: &PairingCode) -> Vec<Vec<u8>> {
+        let identity = Identity::generate().unwrap();
+        let (client, _) = tls::pairing_client_config(&identity, None).unwrap();
+        let client = QuicClientConfig::try_from(client).unwrap();
+        let client = quinn::ClientConfig::new(Arc::new(client));
+        let endpoint = quinn::Endpoint::client("127.0.0.1:0".parse().unwrap()).unwrap();
+        let at = tv.local_addr().unwrap();
+        let connection = endpoint.connect_with(client, at, tls::SERVER_NAME);
+        let connection = connection.unwrap().await.unwrap();
+        let mut exporter = [0; 32];
+        let label = PairingChannel::EXPORTER_LABEL;
+        let exported = connection.export_keying_material(&mut exporter, label, &[]);
+        exported.unwrap();
+        let channel = PairingChannel::new(*identity.device_id(), tv.device_id(), exporter);
+        let (mut machine, hello) = Initiator::by_code(channel, "phone", code).unwrap();
+        let (send, receive) = connection.open_bi().await.unwrap();
+        let mut hand = Self {
+            secrets: vec![exporter.to_vec()],
+            send,
+            receive,
+        };
+        hand.says(hello).await;
+        loop {
+            let mut steps = machine.receive(&hand.hears().await).unwrap();
+            if steps == [Step::Store] {
+                steps = machine.stored().unwrap();
+            }
+            for step in steps {
+                match step {
+                    Step::Send(message) => hand.says(message).await,
+                    Step::Done => return hand.secrets,
+                    other => panic!("{other:?}"),
+                }
+            }
+        }
+    }
+}
+
+/// Who knows what TLS exports and reads the messages can try all codes at leisure. The keys in between never leave the
+/// machines of `certs`, which have nothing to log with.
+#[test]
+fn at_no_level_is_what_the_ends_of_a_pairing_prove_logged() {
+    let directory = tempfile::tempdir().unwrap();
+    let mut secrets = Vec::new();
+    let log = logged(LevelFilter::TRACE, async |log| {
+        let tv = builder(&directory).start().await.unwrap();
+        let options = PairingOptions::code().without_asking();
+        let window = tv.open_pairing(options).await.unwrap();
+        secrets = ByHand::pairs(&tv, &window.code().unwrap()).await;
+        while log.lines(&["paired"]).is_empty() {
+            tokio::task::yield_now().await;
+        }
+        tv.shutdown().await;
+    });
+    let text = log.text();
+    // What is exported, two hellos, two messages of the key exchange, two confirmations, and the end.
+    assert_eq!(secrets.len(), 8);
+    for secret in secrets {
+        for part in secret.chunks_exact(8) {
+            for form in forms(part) {
+                assert!(!text.contains(&form), "{form} of a pairing is logged");
+            }
+        }
+    }
 }

@@ -13,7 +13,7 @@ use softbus::{
     NodeBuilder, Parcel, RemoteObject, RemoteStub, ServiceId, ServiceOptions, async_trait,
     error::StartNodeError,
     local::LocalError,
-    rpc::{AddServiceError, ServiceEvent},
+    rpc::{AddServiceError, Quotas, SendRequestError, ServiceEvent},
 };
 use tokio::{sync::mpsc, time::timeout};
 
@@ -404,4 +404,37 @@ async fn the_first_of_several_is_the_host_and_the_others_attach() {
         again.unwrap_err(),
         StartNodeError::Local(LocalError::InUse(path.clone()))
     );
+}
+
+#[tokio::test]
+async fn descriptors_are_as_many_as_the_builder_says() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("bus").join("bus.sock");
+    let mut quotas = Quotas::DEFAULT;
+    quotas.file_descriptors = 2;
+    let options = ServiceOptions::local();
+    let host = host_builder(directory.path()).quotas(quotas);
+    let host = host.host_local(&path).service(SERVICE, &bench(), options);
+    let host = host.start().await.unwrap();
+    let process = Node::attach(&path).await.unwrap();
+    let proxy = get(&process, SERVICE).await;
+    let send = async |descriptors: usize| {
+        let mut data = Parcel::new();
+        for _ in 0..descriptors {
+            data.write_file_descriptor(std::io::pipe().unwrap().0)
+                .unwrap();
+        }
+        let option = CallOption::two_way();
+        proxy.send_request(WHO, &data, option).await.map(drop)
+    };
+    assert_eq!(send(2).await, Ok(()));
+    let over = SendRequestError::Busy {
+        limit: Some(2),
+        value: Some(3),
+        retry_after: None,
+    };
+    assert_eq!(send(3).await, Err(over));
+    assert_eq!(send(2).await, Ok(()), "what came is closed");
+    process.shutdown().await;
+    host.shutdown().await;
 }

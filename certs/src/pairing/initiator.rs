@@ -133,8 +133,9 @@ impl Initiator {
     ///
     /// [`PairingError`]; the pairing has failed, and nothing may be stored.
     pub fn receive(&mut self, message: &[u8]) -> Result<Vec<Step>, PairingError> {
-        let decoded = Message::decode(message)?;
-        match (std::mem::replace(&mut self.state, State::Over), decoded) {
+        // Whatever fails leaves nothing that could go on.
+        let state = std::mem::replace(&mut self.state, State::Over);
+        match (state, Message::decode(message)?) {
             (State::Hello, Message::ResponderHello(hello)) => self.hello(message, hello),
             (State::Kex { hellos, kex, ours }, Message::ResponderKex(theirs)) => {
                 let key = kex.finish(&theirs)?;

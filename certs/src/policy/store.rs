@@ -174,6 +174,12 @@ fn open(path: &Path) -> std::io::Result<File> {
     File::open(path)
 }
 
+/// Whether nobody but us and root can write a file with this owner and these permissions.
+#[cfg(unix)]
+const fn is_ours_alone(us: u32, owner: u32, mode: u32) -> bool {
+    (owner == us || owner == 0) && mode & 0o022 == 0
+}
+
 /// Who can write the policy decides who may call: us and root, nobody else. A link is followed, because naming the file
 /// is the permission and containers mount theirs by links; what is judged is the file that was opened.
 fn check(path: &Path, data: &std::fs::Metadata) -> Result<(), ReadPolicyError> {
@@ -187,7 +193,7 @@ fn check(path: &Path, data: &std::fs::Metadata) -> Result<(), ReadPolicyError> {
         use std::os::unix::fs::MetadataExt;
         let us = rustix::process::geteuid().as_raw();
         let (owner, mode) = (data.uid(), data.mode() & 0o7777);
-        if (owner != us && owner != 0) || mode & 0o022 != 0 {
+        if !is_ours_alone(us, owner, mode) {
             return Err(ReadPolicyError::Writable {
                 path: path.to_owned(),
                 owner,
@@ -196,4 +202,35 @@ fn check(path: &Path, data: &std::fs::Metadata) -> Result<(), ReadPolicyError> {
         }
     }
     Ok(())
+}
+
+#[cfg(all(test, unix))]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_file_is_ours_alone_if_it_is_ours_or_roots_and_closed_to_others() {
+        for us in [0, 1000] {
+            for mode in [0o644, 0o600, 0o755, 0o4555] {
+                assert!(is_ours_alone(us, us, mode) && is_ours_alone(us, 0, mode));
+                assert!(!is_ours_alone(us, 1001, mode));
+            }
+            for mode in [0o664, 0o646, 0o666, 0o620, 0o602] {
+                assert!(!is_ours_alone(us, us, mode) && !is_ours_alone(us, 0, mode));
+            }
+        }
+    }
+
+    #[test]
+    fn a_pipe_that_nobody_writes_is_no_file_and_not_waited_for() {
+        let temp = tempfile::tempdir().unwrap();
+        let path = temp.path().join("policy.toml");
+        let mode = rustix::fs::Mode::from_raw_mode(0o600);
+        rustix::fs::mkfifoat(rustix::fs::CWD, &path, mode).unwrap();
+        let refused = read(&path).unwrap_err();
+        assert!(
+            matches!(refused, ReadPolicyError::NotAFile { .. }),
+            "{refused}"
+        );
+    }
 }

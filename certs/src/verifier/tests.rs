@@ -104,6 +104,26 @@ fn a_huge_certificate_is_refused() {
 }
 
 #[test]
+fn a_certificate_of_16_kib_is_the_largest() {
+    let key = KeyPair::generate_for(&PKCS_ED25519).unwrap();
+    let with_names = |long: usize, short: usize| {
+        let mut names = vec!["x".repeat(100); long];
+        names.push("x".repeat(short));
+        let params = CertificateParams::new(names).unwrap();
+        params.self_signed(&key).unwrap().der().clone()
+    };
+    // Names of 100 bytes for most of it, and one more for the rest.
+    let rest = 16 * 1024 - with_names(140, 1).len();
+    let (long, short) = (140 + rest / 102, 1 + rest % 102);
+    let largest = with_names(long, short);
+    assert_eq!(largest.len(), 16 * 1024);
+    assert!(peer_device_id(&[largest]).is_ok());
+    let larger = with_names(long, short + 1);
+    let refused = Err(VerifyPeerError::BadCertificate);
+    assert_eq!(peer_device_id(&[larger]), refused);
+}
+
+#[test]
 fn no_single_byte_makes_it_panic() {
     for whole in [
         self_signed(&PKCS_ED25519),
@@ -122,12 +142,6 @@ fn no_single_byte_makes_it_panic() {
 
 #[test]
 fn a_key_has_one_encoding() {
-    // The compressed form of a P-256 point would be a second id for the same key.
-    let prefix_of = |spki: &[u8]| {
-        [(ED25519_SPKI, ED25519_LEN), (P256_SPKI, P256_LEN)]
-            .iter()
-            .position(|(prefix, len)| spki.starts_with(prefix) && spki.len() == prefix.len() + len)
-    };
     let spki_of = |certificate: &CertificateDer<'_>| {
         ParsedCertificate::try_from(certificate)
             .unwrap()
@@ -135,11 +149,74 @@ fn a_key_has_one_encoding() {
             .to_vec()
     };
     let spki = spki_of(&self_signed(&PKCS_ECDSA_P256_SHA256));
-    assert_eq!(prefix_of(&spki), Some(1));
+    let (algorithm, key) = public_key(&spki).unwrap();
+    assert_eq!(algorithm, &PKCS_ECDSA_P256_SHA256);
+    // A point that is not compressed, as it stands at the end.
+    assert_eq!((key.len(), key[0]), (65, 0x04));
+    assert!(spki.ends_with(&key));
+    // The compressed form of a P-256 point would be a second id for the same key.
     let mut compressed = spki[..P256_SPKI.len() + 32].to_vec();
     compressed[P256_SPKI.len() - 1] = 0x02;
-    assert_eq!(prefix_of(&compressed), None);
-    assert_eq!(prefix_of(&spki_of(&self_signed(&PKCS_ED25519))), Some(0));
+    assert!(public_key(&compressed).is_none());
+    let spki = spki_of(&self_signed(&PKCS_ED25519));
+    let (algorithm, key) = public_key(&spki).unwrap();
+    assert_eq!(algorithm, &PKCS_ED25519);
+    assert_eq!(key, spki[spki.len() - 32..]);
+    for wrong in [&spki[..spki.len() - 1], &[&spki[..], &[0]].concat()] {
+        assert!(public_key(wrong).is_none());
+    }
+}
+
+#[test]
+fn what_the_peer_may_read_says_what_is_wrong_and_no_more() {
+    let [expected, got] = [b"a", b"b"].map(|spki| DeviceId::from_spki(spki));
+    for (error, text) in [
+        (
+            VerifyPeerError::DeviceIdMismatch { expected, got },
+            "not the device that was dialled",
+        ),
+        (VerifyPeerError::BadCertificate, "bad certificate"),
+        (VerifyPeerError::UnsupportedKey, "unsupported key"),
+        (
+            VerifyPeerError::CertificateCount { found: 2 },
+            "not exactly one certificate",
+        ),
+        (VerifyPeerError::BadSignature, "bad signature"),
+    ] {
+        let refusal = Refusal(error);
+        assert_eq!(refusal.to_string(), text);
+        assert_eq!(format!("{refusal:?}"), text);
+    }
+}
+
+#[test]
+fn a_chain_is_counted_as_a_whole() {
+    let one = self_signed(&PKCS_ED25519);
+    for more in [1, 2, 3] {
+        let shown = check_shown(&one, &vec![one.clone(); more]);
+        let found = 1 + more;
+        assert_eq!(shown, Err(VerifyPeerError::CertificateCount { found }));
+    }
+}
+
+#[test]
+fn both_verifiers_say_what_they_are_for() {
+    let provider = Arc::new(rustls::crypto::ring::default_provider());
+    let any = AnyDevice::new(Arc::clone(&provider));
+    assert_eq!(format!("{any:?}"), "AnyDevice");
+    let expected = DeviceId::from_spki(b"a");
+    let one = DialledDevice::new(Some(expected), provider, Arc::default());
+    assert_eq!(
+        format!("{one:?}"),
+        format!("DialledDevice({:?})", Some(expected))
+    );
+    let schemes = [
+        SignatureScheme::ED25519,
+        SignatureScheme::ECDSA_NISTP256_SHA256,
+    ];
+    assert_eq!(any.supported_verify_schemes(), schemes);
+    assert_eq!(one.supported_verify_schemes(), schemes);
+    assert!(any.client_auth_mandatory() && any.root_hint_subjects().is_empty());
 }
 
 #[test]

@@ -570,3 +570,15 @@ fn a_register_rule_that_is_not_right_is_refused_with_its_line() {
     let unknown = rule("service = [1]\nuser = [1]\nwho = 1").0;
     assert!(matches!(unknown, PolicyFault::Syntax(_)), "{unknown}");
 }
+
+#[test]
+fn limits_and_counts_are_these() {
+    assert_eq!(Policy::MAX_FILE_LEN, 1 << 20);
+    assert_eq!((Policy::MAX_RULES, Policy::MAX_LISTED), (1024, 1024));
+    assert_eq!(Policy::MAX_GROUP, 4096);
+    let deny = |id: &str| format!("[[deny]]\nid = \"{id}\"\nfrom = [\"trusted\"]\n");
+    let another = ECHO.replace("\"echo\"", "\"echo-too\"");
+    let denials = ["a", "b", "c"].map(deny).concat();
+    let policy = policy(&format!("{ECHO}{another}{denials}{REGISTER}"));
+    assert_eq!((policy.rule_count(), policy.denial_count()), (2, 3));
+}

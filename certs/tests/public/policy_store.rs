@@ -70,6 +70,9 @@ fn a_file_has_to_be_there_unless_it_need_not() {
     assert!(may(&store));
     fs::write(&path, "version = 9").unwrap();
     assert!(PolicyStore::open_if_there(&path).is_err());
+    // What cannot be looked for may be there.
+    let below_a_file = PolicyStore::open_if_there(path.join("policy.toml"));
+    assert!(matches!(below_a_file, Err(ReadPolicyError::Io { .. })));
 }
 
 #[test]
@@ -86,8 +89,9 @@ fn a_policy_of_code_needs_no_file() {
     let policy = Policy::builder().rule(all).build().unwrap();
     let clone = store.clone();
     assert!(clone.set(policy.clone()));
-    assert!(!clone.set(policy));
+    assert!(!clone.set(policy.clone()));
     assert!(may(&store));
+    assert!(may(&PolicyStore::from(policy)));
 }
 
 #[test]

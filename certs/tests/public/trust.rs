@@ -406,3 +406,53 @@ fn pairing_again_changes_nothing_and_a_new_key_is_a_new_device() {
     let refused = store.add_paired(a, "", PairingMode::Code).unwrap_err();
     assert!(matches!(refused, ChangeTrustError::Blocked { device } if device == a));
 }
+
+#[test]
+fn who_ends_itself_at_the_first_of_two_changes_is_not_told_the_second() {
+    let store = TrustStore::in_memory();
+    let told = Arc::new(Mutex::new(0));
+    let own = Arc::new(Mutex::new(None::<softbus_certs::Subscription>));
+    let subscription = store.subscribe({
+        let (told, own) = (told.clone(), own.clone());
+        move |_: &TrustChange| {
+            *told.lock().unwrap() += 1;
+            drop(own.lock().unwrap().take());
+        }
+    });
+    *own.lock().unwrap() = Some(subscription);
+    let list = format!("{}\n{}\n", device("a"), device("b"));
+    assert_eq!(store.import_list(&list).unwrap().added, 2);
+    assert_eq!(*told.lock().unwrap(), 1);
+}
+
+#[test]
+fn a_list_of_2_mib_is_the_largest() {
+    const LIMIT: usize = 2 * 1024 * 1024;
+    let temp = tempfile::tempdir().unwrap();
+    let path = temp.path().join("list");
+    let a = device("a");
+    let last = format!("\n{a}");
+    // The device stands at the very end, behind a comment that fills the rest.
+    let comment = |len: usize| format!("#{}{last}", "x".repeat(len - last.len() - 1));
+    fs::write(&path, comment(LIMIT)).unwrap();
+    let store = TrustStore::in_memory();
+    assert_eq!(store.import(&path).unwrap().added, 1);
+    assert!(store.is_trusted(&a));
+    fs::write(&path, comment(LIMIT + 1)).unwrap();
+    let refused = store.import(&path).unwrap_err();
+    assert!(
+        matches!(refused, ImportTrustError::TooLarge { limit: LIMIT, .. }),
+        "{refused}"
+    );
+}
+
+#[test]
+fn what_is_printed_of_a_store_is_how_many_there_are() {
+    let store = TrustStore::in_memory();
+    store.trust(device("a"), "kitchen").unwrap();
+    assert_eq!(format!("{store:?}"), "TrustStore { devices: 1, .. }");
+    let subscription = store.subscribe(|_| {});
+    assert_eq!(format!("{subscription:?}"), "Subscription { .. }");
+    assert_eq!(TrustStore::MAX_DEVICES, 16_384);
+    assert_eq!(TrustStore::MAX_NAME_LEN, 64);
+}

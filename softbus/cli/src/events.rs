@@ -161,6 +161,7 @@ fn describe(reason: &OfflineReason) -> (&'static str, Option<String>) {
         OfflineReason::TimedOut => "timed_out",
         OfflineReason::Restarted => "restarted",
         OfflineReason::AccessRevoked => "access_revoked",
+        OfflineReason::HostGone => "host_gone",
         OfflineReason::Failed(text) => return ("failed", Some(escape_untrusted(text, MAX_DETAIL))),
         other => {
             return (

@@ -145,6 +145,10 @@ impl Asked<'_> {
                 Kind::Refused,
                 format!("on the other machine run: softbus trust add {us}"),
             ),
+            E::NoCommonVersion { .. } => (
+                Kind::Failed,
+                "install a newer softbus on the device with the lower versions".to_owned(),
+            ),
             E::Unreachable(_) => (
                 Kind::NotFound,
                 format!(

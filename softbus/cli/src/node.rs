@@ -146,8 +146,8 @@ pub(crate) fn identity_failure(context: &Context<'_>, error: &OpenIdentityError)
     };
     let directory = context.directory.display();
     Failure::failed(format!("the identity in {directory} is in use by another process, as `softbus run`")).hint(
-        "start that one as `softbus run --local` and this command with --local, which makes it a process of the same device (on Linux); or \
-         give this command a directory of its own, which makes it another device: softbus --dir DIR ..; \
+        "run this command with --local, which makes it a process of the same device (on Linux), and that one, if it does not yet, as \
+         `softbus run --local`, of which there is one; or give this command a directory of its own, which makes it another device: softbus --dir DIR ..; \
          the devices it shall talk to have to trust the id that `softbus --dir DIR identity show` prints; \
          to pair with the one that runs, start it as `softbus run --pair`",
     )

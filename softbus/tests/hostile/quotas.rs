@@ -1,8 +1,12 @@
 //! What the builder of a node says that others may make it hold.
 
-use softbus::rpc::{
-    Quotas,
-    error::{LinkToDeathError, SendRequestError},
+use softbus::{
+    Streaming, remote_interface,
+    rpc::{
+        Quotas,
+        error::{LinkToDeathError, SendRequestError},
+        stream::StreamError,
+    },
 };
 
 use super::*;
@@ -29,10 +33,12 @@ fn bodies_over_the_memory_that_is_given_are_busy_and_the_rest_is_served() {
             let proxy = samgr.get(SERVICE, &node).await.unwrap();
             assert_eq!(send(&proxy, 128 * KIB).await, Ok(()));
             let over = send(&proxy, 1024 * KIB).await;
-            assert!(
-                matches!(over, Err(SendRequestError::Busy { .. })),
-                "{over:?}"
-            );
+            let Err(SendRequestError::Busy { limit, value, .. }) = over else {
+                panic!("{over:?}");
+            };
+            assert_eq!(limit, Some(256 * KIB as u64));
+            // Of a body whose header comes behind it, only what has come is known.
+            assert!(value > limit, "{value:?}");
             // What was taken for it is given back.
             assert_eq!(send(&proxy, 128 * KIB).await, Ok(()));
             scene.unharmed().await;
@@ -76,4 +82,58 @@ fn death_links_are_as_many_as_the_builder_says() {
             LinkToDeathError::LimitReached { limit: 2, value: 3 }
         );
     });
+}
+
+#[remote_interface(descriptor = "test.Numbers")]
+trait Numbers {
+    async fn all(&self) -> Streaming<u64>;
+}
+
+struct Endless;
+
+impl Numbers for Endless {
+    async fn all(&self) -> Streaming<u64> {
+        Streaming::iter(0..)
+    }
+}
+
+/// At either end: who reads them, and who makes them.
+#[test]
+fn streams_are_as_many_as_the_builder_says() {
+    let mut two = Quotas::DEFAULT;
+    two.streams = 2;
+    for [reads, makes] in [[two, Quotas::DEFAULT], [Quotas::DEFAULT, two]] {
+        run(async || {
+            let scene = Scene::start(|builder| {
+                let options = ServiceOptions::distributed(Allow::trusted());
+                let object = NumbersStub::new(Endless).into();
+                let numbers = ServiceId::new(9).unwrap();
+                builder.quotas(makes).service(numbers, &object, options)
+            })
+            .await;
+            let (known, here) = (scene.known, scene.node.device_id());
+            let trust = TrustStore::in_memory();
+            trust.trust(here, "").unwrap();
+            let reader = Node::builder().identity(known).trust(trust).listen(LOCAL);
+            let at = scene.node.local_addr().unwrap();
+            let reader = reader.static_peer(here, at).quotas(reads);
+            let reader = reader.start().await.unwrap();
+            let numbers = reader.samgr().get(ServiceId::new(9).unwrap(), &here).await;
+            let numbers = NumbersProxy::new(numbers.unwrap());
+            let mut open = Vec::new();
+            for _ in 0..2 {
+                let mut stream = numbers.all().await.unwrap();
+                assert_eq!(stream.next().await, Some(Ok(0)));
+                open.push(stream);
+            }
+            let one_more = numbers.all().await.unwrap().next().await;
+            let Some(Err(StreamError::Open(SendRequestError::Busy { limit, value, .. }))) =
+                one_more
+            else {
+                panic!("{one_more:?}");
+            };
+            let ours = reads == two;
+            assert_eq!((limit, value), (ours.then_some(2), ours.then_some(3)));
+        });
+    }
 }

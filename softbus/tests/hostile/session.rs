@@ -4,7 +4,7 @@ use bytes::{Bytes, BytesMut};
 use proto::{
     BootId, CallId, Handle,
     frame::{Call, ExtensionKind, Extensions, Frame, FrameReader, Grant, Grants, Reply, Status},
-    message::{Control, Hello, PROTOCOL_VERSION},
+    message::{Control, Hello, VersionRange},
 };
 use softbus::rpc::{limits, opening::close_code};
 use tokio::sync::mpsc;
@@ -19,15 +19,15 @@ fn preamble(lane: u16) -> Vec<u8> {
     [b"SBL1".as_slice(), &lane.to_le_bytes()].concat()
 }
 
-fn encoded(frame: &Frame) -> Vec<u8> {
+pub(crate) fn encoded(frame: &Frame) -> Vec<u8> {
     let mut bytes = BytesMut::new();
     frame.encode(&mut bytes);
     bytes.to_vec()
 }
 
-fn hello() -> Frame {
+pub(crate) fn hello() -> Frame {
     Frame::Control(Control::Hello(Hello {
-        versions: (PROTOCOL_VERSION, PROTOCOL_VERSION),
+        versions: VersionRange::SPOKEN,
         features: 0,
         lanes: 1,
         limits: limits::DEFAULT_PEER_LIMITS,
@@ -78,7 +78,11 @@ impl Lane {
     }
 
     async fn send(&mut self, frame: &Frame) {
-        self.send.write_all(&encoded(frame)).await.unwrap();
+        self.send_bytes(&encoded(frame)).await;
+    }
+
+    pub(crate) async fn send_bytes(&mut self, bytes: &[u8]) {
+        self.send.write_all(bytes).await.unwrap();
     }
 
     pub(crate) async fn receive(&mut self) -> Frame {
@@ -131,11 +135,16 @@ pub(crate) async fn in_session(
     endpoint: &quinn::Endpoint,
 ) -> (quinn::Connection, Lane, Lane) {
     let connection = scene.dial(endpoint, &scene.known).await.unwrap();
-    let mut control = say_hello(&connection).await;
+    let [control, calls] = begin(&connection).await;
+    (connection, control, calls)
+}
+
+/// A session on a connection: its control and its call lane.
+pub(crate) async fn begin(connection: &quinn::Connection) -> [Lane; 2] {
+    let mut control = say_hello(connection).await;
     let welcome = control.receive().await;
     assert!(matches!(welcome, Frame::Control(Control::Welcome(_))));
-    let calls = Lane::open(&connection, CALLS).await;
-    (connection, control, calls)
+    [control, Lane::open(connection, CALLS).await]
 }
 
 /// Tells who calls, and what it was told.
@@ -290,8 +299,7 @@ fn a_call_that_comes_byte_by_byte_hinders_nobody_else() {
     });
 }
 
-/// Input 49: what comes and is not read is never more than the windows. (Gaps cannot be made with a client that is well
-/// built; that they cost no more is the promise of the version of quinn.)
+/// Input 49: what comes and is not read is never more than the windows.
 #[test]
 fn what_nobody_reads_is_bounded_by_the_windows_of_streams_and_connection() {
     const MIB: usize = 1 << 20;

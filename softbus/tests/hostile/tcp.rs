@@ -13,6 +13,8 @@ use super::*;
 
 /// Kind of the frame that ends a link.
 const CLOSE: u8 = 11;
+/// Kind of the frame with bytes of a lane.
+const LANE: u8 = 1;
 
 async fn socket(scene: &Scene) -> TcpStream {
     let node = scene.node.local_addr().unwrap();
@@ -209,6 +211,58 @@ fn who_comes_too_often_by_tcp_is_refused_and_audited_and_hinders_nobody() {
             }
         };
         assert_eq!(limit, ("handshakes of one source in a second", 1));
+        scene.unharmed().await;
+    });
+}
+
+/// Says Hello, and reads until the other side says Welcome, or closes: with which code.
+async fn say_hello(stream: &mut TlsStream<TcpStream>) -> Result<(), Option<CloseCode>> {
+    let hello = session::encoded(&session::hello());
+    let mut said = [b"SBT1", &5000_u32.to_le_bytes()[..], &[LANE, 0]].concat();
+    said.extend_from_slice(&(hello.len() as u16).to_le_bytes());
+    said.extend_from_slice(&0_u32.to_le_bytes());
+    said.extend_from_slice(&hello);
+    stream.write_all(&said).await.unwrap();
+    let mut preamble = [0; 8];
+    stream.read_exact(&mut preamble).await.unwrap();
+    loop {
+        let mut head = [0; 8];
+        stream.read_exact(&mut head).await.unwrap();
+        let mut payload = vec![0; usize::from(u16::from_le_bytes([head[2], head[3]]))];
+        stream.read_exact(&mut payload).await.unwrap();
+        match head[0] {
+            LANE => return Ok(()),
+            CLOSE => return Err(close_code(&[&preamble[..], &head[..]].concat())),
+            _ => {}
+        }
+    }
+}
+
+/// Over TCP nothing answers Welcome. Who never hears it gives the connection up, and is not kept waiting when it comes again
+/// because of a session that it never had.
+#[test]
+fn whose_welcome_was_lost_is_welcome_again() {
+    run(async || {
+        let scene = loop {
+            let scene = Scene::start(|builder| builder).await;
+            // Only the smaller id chooses between connections.
+            if scene.node.device_id() < *scene.known.device_id() {
+                break scene;
+            }
+        };
+        let mut silent = shake_hands(&scene, config(&scene, &scene.known))
+            .await
+            .unwrap();
+        assert_eq!(say_hello(&mut silent).await, Ok(()));
+        // Nothing more is heard on it, and it is not hung up.
+        let mut again = shake_hands(&scene, config(&scene, &scene.known))
+            .await
+            .unwrap();
+        assert_eq!(say_hello(&mut again).await, Ok(()));
+        let said = rest(&mut silent).await;
+        assert!(!said.is_empty(), "it is told that it was replaced");
+        drop(again);
+        scene.alone_again().await;
         scene.unharmed().await;
     });
 }

@@ -1,4 +1,6 @@
-//! What the fuzz targets run. Nothing in here needs a fuzzer: `rpc/tests/fuzz_corpus.rs` runs the same functions over
-//! the inputs that are kept.
+//! What the fuzz targets run. Nothing in here needs a fuzzer: `fuzz_corpus.rs` of `rpc` and of `certs` run the same functions
+//! over the inputs that are kept.
 
+pub mod certs;
+mod input;
 pub mod targets;

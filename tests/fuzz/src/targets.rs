@@ -1,14 +1,13 @@
-//! One module for each target. Each has a `run` that takes what a stranger may send and panics when a promise is broken.
+//! One module for each target of `proto` and `rpc`. Each has a `run` that takes what a stranger may send and panics when a promise is broken.
 
 pub mod append;
 pub mod dynamic;
 pub mod frame;
 pub mod identity;
-mod input;
 pub mod message;
 pub mod parcel;
 pub mod parcelable;
 pub mod samgr;
 pub mod session;
 
-use input::Input;
+use super::input::Input;

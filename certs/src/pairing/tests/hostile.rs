@@ -228,3 +228,23 @@ fn an_unknown_key_exchange_is_refused() {
     let refused = responder.receive(&mut tv.window, &hello, tv.now);
     assert_eq!(refused, Err(PairingError::Protocol("unknown key exchange")));
 }
+
+/// One that cannot be read ends it at both ends, and what would have been right comes too late.
+#[test]
+fn after_a_message_that_is_none_there_is_no_going_on() {
+    for spoil_the_phone in [true, false] {
+        let mut tv = Tv::new(&PairingOptions::code());
+        let code = tv.code();
+        let (mut phone, mut responder, _, kex) = up_to_kex(&mut tv, &code);
+        let late = if spoil_the_phone {
+            let answer = sent(responder.receive(&mut tv.window, &kex, tv.now).unwrap());
+            phone.receive(&[0xff]).unwrap_err();
+            phone.receive(&answer)
+        } else {
+            let garbage = responder.receive(&mut tv.window, &[0xff], tv.now);
+            garbage.unwrap_err();
+            responder.receive(&mut tv.window, &kex, tv.now)
+        };
+        assert_eq!(late, Err(PairingError::Protocol("message out of order")));
+    }
+}

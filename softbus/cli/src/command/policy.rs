@@ -8,10 +8,10 @@ use std::{
 use serde_json::json;
 use softbus::{
     ServiceId,
-    certs::{MemberName, PolicyStore, Principal, ReadPolicyError},
+    certs::{Fleet, MemberName, PolicyStore, Principal, ReadPolicyError},
 };
 
-use super::Context;
+use super::{Context, ca::fleet_in};
 use crate::{
     args::Policy,
     device_name,
@@ -79,7 +79,11 @@ fn explain(
     let explanation = policy.explain(&who, question.service, question.method);
     // A member of a fleet need not be in the store, but may be blocked there.
     let blocked = trust.get(&device).is_some_and(|entry| entry.blocked);
-    let trusted = !blocked && (who.member.is_some() || trust.is_trusted(&device));
+    let is_member = match &who.member {
+        Some(member) => fleet(&context.directory)?.is_some_and(|fleet| fleet.lets_in(member)),
+        None => false,
+    };
+    let trusted = !blocked && (is_member || trust.is_trusted(&device));
     let allowed = trusted && explanation.allowed();
     let rules = explanation.rules().iter();
     let rules: Vec<_> = rules
@@ -88,6 +92,9 @@ fn explain(
     let reason = match (trusted, blocked) {
         (true, _) => explanation.to_string(),
         (false, true) => "denied: the device is blocked, whatever the policy says".to_owned(),
+        (false, false) if who.member.is_some() => format!(
+            "denied: neither is the device trusted nor does fleet.toml let such a member in; if it were so: {explanation}"
+        ),
         (false, false) => format!("denied: the device is not trusted; if it were: {explanation}"),
     };
     let object = json!({
@@ -95,6 +102,11 @@ fn explain(
         "allowed": allowed, "trusted": trusted, "reason": reason, "rules": rules,
     });
     context.output.either(&object, || reason.clone())
+}
+
+fn fleet(directory: &Path) -> Result<Option<Fleet>, Failure> {
+    let opened = fleet_in(directory).map(Fleet::open).transpose();
+    opened.map_err(|error| Failure::failed(error.to_string()))
 }
 
 fn member(text: &str) -> Result<MemberName, Failure> {

@@ -56,6 +56,25 @@ fn members_of_a_fleet_call_each_other_without_entries_until_one_is_denied() {
 
     let policy = "version = 1\n[[rule]]\nid = \"kiosks\"\nfrom = [\"fleet:prod/kiosk/*\"]\nservice = [7]\nmethods = [2]\n";
     fs::write(service.directory().join("policy.toml"), policy).unwrap();
+    let explained = |method: &str, member: &str| {
+        let line = ["policy", "explain", &client.id, "7", method, "--json"];
+        service
+            .run(line.into_iter().chain(["--member", member]))
+            .object()
+    };
+    let allowed = explained("2", "prod/kiosk/7");
+    assert_eq!(allowed["allowed"], true, "{allowed}");
+    assert_eq!(allowed["rules"][0]["id"], "kiosks");
+    let others = [
+        ("1", "prod/kiosk/7"),
+        ("2", "prod/server/1"),
+        ("2", "test/kiosk/7"),
+    ];
+    for (method, member) in others {
+        let denied = explained(method, member);
+        assert_eq!(denied["allowed"], false, "{denied}");
+        assert_eq!(denied["trusted"], member.starts_with("prod/"), "{denied}");
+    }
     let node = service.start(["run", "--echo", "7"]);
     let peer = format!("{}@{}", service.id, node.address);
     let call = |method: &str, arguments: &[&str]| {
@@ -67,6 +86,11 @@ fn members_of_a_fleet_call_each_other_without_entries_until_one_is_denied() {
     call("echo", &["hello"]).assert_failed(4, &[]);
 
     list(&service, "deny = [\"kiosk/7\"]\n");
+    let denied = explained("2", "prod/kiosk/7");
+    assert_eq!(
+        (&denied["allowed"], &denied["trusted"]),
+        (&false.into(), &false.into())
+    );
     // Followed twice a second; a call takes about as long as that.
     assert!((0..20).any(|_| call("sum", &["40", "2"]).code == 4));
     node.stop(Signal::TERM);

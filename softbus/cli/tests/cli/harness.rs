@@ -118,6 +118,19 @@ impl Device {
         self.started(Running::spawn_reading(shell, socket.into()))
     }
 
+    /// As [`start`](Self::start), by another program that becomes the command.
+    #[cfg(target_os = "linux")]
+    pub(crate) fn start_by<I: AsRef<OsStr>>(
+        &self,
+        other: impl FnOnce(&OsStr) -> Command,
+        arguments: impl IntoIterator<Item = I>,
+    ) -> Running {
+        let softbus = self.command(["--json"]);
+        let mut command = other(softbus.get_program());
+        command.args(softbus.get_args()).args(arguments);
+        self.started(Running::spawn(command))
+    }
+
     fn started(&self, mut running: Running) -> Running {
         let started = running.event("started");
         assert_eq!(started["device"], self.id.as_str());
@@ -260,6 +273,13 @@ impl Running {
     pub(crate) fn stop(self, signal: Signal) -> Finished {
         self.signal(signal);
         self.finish()
+    }
+
+    /// Ends it as a fault of its own would, and waits until it has; how it did.
+    #[cfg(target_os = "linux")]
+    pub(crate) fn crash(mut self) -> ExitStatus {
+        self.signal(Signal::ABORT);
+        self.end().0
     }
 
     #[track_caller]

@@ -5,6 +5,8 @@
 
 mod basics;
 mod calls;
+#[cfg(target_os = "linux")]
+mod core_dump;
 mod described;
 mod fleet;
 mod harness;

@@ -14,7 +14,7 @@ use softbus_rpc::{
     Quotas,
     fuzzing::{a_stub, local, root},
     session::{
-        Answer, Arrived, Config, Delivered, Event, ImportKey, LinkId, Outcome, Outgoing,
+        Answer, Arrived, Config, Delivered, Event, ImportKey, LinkId, LostBulk, Outcome, Outgoing,
         RedemptionId, Scope, ServingId, Session, Usage,
     },
 };
@@ -129,7 +129,7 @@ impl Victim {
     }
 
     pub(super) fn reset(&mut self, id: u64) {
-        self.session.handle_bulk_reset(id, Status::Cancelled);
+        self.session.handle_bulk_reset(id, LostBulk::GivenUp);
     }
 
     pub(super) fn passes(&mut self, ms: u64) {
