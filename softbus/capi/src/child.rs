@@ -48,6 +48,28 @@ const TIMED_OUT: c_int = 7;
 /// What a child reports.
 type Report = Result<RemoteObject, c_int>;
 
+/// Why there is no child, or no parent: a number, and words for the thread that asked, which this is found out on another of.
+struct Failure {
+    number: c_int,
+    words: String,
+}
+
+impl Failure {
+    fn new(number: c_int, why: &dyn Error) -> Self {
+        let words = error::text_of(why);
+        Self { number, words }
+    }
+
+    /// What a function returns.
+    fn tell(self) -> c_int {
+        match self.number {
+            INNER => error::explain(&self.words),
+            _ => error::say(&self.words),
+        }
+        self.number
+    }
+}
+
 /// Children whose report is waited for, by the number of their process.
 static EXPECTED: Mutex<Option<HashMap<u32, oneshot::Sender<Report>>>> = Mutex::new(None);
 
@@ -112,38 +134,48 @@ fn credentials(pid: u32) -> Credentials {
     Credentials { pid, uid }
 }
 
-async fn accept(socket: UnixStream, pid: u32, wait: Duration) -> Report {
+async fn accept(socket: UnixStream, pid: u32, wait: Duration) -> Result<RemoteObject, Failure> {
     static NUMBERS: AtomicU64 = AtomicU64::new(1);
     let (sender, mut report) = oneshot::channel();
     expected().get_or_insert_default().insert(pid, sender);
     let number = NUMBERS.fetch_add(1, Ordering::Relaxed);
     let accepted = async {
-        let socket = begun(socket).await.map_err(|_| DEAD_REMOTE_OBJECT)?;
+        let socket = begun(socket).await;
+        let socket = socket.map_err(|ended| Failure::new(DEAD_REMOTE_OBJECT, &ended))?;
         let peer = local::welcome(&BUS, socket, number, credentials(pid)).await;
-        let peer = peer.map_err(|refused| match refused {
-            LocalError::TimedOut => late(&refused),
-            // It has ended, or is none of ours.
-            _ => DEAD_REMOTE_OBJECT,
-        })?;
+        let peer = peer.map_err(|refused| gone_or(TIMED_OUT, &refused))?;
         // Lives until either process ends it, whatever becomes of who waits here.
         let session = peer.clone();
         tokio::spawn(async move { session.ended().await });
         tokio::select! {
             // What it has reported before its end counts.
             biased;
-            report = &mut report => report.map_err(|_| INNER)?,
-            _ = peer.ended() => Err(DEAD_REMOTE_OBJECT),
+            report = &mut report => {
+                let report = report.map_err(|unheard| Failure::new(INNER, &unheard))?;
+                report.map_err(|number| Failure {
+                    number,
+                    words: format!("the child has reported {number}"),
+                })
+            }
+            _ = peer.ended() => Err(Failure {
+                number: DEAD_REMOTE_OBJECT,
+                words: "the child has ended".to_owned(),
+            }),
         }
     };
     let accepted = tokio::time::timeout(wait, accepted).await;
     expected().get_or_insert_default().remove(&pid);
-    accepted.unwrap_or_else(|elapsed| Err(late(&elapsed)))
+    accepted.unwrap_or_else(|late| Err(Failure::new(TIMED_OUT, &late)))
 }
 
-/// The child was not there in time.
-fn late(error: &dyn Error) -> c_int {
-    error::remember(error);
-    TIMED_OUT
+/// Why there is no session with a process: `late` if it is there and says nothing.
+fn gone_or(late: c_int, error: &LocalError) -> Failure {
+    let number = match error {
+        LocalError::TimedOut => late,
+        // It has ended, or is none of ours.
+        _ => DEAD_REMOTE_OBJECT,
+    };
+    Failure::new(number, error)
 }
 
 /// Waits until the child is there to open a session, which then has little time: what comes before, loading libraries and
@@ -155,16 +187,12 @@ async fn begun(socket: UnixStream) -> io::Result<UnixStream> {
     socket.into_std()
 }
 
-async fn report(mut socket: UnixStream, parent: u32, mine: Report) -> c_int {
+async fn report(mut socket: UnixStream, parent: u32, mine: Report) -> Result<(), Failure> {
     // One byte in an empty socket never waits.
-    if let Err(refused) = socket.write_all(&[1]) {
-        return error::inner(&refused);
-    }
+    let written = socket.write_all(&[1]);
+    written.map_err(|ended| Failure::new(DEAD_REMOTE_OBJECT, &ended))?;
     let joined = local::join(socket, credentials(parent)).await;
-    let (bus, peer) = match joined {
-        Ok(joined) => joined,
-        Err(refused) => return error::inner(&refused),
-    };
+    let (bus, peer) = joined.map_err(|refused| gone_or(INNER, &refused))?;
     let session = peer.clone();
     tokio::spawn(async move {
         session.ended().await;
@@ -173,10 +201,9 @@ async fn report(mut socket: UnixStream, parent: u32, mine: Report) -> c_int {
         }
     });
     *to_parent() = Some((bus, peer.clone()));
-    let parent = match peer.get_service(PARENT, HANDSHAKE_TIME).await {
-        Ok(parent) => parent,
-        Err(refused) => return error::inner(&refused),
-    };
+    let inner = |refused: &dyn Error| Failure::new(INNER, refused);
+    let parent = peer.get_service(PARENT, HANDSHAKE_TIME).await;
+    let parent = parent.map_err(|refused| inner(&refused))?;
     let mut data = Parcel::new();
     let written = match &mine {
         Ok(object) => data
@@ -184,14 +211,13 @@ async fn report(mut socket: UnixStream, parent: u32, mine: Report) -> c_int {
             .and_then(|()| data.write_remote_object(object)),
         Err(error) => data.write_i32(*error),
     };
-    if let Err(refused) = written {
-        return error::inner(&refused);
-    }
+    written.map_err(|refused| inner(&refused))?;
     let option = CallOption::two_way().wait(HANDSHAKE_TIME);
-    match parent.send_request(REPORT, &data, option).await {
-        Ok(_) => SUCCESS,
-        Err(refused) => error::of_request(&refused),
-    }
+    let sent = parent.send_request(REPORT, &data, option).await;
+    sent.map(drop).map_err(|refused| {
+        let number = error::number_of(&refused).unwrap_or(INNER);
+        Failure::new(number, &refused)
+    })
 }
 
 /// A child whose parent is gone is nobody's.
@@ -232,7 +258,7 @@ unsafe extern "C" fn SoftBus_Child_Accept(
                 out.set(proxy::handle(object));
                 SUCCESS
             }
-            Ok(Err(error)) => error,
+            Ok(Err(failure)) => failure.tell(),
             Err(refused) => error::inner(&refused),
         }
     })
@@ -259,11 +285,11 @@ unsafe extern "C" fn SoftBus_Child_Report(
         };
         let no_stub = error == SUCCESS && mine.is_err();
         let reported = runtime::wait_there(move || report(socket, parent, mine));
-        let reported = reported.unwrap_or_else(|refused| error::inner(&refused));
-        if no_stub {
-            error::check_param()
-        } else {
-            reported
+        match reported {
+            _ if no_stub => error::check_param(),
+            Ok(Ok(())) => SUCCESS,
+            Ok(Err(failure)) => failure.tell(),
+            Err(refused) => error::inner(&refused),
         }
     })
 }

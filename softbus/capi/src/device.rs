@@ -15,6 +15,7 @@ use std::{
 use softbus::{
     Allow, DeviceId, GetServiceError, Identity, Interfaces, Node, NodeBuilder, ServiceId,
     ServiceOptions, TrustStore,
+    certs::{ChangeTrustError, ImportTrustError},
     error::StartNodeError,
     local::{self, LocalError},
     rpc::AddServiceError,
@@ -153,7 +154,7 @@ impl Start {
         if let Some(list) = self.trust_file {
             // Before anybody can come.
             let imported = trust.import(list);
-            imported.map_err(|refused| failed(IDENTITY, &refused))?;
+            imported.map_err(|refused| import_failed(&refused))?;
         }
         let builder = self.builder.identity(identity).trust(trust);
         let started = runtime::wait_there(move || builder.start());
@@ -169,6 +170,25 @@ impl Start {
     }
 }
 
+/// The one place that gives changes of whom we trust their numbers.
+fn trust_failed(error: &ChangeTrustError) -> c_int {
+    let number = match error {
+        ChangeTrustError::InvalidName => ARGUMENT,
+        ChangeTrustError::Blocked { .. } => REFUSED,
+        ChangeTrustError::Full => BUSY,
+        ChangeTrustError::Open(_) | ChangeTrustError::Save(_) => IDENTITY,
+        _ => FAILED,
+    };
+    failed(number, error)
+}
+
+fn import_failed(error: &ImportTrustError) -> c_int {
+    match error {
+        ImportTrustError::Change(refused) => trust_failed(refused),
+        _ => failed(IDENTITY, error),
+    }
+}
+
 /// The one place that gives look-ups their numbers.
 fn look_up_failed(error: &GetServiceError) -> c_int {
     let number = match error {
@@ -176,7 +196,7 @@ fn look_up_failed(error: &GetServiceError) -> c_int {
         GetServiceError::NotDistributed => NOT_DISTRIBUTED,
         GetServiceError::Refused => REFUSED,
         GetServiceError::DeviceNotTrusted | GetServiceError::NotTrustedByDevice => NOT_TRUSTED,
-        GetServiceError::Unreachable(_) => UNREACHABLE,
+        GetServiceError::Unreachable(_) | GetServiceError::NoCommonVersion { .. } => UNREACHABLE,
         GetServiceError::TimedOut { .. } => TIMED_OUT,
         GetServiceError::Busy
         | GetServiceError::TooManyLoads { .. }
@@ -327,7 +347,7 @@ unsafe extern "C" fn SoftBus_Node_Trust(
         number(node_of(node).and_then(|node| {
             let device = device_of(device.ok_or_else(|| wrong("no device"))?)?;
             let trusted = trust_of(&node)?.trust(device, text_of(name.unwrap_or_default())?);
-            trusted.map_err(|refused| failed(REFUSED, &refused))
+            trusted.map_err(|refused| trust_failed(&refused))
         }))
     })
 }
@@ -340,7 +360,7 @@ unsafe extern "C" fn SoftBus_Node_Forget(node: *mut SoftBusNode, device: *const 
         number(node_of(node).and_then(|node| {
             let device = device_of(device.ok_or_else(|| wrong("no device"))?)?;
             let forgotten = trust_of(&node)?.forget(&device);
-            match forgotten.map_err(|refused| failed(FAILED, &refused))? {
+            match forgotten.map_err(|refused| trust_failed(&refused))? {
                 true => Ok(()),
                 false => {
                     error::say("it was not trusted");
@@ -361,7 +381,7 @@ unsafe extern "C" fn SoftBus_Node_LoadTrust(node: *mut SoftBusNode, path: *const
             let imported = trust_of(&node)?.import(path);
             imported
                 .map(drop)
-                .map_err(|refused| failed(IDENTITY, &refused))
+                .map_err(|refused| import_failed(&refused))
         }))
     })
 }

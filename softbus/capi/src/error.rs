@@ -39,15 +39,24 @@ pub(crate) fn from_callback(code: c_int) -> Result<(), HandlerError> {
 /// What a request that failed is to its caller. Never 0: a service that is written in another language may answer any
 /// number of its own.
 pub(crate) fn of_request(error: &SendRequestError) -> c_int {
-    let number = match error {
-        SendRequestError::Service(code) if is_legal(*code) => *code,
-        SendRequestError::InvalidCode { .. } => CODE_OUT_OF_RANGE,
-        // Whether it ran is not known, but who would have answered is gone: as the kernel's binder has it.
-        SendRequestError::DeadObject { .. } | SendRequestError::Indeterminate => DEAD_REMOTE_OBJECT,
-        other => return inner(other),
+    let Some(number) = number_of(error) else {
+        return inner(error);
     };
     remember(error);
     number
+}
+
+/// The number of its own that such an error has, if it has one.
+pub(crate) fn number_of(error: &SendRequestError) -> Option<c_int> {
+    match error {
+        SendRequestError::Service(code) if is_legal(*code) => Some(*code),
+        SendRequestError::InvalidCode { .. } => Some(CODE_OUT_OF_RANGE),
+        // Whether it ran is not known, but who would have answered is gone: as the kernel's binder has it.
+        SendRequestError::DeadObject { .. } | SendRequestError::Indeterminate => {
+            Some(DEAD_REMOTE_OBJECT)
+        }
+        _ => None,
+    }
 }
 
 /// An argument that is none: for `CHECK_PARAM`, and for functions that return no number.
@@ -63,14 +72,14 @@ pub(crate) fn check_param() -> c_int {
 
 /// An error that has no number of its own. What it was is in the log and for `SoftBus_LastError`.
 pub(crate) fn inner(error: &dyn std::error::Error) -> c_int {
-    explain(error);
+    explain(&text_of(error));
     INNER
 }
 
 /// Says what an error was to whoever reads the log or asks.
-fn explain(error: &dyn std::error::Error) {
-    log(Level::Warn, &text_of(error));
-    remember(error);
+pub(crate) fn explain(what: &str) {
+    log(Level::Warn, what);
+    say(what);
 }
 
 /// Says what an error was to whoever asks: one that its number explains well enough for the log.
@@ -83,7 +92,8 @@ pub(crate) fn say(what: &str) {
     crate::boundary::set_last_error(what.to_owned());
 }
 
-fn text_of(error: &dyn std::error::Error) -> String {
+/// What an error was, with what it came from.
+pub(crate) fn text_of(error: &dyn std::error::Error) -> String {
     let mut text = error.to_string();
     let mut source = error.source();
     while let Some(cause) = source {

@@ -283,7 +283,7 @@ mod tests {
     }
 
     /// What a check takes, for people: `cargo test --release -p softbus-capi a_check -- --nocapture`. It is to be under
-    /// 20 ns on a machine that does nothing else; no time is asserted that a busy one would fail.
+    /// 20 ns on a machine that does nothing else; no time is asserted that a busy one would fail: `tests/instructions` counts.
     #[test]
     fn a_check_takes_nanoseconds() {
         const CHECKS: u32 = 1_000_000;

@@ -4,6 +4,8 @@
 #include "test.h"
 
 #include <softbus/device.h>
+#include <sys/socket.h>
+#include <sys/un.h>
 #include <unistd.h>
 
 enum { OF_HOST = 1401, OURS = 1402, WAIT_MS = 20000 };
@@ -68,7 +70,9 @@ TEST(an_attached_process_has_the_services_of_its_device)
 
 TEST(what_the_host_has_an_attached_process_has_not)
 {
-    SoftBusNode *node = Attach();
+    /* Where the host is by default: the parent has made that the same. */
+    SoftBusNode *node = NULL;
+    CHECK_EQUAL(SoftBus_Node_Attach(NULL, &node), SOFTBUS_OK);
     char id[SOFTBUS_DEVICE_ID_SIZE];
     CHECK_EQUAL(SoftBus_Node_GetDeviceId(node, id, sizeof(id)), SOFTBUS_OK);
     CHECK_EQUAL(SoftBus_Node_GetPort(node), 0);
@@ -87,6 +91,44 @@ TEST(who_cannot_attach_is_told_why)
     CHECK_EQUAL(SoftBus_Node_Attach("there-is-none", &node), SOFTBUS_ERR_UNREACHABLE);
     CHECK(node == NULL);
     CHECK(strlen(SoftBus_LastError()) > 0);
+}
+
+/** A socket at a path, which nobody accepts from yet. */
+static int Listen(const char *path)
+{
+    struct sockaddr_un address = {.sun_family = AF_UNIX};
+    snprintf(address.sun_path, sizeof(address.sun_path), "%s", path);
+    int socket_ = socket(AF_UNIX, SOCK_STREAM, 0);
+    CHECK(bind(socket_, (struct sockaddr *)&address, sizeof(address)) == 0);
+    CHECK(listen(socket_, 1) == 0);
+    return socket_;
+}
+
+static void *Greet(void *socket_)
+{
+    const char greeting[] = "220 mail.example.org at your service\r\n";
+    int client = accept(*(int *)socket_, NULL, NULL);
+    CHECK(client >= 0);
+    CHECK(write(client, greeting, strlen(greeting)) > 0);
+    close(client);
+    return NULL;
+}
+
+TEST(what_listens_and_is_no_host_is_not_attached_to)
+{
+    SoftBusNode *node = NULL;
+    int another = Listen("mail.sock"), silent = Listen("silent.sock");
+    pthread_t greets;
+    CHECK(pthread_create(&greets, NULL, Greet, &another) == 0);
+    CHECK_EQUAL(SoftBus_Node_Attach("mail.sock", &node), SOFTBUS_ERR_FAILED);
+    CHECK(strstr(SoftBus_LastError(), "not a bus") != NULL);
+    CHECK(pthread_join(greets, NULL) == 0);
+    /* One that says nothing has 5 s. */
+    CHECK_EQUAL(SoftBus_Node_Attach("silent.sock", &node), SOFTBUS_ERR_UNREACHABLE);
+    CHECK(strstr(SoftBus_LastError(), "timed out") != NULL);
+    CHECK(node == NULL);
+    close(another);
+    close(silent);
 }
 
 int main(int argc, char **argv)

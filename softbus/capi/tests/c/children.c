@@ -119,7 +119,7 @@ TEST(without_the_program_of_children_none_is_started)
     unsetenv("SOFTBUS_CHILD");
 }
 
-/** One end of a socket pair whose other end is closed, or -1. */
+/** One end of a socket pair whose other end is closed. */
 static int Alone(void)
 {
     int ends[2];
@@ -128,17 +128,33 @@ static int Alone(void)
     return ends[0];
 }
 
+/** So that the words are those of what comes next. */
+static void Forget(void)
+{
+    CHECK_EQUAL(SoftBus_Child_Accept(-1, 7, 100, NULL), OH_IPC_CHECK_PARAM_ERROR);
+    CHECK(strstr(SoftBus_LastError(), "argument") != NULL);
+}
+
+static bool HasWords(void)
+{
+    return strlen(SoftBus_LastError()) > 0 && strstr(SoftBus_LastError(), "argument") == NULL;
+}
+
 TEST(children_are_accepted_with_what_that_needs)
 {
     OHIPCRemoteProxy *proxy = NULL;
     CHECK_EQUAL(SoftBus_Child_Accept(-1, 7, 100, &proxy), OH_IPC_CHECK_PARAM_ERROR);
     CHECK_EQUAL(SoftBus_Child_Accept(Alone(), 0, 100, &proxy), OH_IPC_CHECK_PARAM_ERROR);
     CHECK_EQUAL(SoftBus_Child_Accept(Alone(), 7, 100, NULL), OH_IPC_CHECK_PARAM_ERROR);
+    Forget();
     CHECK_EQUAL(SoftBus_Child_Accept(Alone(), 7, 20000, &proxy), OH_IPC_DEAD_REMOTE_OBJECT);
+    CHECK(HasWords());
     /* One that is there and says nothing is waited for, and then no more. */
     int ends[2];
     CHECK(socketpair(AF_UNIX, SOCK_STREAM, 0, ends) == 0);
+    Forget();
     CHECK_EQUAL(SoftBus_Child_Accept(ends[0], 7, 100, &proxy), SOFTBUS_ERR_TIMED_OUT);
+    CHECK(HasWords());
     close(ends[1]);
     CHECK(proxy == NULL);
 }
@@ -149,7 +165,16 @@ TEST(a_child_reports_with_what_that_needs)
     CHECK_EQUAL(SoftBus_Child_Report(-1, 7, 0, stub), OH_IPC_CHECK_PARAM_ERROR);
     CHECK_EQUAL(SoftBus_Child_Report(Alone(), 0, 0, stub), OH_IPC_CHECK_PARAM_ERROR);
     CHECK_EQUAL(SoftBus_Child_Report(Alone(), 7, 0, NULL), OH_IPC_CHECK_PARAM_ERROR);
-    CHECK(SoftBus_Child_Report(Alone(), 7, 0, stub) != OH_IPC_SUCCESS);
+    Forget();
+    CHECK_EQUAL(SoftBus_Child_Report(Alone(), 7, 0, stub), OH_IPC_DEAD_REMOTE_OBJECT);
+    CHECK(HasWords());
+    /* Of a parent that is there and says nothing. */
+    int ends[2];
+    CHECK(socketpair(AF_UNIX, SOCK_STREAM, 0, ends) == 0);
+    Forget();
+    CHECK_EQUAL(SoftBus_Child_Report(ends[0], 7, 0, stub), OH_IPC_INNER_ERROR);
+    CHECK(HasWords());
+    close(ends[1]);
     OH_IPCRemoteStub_Destroy(stub);
 }
 

@@ -299,6 +299,7 @@ TEST(a_descriptor_has_its_nul)
     free(text);
     CHECK_EQUAL(OH_IPCRemoteProxy_GetInterfaceDescriptor(service, &text, &len, AllocateNothing),
         OH_IPC_MEM_ALLOCATOR_ERROR);
+    CHECK(text == NULL);
     CHECK_EQUAL(OH_IPCRemoteProxy_GetInterfaceDescriptor(NULL, &text, &len, Allocate), OH_IPC_CHECK_PARAM_ERROR);
     CHECK_EQUAL(OH_IPCRemoteProxy_GetInterfaceDescriptor(service, NULL, &len, Allocate), OH_IPC_CHECK_PARAM_ERROR);
     CHECK_EQUAL(OH_IPCRemoteProxy_GetInterfaceDescriptor(service, &text, NULL, Allocate), OH_IPC_CHECK_PARAM_ERROR);

@@ -43,17 +43,36 @@ static int StartInFork(void)
     SoftBusNode *node = NULL;
     SoftBus_NodeOptions options = {.size = sizeof(options), .identityDirectory = "fork", .listen = "127.0.0.1:0"};
     int node_error = SoftBus_Node_Start(&options, &node);
-    fprintf(stderr, "in a fork: %d %d %d\n", result, g_startError, node_error);
-    return result == NCP_NO_ERROR && g_startError == NCP_ERR_INTERNAL && node_error == SOFTBUS_ERR_FAILED ? 0 : 1;
+    OHIPCRemoteProxy *proxy = NULL;
+    int accepted = SoftBus_Child_Accept(dup(0), 7, 20000, &proxy);
+    int reported = SoftBus_Child_Report(dup(0), 7, OH_IPC_INNER_ERROR, NULL);
+    fprintf(stderr, "in a fork: %d %d %d %d %d\n", result, g_startError, node_error, accepted, reported);
+    return result == NCP_NO_ERROR && g_startError == NCP_ERR_INTERNAL && node_error == SOFTBUS_ERR_FAILED
+            && accepted == OH_IPC_INNER_ERROR && reported == OH_IPC_INNER_ERROR
+        ? 0
+        : 1;
 }
 
-TEST(a_fork_starts_nothing)
+/** Its requests fail, and say why. */
+static int AskInFork(OHIPCRemoteProxy *service)
+{
+    char *text = NULL;
+    int32_t len = 0;
+    CHECK_EQUAL(Ask(service, SERVICE_ECHO, 7, NULL), OH_IPC_INNER_ERROR);
+    CHECK(strstr(SoftBus_LastError(), "fork") != NULL);
+    CHECK_EQUAL(Tell(service, SERVICE_ECHO, 7), OH_IPC_INNER_ERROR);
+    CHECK_EQUAL(OH_IPCRemoteProxy_GetInterfaceDescriptor(service, &text, &len, Allocate), OH_IPC_INNER_ERROR);
+    CHECK(text == NULL);
+    return 0;
+}
+
+TEST(a_fork_starts_and_calls_nothing)
 {
     /* Only a process that has the bus has forks without it. */
     OHIPCRemoteProxy *service = Start();
     pid_t fork_of_us = fork();
     if (fork_of_us == 0) {
-        _exit(StartInFork());
+        _exit(StartInFork() + AskInFork(service));
     }
     int status = -1;
     CHECK_EQUAL(waitpid(fork_of_us, &status, 0), fork_of_us);
@@ -89,8 +108,13 @@ static int EndsItself(uint32_t code, const OHIPCParcel *data, OHIPCParcel *reply
 }
 
 /** What this program is in a process that it has started itself. Its exit code is 0 if everything was as it should be. */
-static int RunChild(int socket, pid_t parent)
+static int RunChild(int socket, pid_t parent, int error)
 {
+    if (error != 0) {
+        CHECK_EQUAL(SoftBus_Child_Report(socket, parent, error, NULL), OH_IPC_SUCCESS);
+        SoftBus_Child_Leave();
+        return 0;
+    }
     OHIPCRemoteStub *stub = OH_IPCRemoteStub_Create("own", EndsItself, NULL, NULL);
     CHECK_EQUAL(SoftBus_Child_Report(socket, parent, 0, stub), OH_IPC_SUCCESS);
     WaitFor(&g_end, 1);
@@ -103,36 +127,62 @@ static int RunChild(int socket, pid_t parent)
     return 0;
 }
 
-TEST(a_program_starts_children_in_its_own_way)
+/** This program as a child of its own, which reports `error`, or a stub; one end of the socket is the parent's. */
+static pid_t StartOwn(int error, int *socket)
 {
     int ends[2];
     CHECK(socketpair(AF_UNIX, SOCK_STREAM, 0, ends) == 0);
-    char number[20], own[20];
+    char number[20], own[20], code[20];
     snprintf(number, sizeof(number), "%d", ends[1]);
     snprintf(own, sizeof(own), "%d", getpid());
+    snprintf(code, sizeof(code), "%d", error);
     pid_t child = fork();
     if (child == 0) {
         close(ends[0]);
-        execl("/proc/self/exe", "tests", "child", number, own, NULL);
+        execl("/proc/self/exe", "tests", "child", number, own, code, NULL);
         _exit(2);
     }
     close(ends[1]);
+    *socket = ends[0];
+    return child;
+}
+
+static void EndsWell(pid_t child)
+{
+    int status = -1;
+    CHECK_EQUAL(waitpid(child, &status, 0), child);
+    CHECK_EQUAL(status, 0);
+}
+
+TEST(a_program_starts_children_in_its_own_way)
+{
+    int socket = -1;
+    pid_t child = StartOwn(0, &socket);
     OHIPCRemoteProxy *proxy = NULL;
-    CHECK_EQUAL(SoftBus_Child_Accept(ends[0], child, 20000, &proxy), OH_IPC_SUCCESS);
+    CHECK_EQUAL(SoftBus_Child_Accept(socket, child, 20000, &proxy), OH_IPC_SUCCESS);
     int32_t answer = 0;
     CHECK_EQUAL(Ask(proxy, SERVICE_ECHO, 7, &answer), OH_IPC_SUCCESS);
     CHECK_EQUAL(answer, 8);
     CHECK_EQUAL(Ask(proxy, SERVICE_END, 7, NULL), OH_IPC_SUCCESS);
-    int status = -1;
-    CHECK_EQUAL(waitpid(child, &status, 0), child);
-    CHECK_EQUAL(status, 0);
+    EndsWell(child);
     OH_IPCRemoteProxy_Destroy(proxy);
+}
+
+TEST(a_child_reports_an_error_of_its_own)
+{
+    int socket = -1;
+    pid_t child = StartOwn(77, &socket);
+    OHIPCRemoteProxy *proxy = NULL;
+    CHECK_EQUAL(SoftBus_Child_Accept(socket, child, 20000, &proxy), 77);
+    CHECK(strstr(SoftBus_LastError(), "77") != NULL);
+    CHECK(proxy == NULL);
+    EndsWell(child);
 }
 
 int main(int argc, char **argv)
 {
-    if (argc == 4 && strcmp(argv[1], "child") == 0) {
-        return RunChild(atoi(argv[2]), atoi(argv[3]));
+    if (argc == 5 && strcmp(argv[1], "child") == 0) {
+        return RunChild(atoi(argv[2]), atoi(argv[3]), atoi(argv[4]));
     }
     return RunTests(argc, argv);
 }

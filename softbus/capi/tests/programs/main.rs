@@ -11,8 +11,10 @@ mod headers;
 mod installed;
 mod lab;
 mod memory;
+mod refused;
 mod sample;
 mod signatures;
+mod trust;
 
 use build::{Language, Libraries, Program};
 
@@ -92,6 +94,11 @@ fn threads_and_callers() {
 #[test]
 fn devices() {
     run_c("device.c", &[]);
+}
+
+#[test]
+fn look_ups() {
+    run_c("look_up.c", &[]);
 }
 
 #[test]

@@ -42,10 +42,21 @@ fn the_sample_is_clean() {
     }
 }
 
-#[test]
-fn ten_thousand_calls_are_clean() {
+/// A program that calls the service in a child process.
+fn calls_are_clean(file: &str) {
     let program = Program::new();
     program.library("libtest_child.so", &build::c_file("service.c"), Language::C);
-    let path = program.program("loop", &build::c_file("loop.c"), Language::C);
+    let path = program.program("calls", &build::c_file(file), Language::C);
     valgrind(&program, &path);
+}
+
+/// Buffers that are used once are not those that are used again and again.
+#[test]
+fn one_call_is_clean() {
+    calls_are_clean("once.c");
+}
+
+#[test]
+fn ten_thousand_calls_are_clean() {
+    calls_are_clean("loop.c");
 }
