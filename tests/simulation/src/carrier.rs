@@ -46,6 +46,10 @@ pub(crate) trait Carrier: Debug + Send + Sync {
     /// Breaks a connection: both ends notice, each at its time.
     fn break_link(&self, link: u32);
 
+    /// Whether what the end that dialled says by itself comes to the end that was dialled; where no session begins before that end
+    /// has been heard, it always does.
+    fn hears(&self, link: u32) -> bool;
+
     /// A device is gone. Its peers hear nothing more, or, where `host_answers`, that nobody knows the connection.
     fn crash(&self, place: Place, host_answers: bool);
 }

@@ -4,8 +4,10 @@
 //! that is how the checks themselves are tested.
 
 mod calls;
+mod credit;
 mod deaths;
 mod order;
+mod presence;
 mod services;
 mod wire;
 
@@ -18,8 +20,10 @@ use rpc::{peer::SessionEnd, session::Usage};
 
 use crate::log::{Entry, Event, Place, Reference};
 use calls::Calls;
+use credit::Credit;
 use deaths::Deaths;
 use order::Order;
+use presence::Presence;
 use services::Services;
 use wire::Wire;
 
@@ -50,12 +54,16 @@ pub enum Rule {
     Passing,
     /// One-way calls of a proxy run in their order, one at a time, and none is lost while the session lives.
     OneWay,
+    /// Credit for one-way calls comes back when they have ended, once each, and all of it.
+    Credit,
     /// Who may watch what.
     Watching,
     /// Who watches is told of a death exactly once, and for a reason that is true.
     DeathNotice,
     /// Who gets which service.
     Services,
+    /// Who is there is online, and goes offline for a reason.
+    Presence,
     /// A two-way call has one terminal frame.
     TerminalFrame,
     /// Nobody breaks the protocol.
@@ -97,7 +105,9 @@ pub struct Checks {
     world: World,
     calls: Calls,
     order: Order,
+    credit: Credit,
     deaths: Deaths,
+    presence: Presence,
     services: Services,
     wire: Wire,
 }
@@ -250,8 +260,20 @@ impl World {
                 .any(|device| self.gone.get(device).is_some_and(|at| *at >= since))
     }
 
-    /// Whether something was in the way of two devices since then.
+    /// Whether a device has noticed since then that a session with another one ended.
+    fn lost_by(&self, since: u64, device: u8, with: u8) -> bool {
+        let of = |place: &Place, other: &u8| (place.device, *other) == (device, with);
+        let mut lost = self.lost.iter();
+        lost.any(|((place, other), at)| of(place, other) && *at >= since)
+    }
+
+    /// Whether something was in the way of two devices since then, or a session of theirs was lost.
     fn hindered_since(&self, since: u64, one: u8, other: u8) -> bool {
+        self.in_the_way_since(since, one, other) || self.lost_since(since, one, other)
+    }
+
+    /// Whether something was in the way of two devices since then.
+    fn in_the_way_since(&self, since: u64, one: u8, other: u8) -> bool {
         let later = |at: Option<&u64>| at.is_some_and(|at| *at >= since);
         let cut = [(one, other), (other, one)]
             .iter()
@@ -259,7 +281,12 @@ impl World {
         let down = [one, other]
             .iter()
             .any(|device| self.down.contains(device) || (since > 0 && later(self.up.get(device))));
-        cut || down || later(self.broke.as_ref()) || self.lost_since(since, one, other)
+        cut || down || later(self.broke.as_ref())
+    }
+
+    /// Whether a device was not there at some time since then.
+    fn is_or_was_down(&self, since: u64, device: u8) -> bool {
+        self.down.contains(&device) || self.gone.get(&device).is_some_and(|at| *at >= since)
     }
 
     /// Whether an object, as somebody holds it, has died at its owner.
@@ -307,7 +334,9 @@ impl Checks {
         self.world.count += 1;
         self.calls.see(&self.world, &entry.event)?;
         self.order.see(&self.world, &entry.event)?;
+        self.credit.see(&entry.event)?;
         self.deaths.see(&self.world, &entry.event)?;
+        self.presence.see(&self.world, &entry.event)?;
         self.services.see(&self.world, &entry.event)?;
         self.wire.see(&entry.event)?;
         self.world.see(&entry.event)

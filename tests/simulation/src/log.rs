@@ -12,6 +12,7 @@ use rpc::{
     GetServiceError, LinkToDeathError, SendRequestError, parcel::PassObjectError, peer::SessionEnd,
     session::Usage,
 };
+use softbus::presence::OfflineReason;
 
 /// A start of a device: it crashes, and is another place when it starts again.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -130,6 +131,40 @@ pub enum Event {
     /// Nobody has it any more: its memory is free.
     Freed(u32),
 
+    /// A device was dialled.
+    Dialled {
+        /// By whom.
+        at: Place,
+        /// Which.
+        to: u8,
+        /// The connection that may come of it.
+        link: u32,
+    },
+    /// A device is online to another.
+    Online {
+        /// To whom.
+        at: Place,
+        /// Which start of which.
+        of: Place,
+    },
+    /// And no longer.
+    Offline {
+        /// To whom.
+        at: Place,
+        /// Which device.
+        of: u8,
+        /// Why.
+        reason: OfflineReason,
+    },
+    /// Everything has had its time: whether a device is online to another.
+    Sees {
+        /// To whom.
+        at: Place,
+        /// Which.
+        of: u8,
+        /// By which connection.
+        link: Option<u32>,
+    },
     /// A session exists at one of its ends.
     SessionBegan {
         /// Where.
@@ -280,6 +315,13 @@ pub enum Frames {
         /// How many objects it carries.
         grants: usize,
     },
+    /// One-way calls of the lane have ended.
+    Ack {
+        /// How many since the session began.
+        calls: u64,
+        /// How many of them were refused.
+        refused: u64,
+    },
     /// The caller waits no longer.
     Cancel(CallId),
     /// Grants are given back.
@@ -329,7 +371,10 @@ impl Frames {
                 count: release.count,
             },
             Frame::Bind(_) => Self::Other("bind"),
-            Frame::Ack(_) => Self::Other("ack"),
+            Frame::Ack(ack) => Self::Ack {
+                calls: ack.calls,
+                refused: ack.refused,
+            },
             Frame::Control(Control::Obituary(obituary)) => Self::Obituary {
                 handle: obituary.handle.index(),
                 reason: obituary.reason,
@@ -379,6 +424,10 @@ fn write(f: &mut fmt::Formatter<'_>, event: &Event) -> fmt::Result {
         Event::Removed(registration) => write!(f, "registration r{registration} is removed"),
         Event::Revoked(object) => write!(f, "o{object} is revoked"),
         Event::Freed(object) => write!(f, "o{object} is free"),
+        Event::Dialled { at, to, link } => write!(f, "{at} dials d{to}, connection {link}"),
+        Event::Online { at, of } => write!(f, "{of} is online to {at}"),
+        Event::Offline { at, of, reason } => write!(f, "d{of} is offline to {at}: {reason}"),
+        Event::Sees { at, of, link } => write!(f, "{at} sees d{of} by {link:?}"),
         Event::SessionBegan { at, with, link } => {
             write!(f, "{at} has a session with {with} on connection {link}")
         }
@@ -497,6 +546,7 @@ impl fmt::Display for Frames {
                 status,
                 grants,
             } => write!(f, "reply {} {status:?}, {grants} objects", id(call)),
+            Self::Ack { calls, refused } => write!(f, "ack {calls}, {refused} refused"),
             Self::Cancel(call) => write!(f, "cancel {}", id(call)),
             Self::Release { handle, count } => write!(f, "release {handle} x {count}"),
             Self::Obituary { handle, reason } => write!(f, "obituary {handle}: {reason}"),

@@ -324,6 +324,14 @@ impl Carrier for Network {
         self.listen(&mut state, link);
     }
 
+    /// Nobody asks and answers here as keep-alive packets do, which are what is meant.
+    fn hears(&self, link: u32) -> bool {
+        let state = self.state();
+        let link = &state.links[link as usize];
+        let [from, to] = link.devices;
+        !link.is_closed(0) && !link.mute[0] && !state.cuts.contains(&(from, to))
+    }
+
     fn crash(&self, place: Place, host_answers: bool) {
         let mut state = self.state();
         for link in 0..state.links.len() {

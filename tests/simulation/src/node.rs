@@ -1,7 +1,8 @@
 //! A device: a bus, its sessions with others, and how they come about.
 //!
-//! Who dials whom, which of two connections that cross is kept, and what a restart replaces is decided as nodes do it
-//! (`softbus/src/peers`), in a few lines: that code is bound to QUIC connections and cannot run here.
+//! Who is welcome, which of two connections that cross is kept, when somebody is dialled again, and who is online is decided by the
+//! very code of nodes (`softbus::__decisions`, `softbus::presence::Machine`). What is around that, and bound to connections of
+//! QUIC and TCP there (`softbus/src/peers`), is written again here, in the same order.
 
 use std::{
     collections::BTreeMap,
@@ -9,21 +10,29 @@ use std::{
         Arc, Mutex, MutexGuard, PoisonError, Weak,
         atomic::{AtomicBool, Ordering},
     },
-    time::{Duration, Instant},
+    time::Instant,
 };
 
 use async_trait::async_trait;
 use proto::{BootId, DeviceId, message::DeathReason};
 use rpc::{
     Bus, BusConfig, GetServiceError, Neighbours, Peer, limits,
+    link::LinkClosed,
     opening::{self, Incoming, Remote},
     session::passing_rules::Party,
 };
-use tokio::task::AbortHandle;
+use softbus::{
+    __decisions::{
+        Current, DIAL_TIME, Due, Hello, WITHHELD, backoff, ghost, offline_reason, welcome_due,
+    },
+    presence::{Machine, OfflineReason},
+};
+use tokio::{sync::Notify, task::AbortHandle};
 
 use crate::{
     carrier::Numbered,
     log::{Event, Place},
+    random::Random,
     simulation::Shared,
 };
 
@@ -33,11 +42,6 @@ mod code {
     pub(super) const DUPLICATE: u32 = 0x107;
 }
 
-/// How long the smaller id withholds Welcome while its own dial is open.
-const WITHHELD: Duration = Duration::from_secs(2);
-/// How long a device that could not be reached is left alone at first; then twice as long, and so on.
-const FIRST_PAUSE: Duration = Duration::from_millis(250);
-
 /// A start of a device.
 #[derive(Debug)]
 pub(crate) struct Node {
@@ -46,11 +50,11 @@ pub(crate) struct Node {
     /// Its bus.
     pub(crate) bus: Arc<Bus>,
     shared: Arc<Shared>,
-    sessions: Mutex<BTreeMap<u8, Session>>,
-    /// The last session with each device, for one that still believes in it.
-    lost: Mutex<BTreeMap<u8, u64>>,
-    /// Held while a device is dialled.
-    dialling: Vec<tokio::sync::Mutex<()>>,
+    table: Mutex<BTreeMap<u8, Entry>>,
+    /// Something in the table has changed.
+    changed: Notify,
+    /// For the jitter of pauses.
+    chance: Mutex<Random>,
     /// It has not crashed.
     alive: AtomicBool,
     /// What its applications do.
@@ -58,10 +62,34 @@ pub(crate) struct Node {
     me: Weak<Self>,
 }
 
+/// What is known of another device.
+#[derive(Debug, Default)]
+struct Entry {
+    machine: Machine,
+    session: Option<Session>,
+    /// A dial is open.
+    dialling: bool,
+    /// Connections of the device that are being welcomed.
+    welcoming: u32,
+    /// Dials that failed since something worked.
+    failures: u32,
+    /// The last session's name, for a device that still believes in it.
+    lost: u64,
+}
+
+impl Entry {
+    /// Whether a dial would bring a session that there is not, and that is not about to be.
+    const fn may_dial(&self) -> bool {
+        !self.dialling && self.welcoming == 0 && self.session.is_none()
+    }
+}
+
 #[derive(Clone, Debug)]
 struct Session {
     peer: Peer,
     link: u32,
+    /// This end dialled, and so the other has said Welcome.
+    dialled: bool,
 }
 
 /// Who a device is.
@@ -83,7 +111,12 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 
 impl Node {
     /// Starts a device.
-    pub(crate) fn start(shared: &Arc<Shared>, place: Place, lanes: u16) -> Arc<Self> {
+    pub(crate) fn start(
+        shared: &Arc<Shared>,
+        place: Place,
+        lanes: u16,
+        chance: Random,
+    ) -> Arc<Self> {
         let boot = BootId {
             epoch: place.start,
             random: place.start << 8 | u64::from(place.device),
@@ -95,9 +128,9 @@ impl Node {
             place,
             bus: Bus::new(config),
             shared: Arc::clone(shared),
-            sessions: Mutex::default(),
-            lost: Mutex::default(),
-            dialling: (0..=u8::MAX).map(|_| tokio::sync::Mutex::new(())).collect(),
+            table: Mutex::default(),
+            changed: Notify::new(),
+            chance: Mutex::new(chance),
             alive: AtomicBool::new(true),
             tasks: Mutex::default(),
             me: me.clone(),
@@ -133,19 +166,32 @@ impl Node {
         task
     }
 
-    /// The session with a device, if there is one.
-    pub(crate) fn known(&self, device: u8) -> Option<Peer> {
-        let session = lock(&self.sessions).get(&device).cloned()?;
-        session.peer.end().is_none().then_some(session.peer)
+    /// The device hears of another one.
+    pub(crate) fn candidate(&self, device: u8) {
+        lock(&self.table).entry(device).or_default().failures = 0;
+        self.dial_if_useful(device);
     }
 
     /// The devices that there is a session with.
     pub(crate) fn peers(&self) -> Vec<(u8, Peer)> {
-        let sessions = lock(&self.sessions);
-        let sessions = sessions.iter();
+        let table = lock(&self.table);
+        let sessions = table.iter();
         sessions
-            .map(|(device, session)| (*device, session.peer.clone()))
+            .filter_map(|(device, entry)| Some((*device, entry.session.as_ref()?.peer.clone())))
             .collect()
+    }
+
+    /// Writes down who is online here, and by which connection.
+    pub(crate) fn tell_who_is_online(&self) {
+        for of in (0..self.shared.devices).filter(|of| *of != self.place.device) {
+            let link = {
+                let table = lock(&self.table);
+                let entry = table.get(&of).filter(|entry| entry.machine.is_online());
+                entry.and_then(|entry| Some(entry.session.as_ref()?.link))
+            };
+            let at = self.place;
+            self.record(Event::Sees { at, of, link });
+        }
     }
 
     /// The session with a device: the one there is, or a new one.
@@ -154,35 +200,84 @@ impl Node {
     /// Why there is none.
     pub(crate) async fn session(&self, device: u8) -> Result<Peer, GetServiceError> {
         let until = tokio::time::Instant::now() + limits::DEFAULT_WAIT;
-        let mut pause = FIRST_PAUSE;
+        let mut asked = false;
         loop {
-            match self.dial(device).await {
-                Ok(peer) => return Ok(peer),
-                Err(error) if tokio::time::Instant::now() + pause > until => return Err(error),
-                Err(_) => tokio::time::sleep(pause).await,
+            let changed = self.changed.notified();
+            let peer = {
+                let table = lock(&self.table);
+                let session = table.get(&device).and_then(|entry| entry.session.as_ref());
+                session.map(|session| session.peer.clone())
+            };
+            if let Some(peer) = peer {
+                return Ok(peer);
             }
-            pause *= 2;
+            if !std::mem::replace(&mut asked, true) {
+                self.dial_if_useful(device);
+            }
+            if tokio::time::timeout_at(until, changed).await.is_err() {
+                return Err(GetServiceError::Unreachable("not found".to_owned()));
+            }
         }
     }
 
-    async fn dial(&self, device: u8) -> Result<Peer, GetServiceError> {
-        let unreachable = |why: &str| GetServiceError::Unreachable(why.to_owned());
-        let _dialling = self.dialling[usize::from(device)].lock().await;
-        if let Some(peer) = self.known(device) {
-            return Ok(peer);
+    /// Begins to dial a device that has no session.
+    fn dial_if_useful(&self, device: u8) {
+        let Some(me) = self.me.upgrade() else { return };
+        if !self.is_alive() {
+            return;
         }
-        let lost = lock(&self.lost).get(&device).copied().unwrap_or_default();
-        let Numbered { number, link } = self.shared.network.dial(self.place, device);
-        let remote = Remote::device(party(device));
-        match opening::connect(&self.bus, link, remote, lost).await {
-            Ok(peer) => {
-                self.install(device, number, &peer);
-                Ok(peer)
+        {
+            let mut table = lock(&self.table);
+            let entry = table.entry(device).or_default();
+            if !entry.may_dial() {
+                return;
             }
-            // The other end may have kept a connection of its own.
-            Err(error) => self
-                .known(device)
-                .ok_or_else(|| unreachable(&error.to_string())),
+            entry.dialling = true;
+            entry.machine.dialling();
+        }
+        self.spawn(async move { me.dial_until_online(device).await });
+    }
+
+    async fn dial_until_online(&self, device: u8) {
+        loop {
+            let _ = tokio::time::timeout(DIAL_TIME, self.dial(device)).await;
+            let failures = {
+                let mut table = lock(&self.table);
+                let entry = table.entry(device).or_default();
+                // Between two rounds no dial is open, and a connection of the peer's is welcome.
+                entry.dialling = false;
+                if entry.session.is_some() {
+                    entry.machine.dial_failed();
+                    None
+                } else {
+                    entry.failures += 1;
+                    Some(entry.failures)
+                }
+            };
+            self.changed.notify_waiters();
+            let Some(failures) = failures else { return };
+            let chance = lock(&self.chance).below(256) as u8;
+            tokio::time::sleep(backoff(failures, chance)).await;
+            let mut table = lock(&self.table);
+            let entry = table.entry(device).or_default();
+            if !entry.may_dial() {
+                return;
+            }
+            entry.dialling = true;
+        }
+    }
+
+    async fn dial(&self, device: u8) {
+        let lost = lock(&self.table).entry(device).or_default().lost;
+        let Numbered { number, link } = self.shared.network.dial(self.place, device);
+        self.record(Event::Dialled {
+            at: self.place,
+            to: device,
+            link: number,
+        });
+        let remote = Remote::device(party(device));
+        if let Ok(peer) = opening::connect(&self.bus, link, remote, lost).await {
+            self.install(device, number, &peer, true);
         }
     }
 
@@ -190,31 +285,32 @@ impl Node {
     pub(crate) async fn answer(&self, end: Numbered, device: u8) {
         let Numbered { number, link } = end;
         let remote = Remote::device(party(device));
-        let Ok(incoming) = Incoming::accept(link, remote).await else {
+        let Ok(incoming) = Incoming::accept(&self.bus, link, remote).await else {
             return;
         };
-        let known = self.known(device).map(|peer| peer.boot());
-        if known.is_some_and(|known| incoming.boot().epoch < known.epoch) {
+        let known = {
+            let table = lock(&self.table);
+            let session = table.get(&device).and_then(|entry| entry.session.as_ref());
+            session.map(|session| session.peer.boot())
+        };
+        if ghost(known, incoming.boot()).is_some() {
             return incoming.refuse(code::REPLACED, "boot id");
         }
-        if self.place.device < device {
-            // Of two connections that cross, both ends keep the one that the smaller id dialled.
-            let dialling = self.dialling[usize::from(device)].lock();
-            let _ = tokio::time::timeout(WITHHELD, dialling).await;
-            let keeps = |peer: Peer| {
-                peer.boot() == incoming.boot() && peer.session_name() != incoming.replaces()
-            };
-            if self.known(device).is_some_and(keeps) {
-                return incoming.refuse(code::DUPLICATE, "another connection was kept");
-            }
-        }
+        let hello = Hello {
+            boot: incoming.boot(),
+            replaces: incoming.replaces(),
+        };
+        let due = Welcoming::when_due(self, device, hello, incoming.closed());
+        let Some(_welcoming) = due.await else {
+            return incoming.refuse(code::DUPLICATE, "another connection was kept");
+        };
         if let Ok(peer) = incoming.welcome(&self.bus).await {
-            self.install(device, number, &peer);
+            self.install(device, number, &peer, false);
         }
     }
 
     /// A session has begun; what there was before is replaced.
-    fn install(&self, device: u8, link: u32, peer: &Peer) {
+    fn install(&self, device: u8, link: u32, peer: &Peer, dialled: bool) {
         let Some(me) = self.me.upgrade() else { return };
         if !self.is_alive() {
             return peer.close(DeathReason::DeviceUnreachable, 0, "");
@@ -228,32 +324,63 @@ impl Node {
         let session = Session {
             peer: peer.clone(),
             link,
+            dialled,
         };
-        let before = lock(&self.sessions).insert(device, session);
+        let before = {
+            let mut table = lock(&self.table);
+            let entry = table.entry(device).or_default();
+            entry.failures = 0;
+            let before = entry.session.replace(session);
+            if before.is_some() && entry.machine.offline(OfflineReason::Restarted) {
+                let reason = OfflineReason::Restarted;
+                self.record(Event::Offline {
+                    at,
+                    of: device,
+                    reason,
+                });
+            }
+            entry.machine.online(peer.boot());
+            self.record(Event::Online { at, of: with });
+            before
+        };
         if let Some(before) = before {
             before
                 .peer
                 .close(DeathReason::DeviceUnreachable, code::REPLACED, "replaced");
         }
+        self.changed.notify_waiters();
         let peer = peer.clone();
         tokio::spawn(async move {
             let end = peer.ended().await;
-            let with = device;
+            let reason = offline_reason(&end);
             me.record(Event::SessionEnded {
                 at,
-                with,
+                with: device,
                 link,
                 end,
             });
-            lock(&me.lost).insert(device, peer.session_name());
-            let mut sessions = lock(&me.sessions);
-            if sessions
-                .get(&device)
-                .is_some_and(|session| session.link == link)
-            {
-                sessions.remove(&device);
-            }
+            me.ended(device, link, &peer, reason);
         });
+    }
+
+    /// A session has ended.
+    fn ended(&self, device: u8, link: u32, peer: &Peer, reason: OfflineReason) {
+        let _session = {
+            let mut table = lock(&self.table);
+            let entry = table.entry(device).or_default();
+            let current = entry.session.as_ref();
+            if current.is_none_or(|session| session.link != link) {
+                return;
+            }
+            entry.lost = peer.session_name();
+            if entry.machine.offline(reason.clone()) {
+                let (at, of) = (self.place, device);
+                self.record(Event::Offline { at, of, reason });
+            }
+            entry.session.take()
+        };
+        self.changed.notify_waiters();
+        self.dial_if_useful(device);
     }
 
     /// It is gone: what it did stops where it stands, and nobody hears of it.
@@ -262,10 +389,77 @@ impl Node {
         for task in std::mem::take(&mut *lock(&self.tasks)) {
             task.abort();
         }
-        let sessions = std::mem::take(&mut *lock(&self.sessions));
-        for session in sessions.into_values() {
+        let table = std::mem::take(&mut *lock(&self.table));
+        for session in table.into_values().filter_map(|entry| entry.session) {
             session.peer.close(DeathReason::DeviceUnreachable, 0, "");
         }
+    }
+}
+
+/// A connection is being welcomed: meanwhile no dial of our own is begun, whose session would replace this one.
+struct Welcoming<'a> {
+    node: &'a Node,
+    device: u8,
+}
+
+impl<'a> Welcoming<'a> {
+    /// Withholds Welcome as long as it is due later; `None` if another connection is kept.
+    async fn when_due(
+        node: &'a Node,
+        device: u8,
+        hello: Hello,
+        gone: impl Future<Output = LinkClosed>,
+    ) -> Option<Self> {
+        if node.place.device < device {
+            let due = async {
+                loop {
+                    let changed = node.changed.notified();
+                    match Self::judge(node, device, hello) {
+                        Ok(welcoming) => return Some(welcoming),
+                        Err(Due::Never) => return None,
+                        Err(_) => changed.await,
+                    }
+                }
+            };
+            tokio::select! {
+                biased;
+                due = tokio::time::timeout(WITHHELD, due) => if let Ok(due) = due {
+                    return due;
+                },
+                _ = gone => return None,
+            }
+        }
+        Some(Self::begin(node, &mut lock(&node.table), device))
+    }
+
+    fn judge(node: &'a Node, device: u8, hello: Hello) -> Result<Self, Due> {
+        let mut table = lock(&node.table);
+        let entry = table.get(&device);
+        let dialling = entry.is_some_and(|entry| entry.dialling);
+        let session = entry.and_then(|entry| entry.session.as_ref());
+        let current = session.map(|session| Current {
+            boot: session.peer.boot(),
+            name: session.peer.session_name(),
+            confirmed: session.dialled || node.shared.network.hears(session.link),
+        });
+        match welcome_due(current, dialling, hello) {
+            Due::Now => Ok(Self::begin(node, &mut table, device)),
+            later => Err(later),
+        }
+    }
+
+    fn begin(node: &'a Node, table: &mut BTreeMap<u8, Entry>, device: u8) -> Self {
+        table.entry(device).or_default().welcoming += 1;
+        Self { node, device }
+    }
+}
+
+impl Drop for Welcoming<'_> {
+    fn drop(&mut self) {
+        if let Some(entry) = lock(&self.node.table).get_mut(&self.device) {
+            entry.welcoming -= 1;
+        }
+        self.node.dial_if_useful(self.device);
     }
 }
 

@@ -445,6 +445,11 @@ impl Carrier for QuicNetwork {
 
     fn break_link(&self, _: u32) {}
 
+    /// Lanes are opened by the end that dialled, when it has heard Welcome.
+    fn hears(&self, _: u32) -> bool {
+        true
+    }
+
     fn crash(&self, place: Place, _: bool) {
         let mut state = self.state();
         state.hosts.remove(&place.device);

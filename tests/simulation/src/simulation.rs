@@ -41,6 +41,8 @@ pub(crate) enum Due {
     Heal(u8, u8),
     /// A device is started again.
     Restart(u8),
+    /// A device hears of another one.
+    Heard(u8, u8),
 }
 
 /// What will happen, and when.
@@ -225,6 +227,9 @@ const TO_LET_GO: u64 = 60_000;
 /// How long sessions may take to end.
 const TO_LEAVE: u64 = 15_000;
 
+/// How long discovery takes.
+const TO_BE_HEARD: u64 = 1000;
+
 struct Simulation {
     random: Random,
     setting: Setting,
@@ -275,9 +280,14 @@ impl Simulation {
             device,
             start: self.starts,
         };
-        let node = Node::start(&self.shared, place, self.setting.lanes);
+        let chance = self.random.fork();
+        let node = Node::start(&self.shared, place, self.setting.lanes, chance);
         let application = Application::start(node, &mut self.random);
         self.applications.insert(device, application);
+        for other in (0..self.setting.devices).filter(|other| *other != device) {
+            self.soon(TO_BE_HEARD, Due::Heard(device, other));
+            self.soon(TO_BE_HEARD, Due::Heard(other, device));
+        }
     }
 
     fn soon(&mut self, within: u64, due: Due) {
@@ -329,6 +339,11 @@ impl Simulation {
             }
             Due::Heal(from, to) => self.shared.network.heal(from, to),
             Due::Restart(device) => self.start(device),
+            Due::Heard(by, of) => {
+                if let Some(application) = self.applications.get(&by) {
+                    application.node.candidate(of);
+                }
+            }
         }
     }
 
@@ -370,6 +385,7 @@ impl Simulation {
     /// Everybody lets go of everything, and goes.
     async fn end(mut self, panics: panics::Watched) -> (Vec<Entry>, Option<Violation>) {
         for application in self.applications.values() {
+            application.node.tell_who_is_online();
             application.tell_what_remains();
             application.let_go();
         }

@@ -1,11 +1,17 @@
 //! The checks can fail: a log of a good run, changed in one place, is a bad one, and the rule that is broken is named.
 
 use proto::message::DeathReason;
-use rpc::{GetServiceError, SendRequestError, peer::SessionEnd, session::PeerFault};
+use rpc::{
+    GetServiceError, SendRequestError,
+    link::LinkClosed,
+    peer::SessionEnd,
+    session::{PeerFault, Usage},
+};
+use softbus::presence::OfflineReason;
 use softbus_simulation::{
     Below,
     checks::{Checks, Rule},
-    log::{Answer, Begun, Entry, Event, Frames, Place, Reference},
+    log::{Answer, Begun, Entry, Event, Frames, Passage, Place, Reference},
     run,
 };
 
@@ -237,6 +243,41 @@ fn a_service_that_is_refused_for_no_reason() {
 }
 
 #[test]
+fn a_device_that_goes_offline_for_nothing_or_comes_twice_or_is_never_seen() {
+    let online = |event: &Event| matches!(event, Event::Online { .. });
+    let for_nothing = after(online, |log, at| {
+        if let Event::Online { at: to, of } = log[at].event {
+            let offline = Event::Offline {
+                at: to,
+                of: of.device,
+                reason: OfflineReason::TimedOut,
+            };
+            // As it happens when the session has ended at this end, and nobody knows why.
+            let ended = Event::SessionEnded {
+                at: to,
+                with: of.device,
+                link: u32::MAX,
+                end: SessionEnd::Link(LinkClosed::TimedOut),
+            };
+            let now = log[at].at;
+            for event in [offline, ended] {
+                log.insert(at + 1, Entry { at: now, event });
+            }
+        }
+    });
+    let seen = |event: &Event| matches!(event, Event::Sees { .. });
+    let never = after(seen, |log, at| {
+        if let Event::Sees { link, .. } = &mut log[at].event {
+            *link = None;
+        }
+    });
+    assert_eq!(
+        [for_nothing, after(online, twice), never],
+        [Rule::Presence; 3]
+    );
+}
+
+#[test]
 fn two_answers_to_one_call() {
     assert_eq!(
         after(
@@ -295,25 +336,25 @@ fn a_panic_that_a_task_swallows() {
     assert_eq!(rule, Rule::Panic);
 }
 
-/// Two one-way calls of one proxy, sent one after the other; `ends` are the events that follow.
-fn one_way_calls(ends: &[Event]) -> Option<Rule> {
-    let owner = Place {
-        device: 0,
-        start: 1,
-    };
-    let caller = Place {
-        device: 1,
-        start: 2,
-    };
-    let target = Reference {
-        object: 1,
-        registration: None,
-        proxy: Some(7),
-        dead: None,
-    };
+const OWNER: Place = Place {
+    device: 0,
+    start: 1,
+};
+const CALLER: Place = Place {
+    device: 1,
+    start: 2,
+};
+
+/// An object, and one-way calls of one proxy of it, sent one after the other.
+fn one_way_calls_made(calls: u32) -> Vec<Event> {
     let begun = Begun {
-        at: caller,
-        target,
+        at: CALLER,
+        target: Reference {
+            object: 1,
+            registration: None,
+            proxy: Some(7),
+            dead: None,
+        },
         objects: Vec::new(),
         one_way: true,
         wait: None,
@@ -322,16 +363,20 @@ fn one_way_calls(ends: &[Event]) -> Option<Rule> {
     };
     let born = Event::Born {
         object: 1,
-        owner,
+        owner: OWNER,
         re_exportable: false,
     };
-    let begin = [
-        born,
-        Event::Begun(1, begun.clone()),
-        Event::Ended(1, Ok(())),
-        Event::Begun(2, begun),
-        Event::Ended(2, Ok(())),
-    ];
+    let calls = (1..=calls).flat_map(|call| {
+        [
+            Event::Begun(call, begun.clone()),
+            Event::Ended(call, Ok(())),
+        ]
+    });
+    std::iter::once(born).chain(calls).collect()
+}
+
+/// Which rule is broken by a log of these events, one in each millisecond.
+fn broken_by(events: impl IntoIterator<Item = Event>) -> Option<Rule> {
     let over = [
         Event::Freed(1),
         Event::Over {
@@ -339,12 +384,18 @@ fn one_way_calls(ends: &[Event]) -> Option<Rule> {
             panics: Vec::new(),
         },
     ];
-    let events = begin.into_iter().chain(ends.iter().cloned()).chain(over);
-    let log: Vec<_> = (0..)
-        .zip(events)
-        .map(|(at, event)| Entry { at, event })
-        .collect();
+    let entries = (0..).zip(events.into_iter().chain(over));
+    let log: Vec<_> = entries.map(|(at, event)| Entry { at, event }).collect();
     broken(&log)
+}
+
+/// Two one-way calls, and then these events.
+fn one_way_calls(ends: &[Event]) -> Option<Rule> {
+    broken_by(
+        one_way_calls_made(2)
+            .into_iter()
+            .chain(ends.iter().cloned()),
+    )
 }
 
 #[test]
@@ -358,5 +409,67 @@ fn one_way_calls_out_of_order_or_beside_each_other_or_lost() {
         &[ran(1), done(1)],
     ] {
         assert_eq!(one_way_calls(ends), Some(Rule::OneWay), "{ends:?}");
+    }
+}
+
+/// One one-way call on the wire, and these events after it has arrived.
+fn credit(after: &[Event]) -> Option<Rule> {
+    let link = 0;
+    let began = |at, with| Event::SessionBegan { at, with, link };
+    let call = Frames::Call {
+        id: None,
+        handle: 1,
+        code: 1,
+        grants: 0,
+        bulk: false,
+    };
+    let there = passage(0);
+    let wire = [
+        Event::Dialled {
+            at: CALLER,
+            to: OWNER.device,
+            link,
+        },
+        began(CALLER, OWNER),
+        began(OWNER, CALLER),
+        Event::Sent(there, call.clone()),
+        Event::Arrived(there, call),
+    ];
+    let events = one_way_calls_made(1).into_iter().chain(wire);
+    let rest = Event::Holds {
+        at: CALLER,
+        with: OWNER.device,
+        usage: Usage {
+            exports: 1,
+            imports: 1,
+            ..Usage::default()
+        },
+    };
+    broken_by(events.chain(after.iter().cloned()).chain([rest]))
+}
+
+const fn passage(from: usize) -> Passage {
+    Passage {
+        link: 0,
+        from,
+        lane: Some(1),
+    }
+}
+
+#[test]
+fn credit_that_is_given_back_twice_or_early_or_never() {
+    let ran = Event::Ran { call: 1, object: 1 };
+    let done = Event::Done(1);
+    let ack = |calls| Frames::Ack { calls, refused: 0 };
+    let gives = |calls| Event::Sent(passage(1), ack(calls));
+    let has = |calls| Event::Arrived(passage(1), ack(calls));
+    let good = [ran.clone(), done.clone(), gives(1), has(1)];
+    assert_eq!(credit(&good), None);
+    for bad in [
+        &[ran.clone(), done.clone(), gives(2), has(2)][..],
+        &[ran.clone(), gives(1), done.clone(), has(1)],
+        &[ran, done, gives(1)],
+    ] {
+        assert_eq!(credit(bad), Some(Rule::Credit), "{bad:?}");
     }
 }
