@@ -5,6 +5,8 @@
 //!   injected at the switch, so a device sees what it would see on a real network.
 //! - [`avahi::Avahi`]: somebody else's mDNS implementation on one of those devices.
 //! - [`process::Process`]: a child program that reports what it does line by line.
+//! - [`site::Site`]: a lab whose devices are such programs, all trusting each other.
+//! - [`mod@ledger`]: every call that was made and served, so that one lost silently, or done twice, is seen.
 //! - [`wait::wait_until`]: the only place that polls.
 //! - [`mod@scenarios`]: what the bus has to do, for any [`world::World`]: memory, loopback or lab.
 //! - [`skip::skip`]: says loudly that a test did not run, and why.
@@ -25,11 +27,14 @@
 
 #[cfg(target_os = "linux")]
 pub mod avahi;
+pub mod ledger;
 #[cfg(target_os = "linux")]
 pub mod netns;
 #[cfg(unix)]
 pub mod process;
 pub mod scenarios;
+#[cfg(target_os = "linux")]
+pub mod site;
 pub mod skip;
 pub mod wait;
 pub mod world;

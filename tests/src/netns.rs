@@ -6,6 +6,8 @@
 //!   ---+---------------+---------------+---  br0     the switch, a namespace of its own
 //! ```
 //!
+//! They may be on a second network as well: eth1 = `10.78.0.<i>/24` of each, on br1.
+//!
 //! Nothing of it has a name outside: each namespace is held by a file descriptor of this process
 //! and vanishes with everything in it when the last descriptor and the last process in it are
 //! gone, even if the test itself is killed. There is no way from a lab to the machine's network,
@@ -15,17 +17,19 @@
 //! `unshare -Urnm cargo test`) and the programs `ip`, `unshare` and, for loss, `nft`.
 
 mod namespace;
+mod network;
 
 use std::collections::BTreeSet;
 use std::fs::{self, File};
 use std::io;
 use std::net::Ipv4Addr;
 use std::process::Command;
-use std::sync::Mutex;
+use std::sync::{Mutex, MutexGuard};
 
 use crate::process::Process;
 use crate::skip::skip;
 use namespace::Namespace;
+pub use network::Network;
 
 /// What went wrong with the lab itself, never with what runs in it.
 #[derive(Debug, thiserror::Error)]
@@ -55,7 +59,7 @@ pub enum LabError {
 pub struct Lab {
     switch: Namespace,
     devices: Vec<Namespace>,
-    cut: Mutex<BTreeSet<usize>>,
+    cut: Mutex<BTreeSet<(Network, usize)>>,
 }
 
 impl Lab {
@@ -86,11 +90,11 @@ impl Lab {
             set_ipv6_option("all", "disable_ipv6", "1")?;
             set_ipv6_option("default", "disable_ipv6", "1")
         })?;
-        lab.switch
-            .ip("link add br0 type bridge stp_state 0 forward_delay 0 mcast_snooping 0")?;
-        lab.switch.ip("link set br0 up")?;
+        lab.add_switch(Network::First)?;
         for number in 1..=devices {
-            lab.add_device(number)?;
+            let device = Namespace::new()?;
+            lab.connect(&device, number, Network::First)?;
+            lab.devices.push(device);
         }
         if devices > Self::FEW_DEVICES {
             lab.introduce_neighbours()?;
@@ -131,8 +135,23 @@ impl Lab {
     /// The address a device has when the lab is new.
     #[must_use]
     pub fn address(&self, device: usize) -> Ipv4Addr {
+        self.address_on(Network::First, device)
+    }
+
+    /// The address a device has on a network when that is new.
+    #[must_use]
+    pub fn address_on(&self, network: Network, device: usize) -> Ipv4Addr {
         self.device(device);
-        address(device)
+        network.address(device)
+    }
+
+    /// Connects every device to a second network too, as a telephone is to Wi-Fi and a cable.
+    pub fn add_second_network(&self) -> Result<(), LabError> {
+        self.add_switch(Network::Second)?;
+        for (index, device) in self.devices.iter().enumerate() {
+            self.connect(device, index + 1, Network::Second)?;
+        }
+        Ok(())
     }
 
     /// Cuts a device off silently: nothing passes, but its link stays up. Cutting twice is cutting
@@ -141,12 +160,22 @@ impl Lab {
     /// The port is taken off the bridge rather than put into the state *disabled*: the kernel
     /// makes a disabled port forward again when the device's link goes down and up.
     pub fn cut(&self, device: usize) -> Result<(), LabError> {
-        self.set_cut(device, true)
+        self.cut_on(Network::First, device)
+    }
+
+    /// The same on one of several networks.
+    pub fn cut_on(&self, network: Network, device: usize) -> Result<(), LabError> {
+        self.set_cut(network, device, true)
     }
 
     /// Ends a [`cut`](Lab::cut). Healing what is not cut changes nothing.
     pub fn heal(&self, device: usize) -> Result<(), LabError> {
-        self.set_cut(device, false)
+        self.heal_on(Network::First, device)
+    }
+
+    /// The same on one of several networks.
+    pub fn heal_on(&self, network: Network, device: usize) -> Result<(), LabError> {
+        self.set_cut(network, device, false)
     }
 
     /// Nothing that a device sends arrives any more, and it still hears the others; `false` ends that.
@@ -154,7 +183,7 @@ impl Lab {
         self.device(device);
         let table = format!("mute{device}");
         let rule = match muted {
-            true => format!("iifname {} drop;", port(device)),
+            true => format!("iifname {} drop;", Network::First.port(device)),
             false => String::new(),
         };
         self.switch.nft(&format!(
@@ -170,9 +199,9 @@ impl Lab {
         ))
     }
 
-    /// Loses `percent` of all UDP packets at the switch, in every direction; 0 ends that.
+    /// Loses `percent` of all packets of UDP and TCP at the switch, in every direction; 0 ends that.
     ///
-    /// Only UDP, over IPv4 and IPv6: lost ARP would take down all connections of a host at once,
+    /// Only those, over IPv4 and IPv6: lost ARP would take down all connections of a host at once,
     /// which is not what packet loss looks like.
     ///
     /// # Panics
@@ -182,8 +211,8 @@ impl Lab {
         assert!(percent <= 100, "at most all packets can be lost");
         let rule = match percent {
             0 => String::new(),
-            100 => "meta l4proto udp drop;".to_owned(),
-            _ => format!("meta l4proto udp numgen random mod 100 < {percent} drop;"),
+            100 => "meta l4proto { tcp, udp } drop;".to_owned(),
+            _ => format!("meta l4proto {{ tcp, udp }} numgen random mod 100 < {percent} drop;"),
         };
         self.set_rule(&rule)
     }
@@ -229,6 +258,22 @@ impl Lab {
         namespace.ip(&format!("addr add {address}/24 brd + dev eth0"))
     }
 
+    /// Takes the power from a device: its cable is dead before anything on it can say goodbye. What runs there is killed by its
+    /// [`Process`], after this; the namespace goes with the last of it.
+    pub fn power_off(&mut self, device: usize) -> Result<(), LabError> {
+        self.device(device);
+        self.switch
+            .ip(&format!("link del {}", Network::First.port(device)))?;
+        self.devices[device - 1] = Namespace::new()?;
+        Ok(())
+    }
+
+    /// Ends [`power_off`](Self::power_off), in a namespace that remembers nothing. It is not cut, whatever it was.
+    pub fn power_on(&self, device: usize) -> Result<(), LabError> {
+        self.lock_cut().remove(&(Network::First, device));
+        self.connect(self.device(device), device, Network::First)
+    }
+
     /// Starts a program on a device. Its standard input and output belong to the [`Process`].
     pub fn run_in(&self, device: usize, command: Command) -> io::Result<Process> {
         self.within(device, || Process::spawn(command))
@@ -247,36 +292,42 @@ impl Lab {
         self.device(device).try_clone()
     }
 
-    fn add_device(&mut self, number: usize) -> Result<(), LabError> {
-        let device = Namespace::new()?;
-        let port = port(number);
+    fn add_switch(&self, network: Network) -> Result<(), LabError> {
+        let switch = network.switch();
+        self.switch.ip(&format!(
+            "link add {switch} type bridge stp_state 0 forward_delay 0 mcast_snooping 0"
+        ))?;
+        self.switch.ip(&format!("link set {switch} up"))
+    }
+
+    fn connect(&self, device: &Namespace, number: usize, network: Network) -> Result<(), LabError> {
+        let (port, interface) = (network.port(number), network.interface());
         device.ip("link set lo up")?;
         self.switch.ip(&format!(
-            "link add {port} type veth peer name eth0 netns {}",
+            "link add {port} type veth peer name {interface} netns {}",
             device.path()
         ))?;
-        device.ip(&format!(
-            "link set eth0 address {}",
-            hardware_address(number)
-        ))?;
+        let hardware = network.hardware_address(number);
+        device.ip(&format!("link set {interface} address {hardware}"))?;
         // Nobody else can have our addresses, so don't wait a second to find that out.
         device.within(|| {
-            set_ipv6_option("eth0", "accept_dad", "0")?;
-            set_ipv6_option("eth0", "dad_transmits", "0")
+            set_ipv6_option(interface, "accept_dad", "0")?;
+            set_ipv6_option(interface, "dad_transmits", "0")
         })?;
-        self.switch.ip(&format!("link set {port} master br0 up"))?;
-        device.ip(&format!("addr add {}/24 brd + dev eth0", address(number)))?;
-        device.ip("link set eth0 up")?;
-        self.devices.push(device);
-        Ok(())
+        let switch = network.switch();
+        self.switch
+            .ip(&format!("link set {port} master {switch} up"))?;
+        let address = network.address(number);
+        device.ip(&format!("addr add {address}/24 brd + dev {interface}"))?;
+        device.ip(&format!("link set {interface} up"))
     }
 
     fn introduce_neighbours(&self) -> Result<(), LabError> {
         let mut lines = String::new();
         for number in 1..=self.devices.len() {
-            let hardware = hardware_address(number);
+            let hardware = Network::First.hardware_address(number);
             let link_local = format!("fe80::aff:fe4d:{number:x}");
-            for address in [address(number).to_string(), link_local] {
+            for address in [Network::First.address(number).to_string(), link_local] {
                 lines +=
                     &format!("neigh replace {address} lladdr {hardware} dev eth0 nud permanent\n");
             }
@@ -285,24 +336,28 @@ impl Lab {
         devices.try_for_each(|device| device.ip_batch(&lines))
     }
 
-    fn set_cut(&self, device: usize, wanted: bool) -> Result<(), LabError> {
+    fn set_cut(&self, network: Network, device: usize, wanted: bool) -> Result<(), LabError> {
         self.device(device);
-        let mut cut = self
-            .cut
-            .lock()
-            .expect("no code panics while it holds this lock");
-        if cut.contains(&device) == wanted {
+        let mut cut = self.lock_cut();
+        if cut.contains(&(network, device)) == wanted {
             return Ok(());
         }
-        let master = if wanted { "nomaster" } else { "master br0" };
-        self.switch
-            .ip(&format!("link set {} {master}", port(device)))?;
-        if wanted {
-            cut.insert(device);
-        } else {
-            cut.remove(&device);
-        }
+        let port = network.port(device);
+        let master = match wanted {
+            true => "nomaster".to_owned(),
+            false => format!("master {}", network.switch()),
+        };
+        self.switch.ip(&format!("link set {port} {master}"))?;
+        match wanted {
+            true => cut.insert((network, device)),
+            false => cut.remove(&(network, device)),
+        };
         Ok(())
+    }
+
+    fn lock_cut(&self) -> MutexGuard<'_, BTreeSet<(Network, usize)>> {
+        let locked = self.cut.lock();
+        locked.expect("no code panics while it holds this lock")
     }
 
     fn device(&self, number: usize) -> &Namespace {
@@ -311,20 +366,6 @@ impl Lab {
             .get(index)
             .unwrap_or_else(|| panic!("the lab has no device {number}"))
     }
-}
-
-fn address(device: usize) -> Ipv4Addr {
-    let last = u8::try_from(device).expect("a lab has at most 250 devices");
-    Ipv4Addr::new(10, 77, 0, last)
-}
-
-/// Its address of IPv6 on the link is made of this.
-fn hardware_address(device: usize) -> String {
-    format!("02:00:0a:4d:00:{device:02x}")
-}
-
-fn port(device: usize) -> String {
-    format!("p{device}")
 }
 
 /// `/proc/sys/net` shows the namespace of the thread that looks.

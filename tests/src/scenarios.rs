@@ -299,6 +299,7 @@ macro_rules! scenarios_of_nodes {
         $callback! {
             watching::a_remote_watch_follows_its_service,
             watching::a_remote_watch_follows_an_own_service_too,
+            watching::calls_of_a_watch_outlive_a_restart_of_the_device,
             watching::waits_do_not_hold_up_a_leave,
             watching::a_wait_outlives_a_restart_of_the_device,
             presence::devices_come_and_go_in_order,

@@ -43,6 +43,11 @@ pub(crate) const SCENARIOS: &[(&str, &str, Scenario)] = &[
         cut_off,
     ),
     ("rolling", "all are restarted, one after the other", rolling),
+    (
+        "versions",
+        "old and new versions of the protocol, together and apart",
+        versions,
+    ),
 ];
 
 /// Far more than anything here takes.
@@ -220,5 +225,34 @@ fn rolling(world: &World) -> Result<String, Failure> {
     }
     Ok(format!(
         "4 restarted; at most {longest:.1} s until a call of one of them worked again"
+    ))
+}
+
+/// The service is of the next version: of one that speaks the others' too, and then of one that does not.
+fn versions(world: &World) -> Result<String, Failure> {
+    world.restart_as("service", Some("1 2"))?;
+    for other in World::others("service") {
+        eventually(SOON, || world.greet(other, "service"))?;
+        world.greet("service", other)?;
+    }
+    world.restart_as("service", Some("2 3"))?;
+    let expected = "no common protocol version: 1..=1 here, 2..=3 there";
+    let mut told = String::new();
+    eventually(SOON, || {
+        let refused = world.call("alice", "service", "greet", &[])?;
+        told = refused.error["error"].to_string();
+        match refused.code == Some(1) && told.contains(expected) {
+            true => Ok(()),
+            false => Err(format!("exit code {:?}, {}", refused.code, refused.error).into()),
+        }
+    })?;
+    // Those that are left get on as before.
+    world.greet("alice", "bob")?;
+    world.restart_as("service", None)?;
+    for other in World::others("service") {
+        eventually(SOON, || world.greet(other, "service"))?;
+    }
+    Ok(format!(
+        "1..=2 calls and is called; of 2..=3 alice is told {told}"
     ))
 }

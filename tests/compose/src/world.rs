@@ -2,6 +2,7 @@
 
 use std::{
     collections::HashMap,
+    fs,
     path::Path,
     time::{Duration, Instant},
 };
@@ -25,7 +26,7 @@ pub(crate) struct World {
     ids: HashMap<&'static str, String>,
     /// When the containers had been started.
     pub(crate) began: Instant,
-    _state: TempDir,
+    state: TempDir,
 }
 
 impl World {
@@ -61,7 +62,7 @@ impl World {
             containers,
             ids,
             began,
-            _state: state,
+            state,
         })
     }
 
@@ -71,6 +72,18 @@ impl World {
 
     pub(crate) fn container(&self, name: &str) -> &Container {
         &self.containers[name]
+    }
+
+    /// Starts a device again, as one that speaks these versions of the protocol, or what it speaks.
+    pub(crate) fn restart_as(&self, name: &str, versions: Option<&str>) -> Result<(), Failure> {
+        let file = self.state.path().join(name).join("versions");
+        match versions {
+            Some(versions) => fs::write(file, versions)?,
+            None => fs::remove_file(file)?,
+        }
+        self.container(name).stop()?;
+        self.container(name).start()?;
+        Ok(())
     }
 
     /// Calls a method of the room of `of`, as a process of `from`.

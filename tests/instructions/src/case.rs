@@ -1,6 +1,7 @@
 //! What is counted.
 
 mod bus;
+mod handle;
 mod parcel;
 mod session;
 
@@ -19,9 +20,10 @@ impl<F: FnMut()> Case for F {
 type Make = fn() -> Box<dyn Case>;
 
 /// All of them.
-pub(crate) const CASES: [(&str, Make); 10] = [
+pub(crate) const CASES: [(&str, Make); 11] = [
     ("parcel-encode", parcel::encode),
     ("parcel-decode", parcel::decode),
+    ("handle", handle::check),
     ("session-call", session::call),
     ("session-one-way", session::one_way),
     ("session-object", session::object),

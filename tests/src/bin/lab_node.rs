@@ -1,5 +1,6 @@
-//! A device for tests that kill processes: `lab_node DIRECTORY [SOCKET]`, whose identity and trust store are there. With a socket
-//! it hosts the bus of its device there, and leaves the workbench to a process that attaches.
+//! A device for tests that kill processes: `lab_node DIRECTORY [--quic | --tcp] [--only INTERFACE] [SOCKET]`, whose identity and
+//! trust store are there. It talks by what is said, and by default by both. With a socket it hosts the bus of its device there, and
+//! leaves the workbench to a process that attaches.
 //!
 //! It finds others by mDNS on all interfaces, so it belongs into a network namespace. It offers a workbench and says
 //! what happens, a JSON object a line. It obeys lines on its standard input and ends with that:
@@ -10,50 +11,75 @@
 //! - `again`: calls what it was introduced to last.
 //! - `pairing`: opens a window for pairing by code, and says which; the windows before are dropped.
 //! - `callers`: says who has called its workbench.
+//! - `work COUNT MS`: calls the ledgers of all whom it trusts, so many at a time, with a pause of so many milliseconds.
+//! - `rest`: ends that, and says when all has ended.
+//! - `clock`: says what its wall clock shows, in seconds since 1970.
+//! - `online`: says who is online.
+//! - `usage`: says with how many devices it has a session, and what of those is held that is not always there.
 //! - `leave`: takes leave and ends.
 
 use std::{
     io::{self, BufRead, Write},
-    time::Instant,
+    path::{Path, PathBuf},
+    time::{Duration, Instant, SystemTime, UNIX_EPOCH},
 };
 
 use serde_json::{Value, json};
 use softbus::{
     DeathLink, DeviceEvent, DeviceId, Interfaces, Node, RemoteObject,
     pairing::{PairingListener, PairingOptions},
+    rpc::session::Usage,
+    transport::Transports,
 };
-use testkit::scenarios::{
-    introductions::{Came, INBOX, give, inbox},
-    workbench::{Bench, SERVICE, for_all, reverse, workbench},
+use testkit::{
+    ledger::{LEDGER, Teller, ledger},
+    scenarios::{
+        introductions::{Came, INBOX, give, inbox},
+        workbench::{Bench, SERVICE, for_all, reverse, workbench},
+    },
 };
 use tokio::sync::mpsc;
 
 type Failure = Box<dyn std::error::Error + Send + Sync>;
 
 fn main() -> Result<(), Failure> {
-    let directory = std::env::args_os().nth(1).ok_or("lab_node DIRECTORY")?;
+    let mut arguments = std::env::args_os().skip(1);
+    let directory = PathBuf::from(arguments.next().ok_or("lab_node DIRECTORY")?);
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()?;
-    let builder = Node::builder().identity_dir(directory);
-    let socket = std::env::args_os().nth(2);
-    let hosts = socket.is_some();
-    let builder = match socket {
-        Some(socket) => builder.host_local(socket),
-        None => builder,
-    };
-    runtime.block_on(run(builder, hosts))?;
+    let mut builder = Node::builder().identity_dir(&directory);
+    let mut interfaces = Interfaces::All;
+    let mut hosts = false;
+    while let Some(argument) = arguments.next() {
+        builder = match argument.to_str() {
+            Some("--quic") => builder.transports(Transports::Quic),
+            Some("--tcp") => builder.transports(Transports::Tcp),
+            Some("--only") => {
+                let name = arguments.next().ok_or("--only INTERFACE")?;
+                interfaces = Interfaces::Only(vec![(*name.to_string_lossy()).into()]);
+                builder
+            }
+            _ => {
+                hosts = true;
+                builder.host_local(argument)
+            }
+        };
+    }
+    let builder = builder.mdns(interfaces);
+    runtime.block_on(run(builder, &directory, hosts))?;
     // The thread that reads standard input may wait for ever.
     runtime.shutdown_background();
     Ok(())
 }
 
-async fn run(builder: softbus::NodeBuilder, hosts: bool) -> Result<(), Failure> {
+async fn run(builder: softbus::NodeBuilder, home: &Path, hosts: bool) -> Result<(), Failure> {
     let started = Instant::now();
-    let node = builder.mdns(Interfaces::All).start().await?;
+    let node = builder.start().await?;
     let (stub, bench) = workbench();
     if !hosts {
         node.samgr().add(SERVICE, &stub, for_all())?;
+        node.samgr().add(LEDGER, &ledger(home)?, for_all())?;
     }
     say(&json!({ "event": "ready", "device": node.device_id().to_string() }));
     let mut events = node.device_events();
@@ -63,6 +89,7 @@ async fn run(builder: softbus::NodeBuilder, hosts: bool) -> Result<(), Failure> 
     let mut links = Vec::new();
     let mut introduced = None;
     let mut window = None;
+    let mut teller = None;
     loop {
         tokio::select! {
             event = events.next() => tell(&event, started),
@@ -71,6 +98,11 @@ async fn run(builder: softbus::NodeBuilder, hosts: bool) -> Result<(), Failure> 
                 None => break,
                 Some("again") => report(again(introduced.as_ref()).await, Instant::now()),
                 Some("callers") => tell_callers(&bench),
+                Some("online") => tell_online(&node),
+                Some("clock") => tell_clock(),
+                Some("usage") => tell_usage(&node),
+                Some("rest") => rest(teller.take()).await?,
+                Some(line) if line.starts_with("work ") => teller = Some(work(&node, home, line)?),
                 Some("pairing") => window = open_pairing(&node, window).await,
                 Some(line) => obey(&node, line, &mut links).await,
             },
@@ -191,6 +223,62 @@ fn tell_callers(bench: &Bench) {
         .map(|(who, _)| who.device.to_string())
         .collect();
     say(&json!({ "event": "callers", "devices": callers }));
+}
+
+fn work(node: &Node, home: &Path, line: &str) -> Result<Teller, Failure> {
+    let words: Vec<_> = line.split(' ').collect();
+    let [_, at_a_time, pause] = words[..] else {
+        return Err("work COUNT MS".into());
+    };
+    let trusted = node.trust().ok_or("no network")?.entries();
+    let whom = trusted.into_iter().map(|entry| entry.device).collect();
+    let pause = Duration::from_millis(pause.parse()?);
+    Ok(Teller::start(node, home, whom, at_a_time.parse()?, pause)?)
+}
+
+async fn rest(teller: Option<Teller>) -> io::Result<()> {
+    if let Some(teller) = teller {
+        teller.rest().await?;
+    }
+    say(&json!({ "event": "rests" }));
+    Ok(())
+}
+
+fn tell_clock() {
+    let since = SystemTime::now().duration_since(UNIX_EPOCH);
+    let seconds = since.unwrap_or_default().as_secs_f64();
+    say(&json!({ "event": "clock", "seconds": seconds }));
+}
+
+fn tell_online(node: &Node) {
+    let devices = node.devices().into_iter();
+    let online: Vec<_> = devices
+        .filter(softbus::Device::is_online)
+        .map(|device| device.id.to_string())
+        .collect();
+    say(&json!({ "event": "online now", "devices": online }));
+}
+
+/// Of each session the two system ability managers are held, and what a proxy is kept of.
+fn tell_usage(node: &Node) {
+    let usage = node.usage();
+    let held = usage.iter().filter(|(_, usage)| {
+        let Usage {
+            calls,
+            serving,
+            links,
+            bulk,
+            obituaries,
+            ..
+        } = usage;
+        [calls, serving, links, bulk, obituaries] != [&0; 5]
+            || usage.exports > 1
+            || usage.imports > 1
+    });
+    let held: Vec<_> = held
+        .map(|(party, usage)| format!("{party:?}: {usage:?}"))
+        .collect();
+    say(&json!({ "event": "usage", "sessions": usage.len(), "held": held }));
 }
 
 fn input() -> mpsc::UnboundedReceiver<String> {

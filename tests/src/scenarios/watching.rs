@@ -3,7 +3,8 @@
 use std::time::Duration;
 
 use softbus::{
-    Allow, DeathReason, GetServiceError, ServiceId, ServiceOptions,
+    Allow, CallOption, DeathReason, GetServiceError, Parcel, SendRequestError, ServiceId,
+    ServiceOptions,
     rpc::{ServiceEvent, ServiceState, ServiceWatch, WatchServiceError},
     service_watch::{RemoteServiceEvent, RemoteServiceWatch},
 };
@@ -12,8 +13,8 @@ use tokio::time::Instant;
 use super::{
     SERVICE, SOON, for_all,
     loading::offer,
-    usage_of,
-    workbench::{reverse, workbench},
+    reached, usage_of,
+    workbench::{code, parcel, reverse, workbench},
 };
 use crate::{wait::wait_until_async, world::World};
 
@@ -180,7 +181,7 @@ pub async fn a_stranger_is_refused_alike(world: &mut dyn World) {
     }
     let starting = offer(&*b, id(5), 0, only_b());
     let load = tokio::spawn(async move { here.load(id(5)).await });
-    super::reached(&starting.starts, 1).await;
+    reached(&starting.starts, 1).await;
     let first = a.get(id(6), &b.id()).await.unwrap_err();
     assert_eq!(
         first,
@@ -256,6 +257,53 @@ pub async fn a_remote_watch_follows_its_service(world: &mut dyn World) {
     assert!(matches!(slow, RemoteServiceEvent::Removed(_)), "{slow:?}");
     let slow = next_remote(&mut second_watch).await;
     assert_eq!(slow, RemoteServiceEvent::Added(third));
+}
+
+/// Calls that are made through a watch go to the next proxy when one is dead, and what may be done twice is repeated.
+pub async fn calls_of_a_watch_outlive_a_restart_of_the_device(world: &mut dyn World) {
+    let (a, b) = (world.device().await, world.device().await);
+    let watch = a.watch_of(SERVICE, &b.id()).unwrap();
+    let (stub, bench) = workbench();
+    b.add(SERVICE, &stub, for_all()).unwrap();
+    // There is none yet: it is waited for.
+    let option = CallOption::two_way().wait(2 * SOON);
+    let number = parcel(|data| data.write_i32(2019));
+    let mut reply = watch.send_request(code::REVERSE, &number, option).await;
+    assert_eq!(reply.as_mut().unwrap().read_i32(), Ok(9102));
+
+    // Two under way when the device goes. Of one nobody knows whether it was done, and it is not done again.
+    let nothing = Parcel::new();
+    let (once, again) = (option, option.idempotent());
+    let (once, again, back) = tokio::join!(
+        watch.send_request(code::HOLD, &nothing, once),
+        watch.send_request(code::HOLD, &nothing, again),
+        async {
+            reached(&bench.entered, 3).await;
+            b.vanish().await;
+            let back = world.restart(&b).await;
+            let (stub, bench) = workbench();
+            back.add(SERVICE, &stub, for_all()).unwrap();
+            bench.release();
+            reached(&bench.left, 1).await;
+            (back, bench)
+        }
+    );
+    assert_eq!(once.unwrap_err(), SendRequestError::Indeterminate);
+    again.unwrap();
+    let (back, bench) = back;
+    assert_eq!(*bench.entered.borrow(), 1);
+
+    back.remove(SERVICE).unwrap();
+    let soon = option.wait(Duration::from_millis(50));
+    let absent = watch.send_request(code::REVERSE, &number, soon).await;
+    let absent = absent.unwrap_err();
+    assert!(
+        matches!(
+            absent,
+            SendRequestError::DeadObject { .. } | SendRequestError::TimedOut { .. }
+        ),
+        "{absent:?}"
+    );
 }
 
 /// A wait goes on when the device is gone in between and comes back.

@@ -5,7 +5,9 @@ use std::{
     sync::{Arc, Weak},
 };
 
-use softbus::{DeviceId, Identity, Interfaces, Node, async_trait, transport::Transports};
+use softbus::{
+    DeviceId, Identity, Interfaces, Node, NodeBuilder, async_trait, transport::Transports,
+};
 use tempfile::TempDir;
 
 use super::{
@@ -58,21 +60,31 @@ impl LabWorld {
 
     /// As [`World::device`], when more than a device is wanted of it.
     pub fn node(&mut self) -> Arc<NodeDevice> {
+        self.node_with(|builder| builder)
+    }
+
+    /// As [`node`](Self::node), made with something else than usual.
+    pub fn node_with(&mut self, with: impl FnOnce(NodeBuilder) -> NodeBuilder) -> Arc<NodeDevice> {
         let place = self.members.len() + 1;
-        let device = self.start(place);
+        let device = self.start(place, with);
         self.members.push(Arc::downgrade(&device));
         self.ids.push(device.id());
         device
     }
 
     /// Starts the device of a place.
-    fn start(&mut self, place: usize) -> Arc<NodeDevice> {
+    fn start(
+        &mut self,
+        place: usize,
+        with: impl FnOnce(NodeBuilder) -> NodeBuilder,
+    ) -> Arc<NodeDevice> {
         let identity = Identity::open(self.home(place)).expect("the directory is ours");
         let builder = Node::builder()
             .trust(self.trusting.member(*identity.device_id()))
             .identity(identity)
             .transports(self.transports)
             .mdns(Interfaces::All);
+        let builder = with(builder);
         let lab = Arc::clone(&self.lab);
         let cut = move || lab.cut(place).expect("the lab can cut a device off");
         let vanish = Vanish::Cut(Box::new(cut));
@@ -102,7 +114,7 @@ impl World for LabWorld {
         }
         let place = index + 1;
         self.lab.heal(place).expect("the lab can heal a device");
-        let device = self.start(place);
+        let device = self.start(place, |builder| builder);
         self.members[index] = Arc::downgrade(&device);
         device
     }

@@ -163,7 +163,7 @@ impl MemoryDevice {
         });
         let remote = |device: &Self| Remote::device(device.bus.party());
         let accept = async {
-            let incoming = Incoming::accept(to_here, remote(&here)).await?;
+            let incoming = Incoming::accept(&there.bus, to_here, remote(&here)).await?;
             incoming.welcome(&there.bus).await
         };
         let (ours, theirs) = tokio::join!(

@@ -6,7 +6,7 @@ use bytes::{BufMut, Bytes, BytesMut};
 use proto::{
     BootId, CallId, DeviceId, Handle, ObjectId,
     frame::{Call, Extensions, Frame, FrameReader, Grant, Grants, Reply, Status},
-    message::{Control, Hello, PROTOCOL_VERSION, Welcome, feature},
+    message::{Control, Hello, VersionRange, Welcome, feature},
 };
 use softbus::rpc::{
     Bus, MemoryLink, Peer, limits,
@@ -47,7 +47,7 @@ pub const BOOT: BootId = BootId {
 /// A well-formed Hello for one call lane.
 pub fn hello() -> Hello {
     Hello {
-        versions: (PROTOCOL_VERSION, PROTOCOL_VERSION),
+        versions: VersionRange::SPOKEN,
         features: 0,
         lanes: 1,
         limits: limits::DEFAULT_PEER_LIMITS,
@@ -68,7 +68,7 @@ impl RawPeer {
         let bus = Arc::clone(bus);
         let accept = tokio::spawn(async move {
             let remote = Remote::device(PARTY);
-            let incoming = Incoming::accept(Arc::new(theirs), remote).await?;
+            let incoming = Incoming::accept(&bus, Arc::new(theirs), remote).await?;
             incoming.welcome(&bus).await
         });
         let mut peer = Self {

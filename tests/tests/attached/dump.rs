@@ -6,8 +6,12 @@ use std::{
 };
 
 use softbus::{
-    CallOption, RemoteObject, SendRequestError, remote_interface,
-    rpc::{StubOptions, dump::DumpError},
+    CallOption, RemoteObject, SendRequestError, ServiceId, remote_interface,
+    rpc::{
+        StubOptions,
+        dump::DumpError,
+        limits::{BLOCKING_THREADS, DUMPS},
+    },
 };
 use testkit::{
     scenarios::{
@@ -21,6 +25,8 @@ use testkit::{
 use tokio::sync::watch;
 
 use crate::run;
+
+const OTHER_SERVICE: ServiceId = ServiceId::new(1777).unwrap();
 
 /// What an object writes.
 async fn dumped(object: &RemoteObject, arguments: &[&str]) -> Result<String, DumpError> {
@@ -130,10 +136,29 @@ fn a_dump_that_nobody_reads_holds_up_nobody() {
         let timed_out = SendRequestError::TimedOut { after };
         assert_eq!(late, Err(DumpError::Call(timed_out)));
         assert_eq!(reversed, Ok(9102));
-        // The thread is free when the pipe is gone.
-        assert_eq!(*ended.borrow(), 0);
+        // More of them than there are threads leave some to handlers that block.
+        let dumps: Vec<_> = (0..BLOCKING_THREADS)
+            .map(|_| {
+                let (proxy, writer) = (proxy.clone(), writer.try_clone().unwrap());
+                tokio::spawn(async move {
+                    let two_way = CallOption::two_way();
+                    proxy.dump(&writer, &[], two_way).await
+                })
+            })
+            .collect();
+        reached(&begun, DUMPS as u64).await;
+        let blocking = StubOptions::execution(softbus::rpc::Execution::Blocking);
+        let lamp = RemoteObject::new(LampStub::with_options(On, blocking));
+        pair.b.add(OTHER_SERVICE, &lamp, for_all()).unwrap();
+        let lamp = pair.a.get(OTHER_SERVICE, &pair.b.id()).await.unwrap();
+        LampProxy::new(lamp).is_on().await.unwrap();
+        assert_eq!((*begun.borrow(), *ended.borrow()), (DUMPS as u64, 0));
+        // A thread is free when the pipe is gone.
         drop((reader, writer));
-        reached(&ended, 1).await;
+        reached(&ended, DUMPS as u64).await;
+        for dump in dumps {
+            assert!(dump.await.unwrap().is_err());
+        }
     });
 }
 

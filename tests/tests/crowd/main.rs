@@ -1,17 +1,10 @@
 //! Many devices at a time, a process and a network namespace each. Alone in this program: beside them nothing else meets its deadlines.
 
 #![cfg(target_os = "linux")]
-#![expect(clippy::unwrap_used, reason = "a helper of a test fails the test")]
-
-#[path = "../lab/site.rs"]
-#[expect(dead_code, reason = "the lab needs more of it")]
-mod site;
 
 use std::time::{Duration, Instant};
 
-use testkit::scenarios::measured;
-
-use site::Site;
+use testkit::{scenarios::measured, site::Site};
 
 /// So many processes may find a machine that has other things to do.
 const MANY: Duration = Duration::from_secs(240);
@@ -19,7 +12,7 @@ const MANY: Duration = Duration::from_secs(240);
 #[test]
 fn twenty_five_devices_find_connect_and_call_each_other() {
     const DEVICES: usize = 25;
-    let Some(site) = Site::or_skip(DEVICES) else {
+    let Some(site) = Site::or_skip(env!("CARGO_BIN_EXE_lab_node"), DEVICES) else {
         return;
     };
     let began = Instant::now();

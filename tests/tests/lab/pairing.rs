@@ -1,7 +1,7 @@
 //! Strangers on two machines pair.
 
 use std::{
-    net::{Ipv4Addr, SocketAddr},
+    net::{Ipv4Addr, SocketAddr, UdpSocket},
     path::Path,
     process::Command,
     time::Duration,
@@ -12,7 +12,7 @@ use softbus::{
     Identity, Node,
     pairing::{
         CompareDigits, PairError, PairWith, PairingCode, PairingEvent, PairingListener,
-        PairingOptions,
+        PairingMode, PairingOptions,
     },
 };
 use testkit::{
@@ -159,6 +159,95 @@ fn a_device_in_the_middle_is_seen_on_the_screens() {
         assert_eq!(onwards.unwrap_err(), PairError::Declined);
         assert_ne!(on_phone.await.unwrap(), on_tv, "one in a million");
         nobody_trusts(&[&phone, &tv]);
+    });
+}
+
+/// The third device as a cable between the other two: it carries their packets and keeps those of the phone.
+struct Tap {
+    /// Where the phone finds the tv.
+    outside: tokio::net::UdpSocket,
+    /// As whom the tv knows the phone.
+    inside: tokio::net::UdpSocket,
+    kept: Vec<Vec<u8>>,
+}
+
+impl Tap {
+    fn between(lab: &Lab) -> [UdpSocket; 2] {
+        let [outside, inside] = [PORT, 0].map(|port| {
+            let socket = lab.within(3, move || UdpSocket::bind((Ipv4Addr::UNSPECIFIED, port)));
+            socket.unwrap()
+        });
+        [outside, inside].map(|socket| {
+            socket.set_nonblocking(true).unwrap();
+            socket
+        })
+    }
+
+    /// As long as it is polled.
+    async fn carry(&mut self) {
+        let (mut out, mut back) = ([0; 2048], [0; 2048]);
+        let mut phone = None;
+        loop {
+            tokio::select! {
+                read = self.outside.recv_from(&mut out) => {
+                    let (len, from) = read.unwrap();
+                    phone = Some(from);
+                    self.kept.push(out[..len].to_vec());
+                    self.inside.send_to(&out[..len], at(2)).await.unwrap();
+                }
+                read = self.inside.recv(&mut back) => {
+                    let (len, Some(phone)) = (read.unwrap(), phone) else { continue };
+                    self.outside.send_to(&back[..len], phone).await.unwrap();
+                }
+            }
+        }
+    }
+
+    async fn replay(&self) {
+        for packet in &self.kept {
+            self.inside.send_to(packet, at(2)).await.unwrap();
+        }
+    }
+}
+
+/// All that one who listens can keep of a pairing that worked, sent again from where it came, while the next window is open.
+#[test]
+fn a_recording_of_two_machines_that_paired_opens_nothing() {
+    let Some(lab) = Lab::or_skip(3) else { return };
+    let devices = [1, 2].map(|place| start(&lab, place));
+    let [phone, tv] = devices.each_ref().map(NodeDevice::node);
+    let sockets = Tap::between(&lab);
+    block_on(async {
+        let [outside, inside] =
+            sockets.map(|socket| tokio::net::UdpSocket::from_std(socket).unwrap());
+        let mut tap = Tap {
+            outside,
+            inside,
+            kept: Vec::new(),
+        };
+        let options = || PairingOptions::code().without_asking();
+        let window = tv.open_pairing(options()).await.unwrap();
+        let with = PairWith::code([at(3)], window.code().unwrap());
+        let paired = tokio::select! {
+            paired = phone.pair(with) => paired,
+            () = tap.carry() => unreachable!("a cable does not end"),
+        };
+        assert_eq!(paired.unwrap().device, tv.device_id());
+        drop(window);
+        assert!(tv.trust().unwrap().forget(&phone.device_id()).unwrap());
+        assert!(tap.kept.len() >= 5, "{} packets", tap.kept.len());
+
+        let mut window = tv.open_pairing(options()).await.unwrap();
+        tap.replay().await;
+        // Who comes behind it and knows the code is the first that is heard.
+        let with = PairWith::code([at(2)], window.code().unwrap());
+        let paired = phone.pair(with).await;
+        assert_eq!(paired.unwrap().device, tv.device_id());
+        let PairingEvent::Paired(device) = next(&mut window).await else {
+            panic!("the recording was tried");
+        };
+        assert_eq!(device.device, phone.device_id());
+        assert_eq!(window.attempts_left(PairingMode::Code), 2, "one was used");
     });
 }
 

@@ -5,7 +5,7 @@ use std::{path::PathBuf, process::Command, time::Duration};
 use serde_json::Value;
 use testkit::process::Process;
 
-use crate::site::Site;
+use crate::site::{Site, site};
 
 /// Longer than a device takes to be missed and found again.
 const SOON: Duration = Duration::from_secs(40);
@@ -63,7 +63,7 @@ fn died(process: &mut Process) -> Value {
 /// Rows 104 and 106, and what each end of the chain notices when a process in it is killed.
 #[test]
 fn processes_of_two_devices_call_each_other_through_their_hosts() {
-    let Some(site) = Site::or_skip(2) else { return };
+    let Some(site) = site(2) else { return };
     let mut hosts = [host(&site, 1), host(&site, 2)];
     let mut caller = attach(&site, 1);
     let mut server = serving(&site);

@@ -4,12 +4,16 @@ use std::{net::Ipv4Addr, time::Instant};
 
 use testkit::scenarios::measured;
 
-use crate::site::{SOON, Site};
+use crate::site::{SOON, Site, over_both, site};
+
+over_both! {
+    a_device_that_sleeps_is_missed_and_is_back_when_it_wakes: 2,
+    a_cable_that_comes_and_goes_leaves_one_connection_that_works: 3,
+    who_is_heard_by_nobody_is_missed_and_knows_it: 2,
+}
 
 /// As a telephone that sleeps: it hears nothing, says nothing, and does not know that time has passed.
-#[test]
-fn a_device_that_sleeps_is_missed_and_is_back_when_it_wakes() {
-    let Some(site) = Site::or_skip(2) else { return };
+fn a_device_that_sleeps_is_missed_and_is_back_when_it_wakes(site: &mut Site) {
     let (mut watcher, mut sleeper) = (site.start(1), site.start(2));
     watcher.succeeds(&format!("call {}", site.id(2)));
     sleeper.succeeds(&format!("call {}", site.id(1)));
@@ -25,9 +29,7 @@ fn a_device_that_sleeps_is_missed_and_is_back_when_it_wakes() {
     sleeper.succeeds(&format!("call {}", site.id(1)));
 }
 
-#[test]
-fn a_cable_that_comes_and_goes_leaves_one_connection_that_works() {
-    let Some(site) = Site::or_skip(3) else { return };
+fn a_cable_that_comes_and_goes_leaves_one_connection_that_works(site: &mut Site) {
     let (mut one, mut two) = (site.start(1), site.start(2));
     let mut three = site.start(3);
     one.succeeds(&format!("call {}", site.id(2)));
@@ -49,7 +51,7 @@ fn a_cable_that_comes_and_goes_leaves_one_connection_that_works() {
 /// move with it.
 #[test]
 fn a_device_that_dialled_changes_its_address_and_loses_no_call() {
-    let Some(site) = Site::or_skip(2) else { return };
+    let Some(site) = site(2) else { return };
     let mut two = site.start(2);
     let mut one = site.start(1);
     two.wait_for_device("online", &site.id(1), SOON);
@@ -65,9 +67,7 @@ fn a_device_that_dialled_changes_its_address_and_loses_no_call() {
 }
 
 /// A cut in one direction only: who is not heard hears the others, and is not taken for somebody who is there.
-#[test]
-fn who_is_heard_by_nobody_is_missed_and_knows_it() {
-    let Some(site) = Site::or_skip(2) else { return };
+fn who_is_heard_by_nobody_is_missed_and_knows_it(site: &mut Site) {
     let (mut one, mut two) = (site.start(1), site.start(2));
     one.succeeds(&format!("call {}", site.id(2)));
     two.succeeds(&format!("call {}", site.id(1)));

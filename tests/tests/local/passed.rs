@@ -2,6 +2,7 @@
 
 use std::io::{self, Write};
 
+use proto::frame::Frame;
 use softbus::{
     CallOption, Parcel, RemoteObject, SendRequestError,
     rpc::{
@@ -10,9 +11,13 @@ use softbus::{
     },
 };
 
+use testkit::wait::wait_until_async;
+
 use crate::{
+    SOON,
+    raw::{RawProcess, encoded},
     run,
-    stage::{GIVE, MIXED, Stage, give, look, take, two_way},
+    stage::{GIVE, MIXED, RAW, Stage, give, look, take, two_way},
 };
 
 #[test]
@@ -30,6 +35,34 @@ fn descriptors_go_and_come_and_do_not_survive_an_exec() {
         let given = give(&stage.proxy, 1).await.unwrap();
         let flags = rustix::io::fcntl_getfd(&given[0]).unwrap();
         assert!(flags.contains(rustix::io::FdFlags::CLOEXEC));
+    });
+}
+
+// Row 100.
+#[test]
+fn small_raw_data_is_in_the_message_and_large_in_shared_memory() {
+    run(async {
+        let mut stage = Stage::set().await;
+        let mut process = RawProcess::attach(&stage.path).await;
+        stage.sessions.recv().await.unwrap();
+        let service = process.service().await;
+        // With its size before it, 32 KiB are what a message carries.
+        for (len, packets) in [(32 * 1024 - 4, 0), (32 * 1024 + 1, 1)] {
+            let call = process.call(service, RAW, &u32::to_le_bytes(len), 0);
+            let call = encoded(&Frame::Call(call));
+            process.send(&call, &[]).await.unwrap();
+            let reply = process.reply().await.unwrap();
+            let beside = reply.bulk.map_or(0, |part| part.raw_len);
+            assert_eq!(beside, len * packets);
+            assert_eq!(reply.body.len() > len as usize, packets == 0);
+            // It comes on a socket of its own.
+            let mut came = 0;
+            let all_came = async || {
+                came += process.packets_there();
+                came == packets as usize
+            };
+            assert!(wait_until_async(SOON, all_came).await);
+        }
     });
 }
 

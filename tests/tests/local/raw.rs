@@ -12,7 +12,7 @@ use bytes::{BufMut, Bytes, BytesMut};
 use proto::{
     BootId, CallId, Handle,
     frame::{BulkPart, Call, Extensions, Frame, FrameReader, Grant, Reply},
-    message::{Control, Hello, PROTOCOL_VERSION, feature},
+    message::{Control, Hello, VersionRange, feature},
 };
 use rustix::net::{
     RecvAncillaryBuffer, RecvAncillaryMessage, RecvFlags, SendAncillaryBuffer,
@@ -64,7 +64,7 @@ impl RawProcess {
             calls: 0,
         };
         let hello = Hello {
-            versions: (PROTOCOL_VERSION, PROTOCOL_VERSION),
+            versions: VersionRange::SPOKEN,
             features,
             lanes: 1,
             limits: limits::DEFAULT_PEER_LIMITS,

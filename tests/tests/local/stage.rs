@@ -41,6 +41,9 @@ pub(crate) const SUM: u32 = 6;
 /// An object, a string and a descriptor; answers the string that the descriptor gives, and the object.
 pub(crate) const MIXED: u32 = 7;
 
+/// `u32` n; answers n bytes of raw data.
+pub(crate) const RAW: u32 = 8;
+
 /// Takes and gives.
 pub(crate) struct Desk {
     pub(crate) let_go: Notify,
@@ -100,6 +103,10 @@ impl RemoteStub for Desk {
                 let len = data.read_u32()? as usize;
                 let raw = data.read_raw_data(len)?;
                 reply.write_u64(raw.iter().map(|byte| u64::from(*byte)).sum())?;
+            }
+            RAW => {
+                let len = data.read_u32()? as usize;
+                reply.write_raw_data(vec![8; len])?;
             }
             MIXED => {
                 let object = data.read_remote_object()?;

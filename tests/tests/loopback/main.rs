@@ -9,6 +9,7 @@ mod services;
 mod sessions;
 #[cfg(target_os = "linux")]
 mod through_host;
+mod versions;
 
 use std::time::Duration;
 

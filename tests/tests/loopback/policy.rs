@@ -6,7 +6,7 @@ use softbus::{
     Allow, CallOption, DeathReason, DeviceId, GetServiceError, Identity, Node, NodeBuilder, Parcel,
     Policy, RemoteObject, SendRequestError, ServiceOptions, TrustStore,
     audit::AuditRecords,
-    certs::{AuditEvent, PolicyStore, Rule, Subject},
+    certs::{AuditEvent, Hidden, PolicyStore, Rule, Subject},
 };
 use testkit::{
     scenarios::{SERVICE, workbench::workbench},
@@ -128,7 +128,13 @@ fn a_policy_of_code_decides_and_is_audited() {
         assert_eq!(deaths.recv().await, Some(DeathReason::AccessRevoked));
         assert_eq!(devices.get().await.err(), Some(GetServiceError::Refused));
         let denied = next(&mut audit, "look_up_denied").await;
-        assert_eq!(denied.device(), Some(&guest));
+        let (device, service, why) = (guest, SERVICE, Hidden::NotAdmitted);
+        let expected = AuditEvent::LookUpDenied {
+            device,
+            service,
+            why,
+        };
+        assert_eq!(denied, expected);
         assert!(devices.offers.policy().is_some());
     });
 }

@@ -35,17 +35,13 @@ impl RemoteStub for Who {
         _: &mut Parcel,
         reply: &mut Parcel,
     ) -> Result<(), HandlerError> {
-        let mut before = Parcel::new();
-        write(caller, &mut before)?;
         if let Some(next) = &self.0 {
             let asked = who(next).await;
             // Nested calls are this process's own, whoever it serves.
             assert_eq!(asked, (1, true, std::process::id()));
             tokio::task::yield_now().await;
         }
-        write(caller, reply)?;
-        assert_eq!(before.data_size(), reply.data_size());
-        Ok(())
+        write(caller, reply)
     }
 }
 

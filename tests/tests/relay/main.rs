@@ -7,6 +7,7 @@
 
 mod calls;
 mod deaths;
+mod descriptors;
 mod handed_out;
 mod identity;
 mod objects;

@@ -279,7 +279,7 @@ async fn join(a: &Place, b: &Place) {
     let (at_a, at_b) = tokio::join!(
         opening::connect(&a.bus, Arc::new(to_b), remote(b, a), 0),
         async {
-            let incoming = Incoming::accept(Arc::new(to_a), remote(a, b)).await;
+            let incoming = Incoming::accept(&b.bus, Arc::new(to_a), remote(a, b)).await;
             incoming.unwrap().welcome(&b.bus).await
         }
     );

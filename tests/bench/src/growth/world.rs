@@ -74,7 +74,7 @@ async fn join(here: &Arc<Bus>, there: &Arc<Bus>) -> Result<(Peer, Peer)> {
     let remote = |bus: &Bus| Remote::device(bus.party());
     let (to_there, to_here) = MemoryLink::pair();
     let accept = async {
-        let incoming = Incoming::accept(Arc::new(to_here), remote(here)).await?;
+        let incoming = Incoming::accept(there, Arc::new(to_here), remote(here)).await?;
         incoming.welcome(there).await
     };
     let connect = opening::connect(here, Arc::new(to_there), remote(there), 0);

@@ -144,15 +144,24 @@ impl Room for Here {
     }
 }
 
+/// Of the protocol, for the scenario `versions` only: an application says nothing of them.
+fn versions() -> Option<(u32, u32)> {
+    let text = std::fs::read_to_string("/data/versions").ok()?;
+    let (lowest, highest) = text.split_once(' ')?;
+    Some((lowest.parse().ok()?, highest.parse().ok()?))
+}
+
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> Result<(), Box<dyn std::error::Error>> {
     let mut ends = signal(SignalKind::terminate())?;
-    let node = Node::builder()
+    let mut builder = Node::builder()
         .identity_dir("/data")
         .mdns(Interfaces::All)
-        .host_local(local::default_path())
-        .start()
-        .await?;
+        .host_local(local::default_path());
+    if let Some((lowest, highest)) = versions() {
+        builder = builder.protocol_versions(lowest, highest);
+    }
+    let node = builder.start().await?;
     let here = Here {
         node: node.clone(),
         state: Arc::default(),

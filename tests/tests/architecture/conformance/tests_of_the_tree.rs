@@ -21,6 +21,7 @@ pub(crate) fn tests_of(files: &[TextFile]) -> Vec<Test> {
             lists = lists_of_scenarios(&code);
         }
         tests.extend(functions(&file.path, &code));
+        tests.extend(over_both(&file.path, &code));
         tests.extend(programs_in_c(file, files));
         if file.path.contains("/tests/") {
             binaries.push_str(&code);
@@ -109,6 +110,22 @@ fn functions(path: &str, code: &str) -> Vec<Test> {
     tests
 }
 
+/// `name: 3,` where scenarios of so many devices are listed: the macro makes a test over QUIC of each, and one over TCP.
+fn over_both(path: &str, code: &str) -> Vec<Test> {
+    let lists = code.split("over_both! {").skip(1);
+    let entries = lists.flat_map(|text| text.split('}').next().unwrap_or_default().lines());
+    let named = entries.filter_map(|line| {
+        let (name, devices) = line.trim().strip_suffix(',')?.split_once(": ")?;
+        (is_name(name) && devices.parse::<usize>().is_ok()).then(|| name.to_owned())
+    });
+    named
+        .map(|name| Test {
+            path: modules(path).chain([name]).collect(),
+            ignored: false,
+        })
+        .collect()
+}
+
 /// The name of the function that a line begins.
 fn function(line: &str) -> Option<&str> {
     let line = line.strip_prefix("async ").unwrap_or(line);
@@ -192,6 +209,25 @@ mod tests {
 
     fn found(name: &str) -> (String, bool) {
         (name.to_owned(), false)
+    }
+
+    #[test]
+    fn scenarios_over_both_transports_are_tests() {
+        let text = "
+            over_both! {
+                is_called: 3,
+                // not_this: 2,
+            }
+            fn is_called(site: &mut Site) { let not: () = (); }
+            fn is_not(site: &mut Site) {}
+        ";
+        let files = [
+            ("tests/Cargo.toml", ""),
+            ("tests/tests/lab/main.rs", "mod nodes;"),
+            ("tests/tests/lab/nodes.rs", text),
+        ];
+        let of_nodes = |name| found(&format!("tests::tests::lab::nodes::{name}"));
+        assert_eq!(names(&files), [of_nodes("is_called")]);
     }
 
     #[test]

@@ -8,12 +8,15 @@ use std::{
 use bytes::Bytes;
 use proto::frame::{Call, Frame, Grant, Status};
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
-use softbus::rpc::{limits::DESCRIPTORS_PER_PEER, parcel::MAX_DESCRIPTORS, session::PeerFault};
+use softbus::{
+    SendRequestError,
+    rpc::{limits::DESCRIPTORS_PER_PEER, parcel::MAX_DESCRIPTORS, session::PeerFault},
+};
 
 use super::{act, enter, fault_of};
 use crate::{
     raw::{RawProcess, encoded},
-    stage::{HOLD, MIXED, TAKE, closes, open, two_way},
+    stage::{HOLD, MIXED, TAKE, closes, open, take, two_way},
 };
 
 fn pipe() -> OwnedFd {
@@ -131,6 +134,47 @@ fn a_flood_of_descriptors_is_bounded() {
         stage.serves().await;
         drop(process);
         session.ended().await;
+    });
+}
+
+// Input 60.
+#[test]
+fn processes_together_hold_a_quarter_of_what_may_be_open_and_no_session_ends() {
+    act(async |stage| {
+        let limit = getrlimit(Resource::Nofile);
+        let current = Some(800);
+        setrlimit(Resource::Nofile, Rlimit { current, ..limit }).unwrap();
+        let pipe = pipe();
+        let mut processes = Vec::new();
+        // Twelve calls with 16 each make 192 of 200.
+        for held in [8, 4, 0, 0] {
+            let (mut process, session) = enter(stage).await;
+            let service = process.service().await;
+            for _ in 0..8 {
+                let frame = call(process.call(service, HOLD, &[], 16));
+                process.send(&frame, &[pipe.as_fd(); 16]).await.unwrap();
+            }
+            stage.hold(held).await;
+            for _ in held..8 {
+                assert_eq!(process.reply().await.unwrap().status, Status::Busy);
+            }
+            processes.push((process, session));
+        }
+        let (fits, over) = (take(&stage.proxy, 8).await, take(&stage.proxy, 9).await);
+        setrlimit(Resource::Nofile, limit).unwrap();
+        assert_eq!(fits, Ok(0));
+        let (limit, value, retry_after) = (Some(200), Some(201), None);
+        let busy = SendRequestError::Busy {
+            limit,
+            value,
+            retry_after,
+        };
+        assert_eq!(over, Err(busy));
+        for (process, session) in processes {
+            assert_eq!(session.end(), None);
+            drop(process);
+            session.ended().await;
+        }
     });
 }
 

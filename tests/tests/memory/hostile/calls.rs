@@ -12,8 +12,12 @@ use proto::{
     },
 };
 use softbus::{
-    CallOption, GetServiceError, Parcel,
-    rpc::{dump::DumpError, session::PeerFault},
+    CallOption, DeviceId, GetServiceError, Parcel,
+    rpc::{
+        Bus, BusConfig,
+        dump::DumpError,
+        session::{PeerFault, passing_rules::Party},
+    },
 };
 use testkit::{
     scenarios::{
@@ -25,6 +29,12 @@ use testkit::{
 };
 
 use super::{act, fault_of, goes_on};
+
+/// A bus of its own.
+const HOME: Party = Party {
+    device: DeviceId::from_bytes([0xa0; 32]),
+    process: Party::HOST,
+};
 
 /// Rows 6 and 64, when the peer does not keep to them: the handler does not run.
 #[test]
@@ -183,8 +193,8 @@ fn a_bulk_body_without_a_header_is_given_up() {
         peer.send_bulk(9, &[0; 100_000]).await;
         let waits = wait_until_async(SOON, async || session.usage().bulk == 1);
         assert!(waits.await);
-        // The bus gives it 5 s.
-        tokio::time::sleep(Duration::from_secs(6)).await;
+        // The bus gives it a minute.
+        tokio::time::sleep(Duration::from_secs(61)).await;
         let service = peer.get(SERVICE.get()).await;
         let part = BulkPart {
             id: 9,
@@ -199,6 +209,42 @@ fn a_bulk_body_without_a_header_is_given_up() {
         assert_eq!(*stage.honest.bench.entered.borrow(), 0);
         assert_eq!(session.usage().bulk, 0);
         goes_on(&mut peer).await;
+    });
+}
+
+/// Who sends bodies and keeps their headers back has no more of the memory of all than who sends both.
+#[test]
+fn a_bulk_body_that_waits_for_its_header_counts_with_all_that_arrive() {
+    crate::run_in(async |_| {
+        let mut config = BusConfig::new(HOME, BOOT);
+        config.quotas.bulk_memory_in_all = 150_000;
+        let bus = Bus::new(config);
+        let (stub, _bench) = workbench();
+        bus.samgr().add(SERVICE, &stub, for_all()).unwrap();
+        let (mut one, session) = RawPeer::in_session(&bus).await;
+        let (mut other, _session) = RawPeer::in_session(&bus).await;
+        let part = |id| BulkPart {
+            id,
+            body_len: 0,
+            raw_len: 100_000,
+        };
+        let raw = async |peer: &mut RawPeer, id| {
+            let service = peer.get(SERVICE.get()).await;
+            let call = Call {
+                bulk: Some(part(id)),
+                ..peer.call(service, code::RAW, &[])
+            };
+            peer.status_of(call).await
+        };
+        one.send_bulk(1, &[0; 100_000]).await;
+        let waits = wait_until_async(SOON, async || session.usage().bulk == 1);
+        assert!(waits.await);
+        other.send_bulk(1, &[0; 100_000]).await;
+        assert_eq!(raw(&mut other, 1).await, Status::Busy);
+        // Its header ends the wait; what it was is no matter.
+        assert_ne!(raw(&mut one, 1).await, Status::Busy);
+        other.send_bulk(2, &[0; 100_000]).await;
+        assert_ne!(raw(&mut other, 2).await, Status::Busy);
     });
 }
 

@@ -1,0 +1,201 @@
+//! How soon devices know of one another, and how soon of a death.
+
+use std::{net::Ipv4Addr, thread::sleep, time::Duration};
+
+use crate::program::{
+    Measure, Result, clock,
+    figures::{Figures, time},
+    site::{Device, Site},
+    stats::{most, percentile},
+};
+
+/// Linux says of a closed port six times that it is, and from then on once in a second: a death that follows another one is noticed
+/// later. What is measured is the first.
+const HOSTS_ANSWER_AGAIN: Duration = Duration::from_secs(7);
+/// How many are there already.
+const PRESENT: usize = 5;
+
+/// A device is started where others are: until it is online to all and all to it.
+pub(super) fn newcomer(options: &Measure, figures: &mut Figures) -> Result<()> {
+    let site = Site::new(PRESENT + 1)?;
+    let mut present = site.mesh(1..=PRESENT)?;
+    let newcomer = PRESENT + 1;
+    let mut took = Vec::new();
+    for _ in 0..options.times {
+        let mut device = site.start(newcomer)?;
+        let mut last: f64 = 0.0;
+        for other in &mut present {
+            last = last.max(device.wait("online", site.id(other.place))?);
+            last = last.max(other.wait("online", site.id(newcomer))?);
+        }
+        took.push(last - device.begun);
+        device.tell("leave")?;
+        for other in &mut present {
+            other.wait("offline", site.id(newcomer))?;
+        }
+        device.process.wait(crate::program::site::SOON)?;
+    }
+    let (p50, p95) = (percentile(&took, 50), percentile(&took, 95));
+    figures.add(
+        format!("newcomer connected to {PRESENT} that are there, p50 / p95"),
+        "0.2 s / 0.4 s",
+        format!("{} / {}", time(p50), time(p95)),
+        Some(p50 <= 200.0 && p95 <= 400.0),
+    );
+    Ok(())
+}
+
+/// All are started at once: until each is online to each.
+pub(super) fn cold_mesh(options: &Measure, figures: &mut Figures) -> Result<()> {
+    let mut took = Vec::new();
+    for _ in 0..options.times {
+        let site = Site::new(PRESENT)?;
+        let launched = (1..=PRESENT).map(|place| site.launch(place));
+        let mut devices = launched.collect::<Result<Vec<_>>>()?;
+        let last = site.wait_all(&mut devices)?;
+        // From when the last of them began to start: before that there was no mesh to be had.
+        let begun = devices.iter().map(|device| device.begun);
+        took.push(last - begun.fold(0.0, f64::max));
+    }
+    let (p50, p95) = (percentile(&took, 50), percentile(&took, 95));
+    figures.add(
+        format!("cold mesh of {PRESENT}, p50 / p95"),
+        "p95 ≤ 1.2 s",
+        format!("{} / {}", time(p50), time(p95)),
+        Some(p95 <= 1200.0),
+    );
+    Ok(())
+}
+
+/// What is done to a device, within how many milliseconds its watcher is to see it, and how; the time at which it was.
+type Cause = (&'static str, f64, fn(&Site, &mut Device) -> Result<f64>);
+
+const CAUSES: &[Cause] = &[
+    ("graceful leave", 100.0, |_, device| {
+        let at = clock::now();
+        device.tell("leave")?;
+        Ok(at)
+    }),
+    (
+        "SIGKILL of a lone node, its host answers",
+        1700.0,
+        |_, device| {
+            device.process.kill()?;
+            Ok(clock::now())
+        },
+    ),
+    ("power loss", 6300.0, |site, device| {
+        site.lab.cut(device.place)?;
+        let at = clock::now();
+        device.process.kill()?;
+        Ok(at)
+    }),
+    ("SIGSTOP (a device that sleeps)", 6300.0, |_, device| {
+        device.process.suspend()?;
+        Ok(clock::now())
+    }),
+];
+
+/// From what happens to a device until its watcher says that it is offline.
+pub(super) fn offline(options: &Measure, figures: &mut Figures) -> Result<()> {
+    let site = Site::new(2)?;
+    let mut watcher = site.mesh([1])?.remove(0);
+    for (what, target, happens) in CAUSES {
+        let mut took = Vec::new();
+        for _ in 0..options.times {
+            let mut device = site.start(2)?;
+            watcher.wait("online", site.id(2))?;
+            sleep(HOSTS_ANSWER_AGAIN);
+            let at = happens(&site, &mut device)?;
+            took.push(watcher.wait("offline", site.id(2))? - at);
+            site.lab.heal(2)?;
+        }
+        put(figures, &format!("offline: {what}"), *target, &took);
+    }
+    let mut took = Vec::new();
+    for _ in 0..options.times {
+        let mut device = site.start(2)?;
+        watcher.wait("online", site.id(2))?;
+        device.process.kill()?;
+        let at = clock::now();
+        let mut again = site.start(2)?;
+        watcher.wait("offline", site.id(2))?;
+        took.push(watcher.wait("online", site.id(2))? - at);
+        again.process.kill()?;
+        watcher.wait("offline", site.id(2))?;
+    }
+    put(figures, "crash and restart, online again", 1300.0, &took);
+    Ok(())
+}
+
+fn put(figures: &mut Figures, what: &str, target: f64, took: &[f64]) {
+    figures.add(
+        format!("{what}, p50 / most"),
+        format!("≤ {}", time(target)),
+        format!("{} / {}", time(percentile(took, 50)), time(most(took))),
+        Some(most(took) <= target),
+    );
+}
+
+/// From when the network is whole again until both are online to each other.
+pub(super) fn back_online(options: &Measure, figures: &mut Figures) -> Result<()> {
+    let site = Site::new(2)?;
+    let mut devices = site.mesh(1..=2)?;
+    let both = |devices: &mut [Device], what: &str| -> Result<f64> {
+        let one = devices[0].wait(what, site.id(2))?;
+        Ok(one.max(devices[1].wait(what, site.id(1))?))
+    };
+    let (mut cut, mut asleep) = (Vec::new(), Vec::new());
+    for _ in 0..options.times {
+        site.lab.cut(2)?;
+        both(&mut devices, "offline")?;
+        site.lab.heal(2)?;
+        let at = clock::now();
+        cut.push(both(&mut devices, "online")? - at);
+    }
+    put(figures, "online again after a cut cable", 5000.0, &cut);
+    for _ in 0..options.times {
+        devices[1].process.suspend()?;
+        devices[0].wait("offline", site.id(2))?;
+        devices[1].process.resume()?;
+        let at = clock::now();
+        devices[1].wait("offline", site.id(1))?;
+        asleep.push(both(&mut devices, "online")? - at);
+    }
+    put(figures, "online again after sleep", 5000.0, &asleep);
+    let mut flaps = Vec::new();
+    for _ in 0..options.times {
+        site.lab.link_down(2)?;
+        both(&mut devices, "offline")?;
+        site.lab.link_up(2)?;
+        let at = clock::now();
+        flaps.push(both(&mut devices, "online")? - at);
+    }
+    put(
+        figures,
+        "online again after the cable was out",
+        5000.0,
+        &flaps,
+    );
+    // It came last, so it is the one that dialled.
+    let mut failed = 0;
+    devices[1].process.kill()?;
+    devices[0].wait("offline", site.id(2))?;
+    devices[1] = site.start(2)?;
+    both(&mut devices, "online")?;
+    for last in 100..100 + options.times as u8 {
+        devices[1].tell(&format!("calls {} 500", site.id(1)))?;
+        site.lab.change_address(2, Ipv4Addr::new(10, 77, 0, last))?;
+        failed += usize::from(devices[1].outcome("called").is_err());
+    }
+    figures.add(
+        format!(
+            "runs of 500 calls, of {}, that a change of the caller's address broke",
+            options.times
+        ),
+        "0",
+        failed.to_string(),
+        Some(failed == 0),
+    );
+    Ok(())
+}

@@ -1,0 +1,274 @@
+//! A long run with churn: devices are killed, take leave, sleep, are cut off and lose packets, while calls go on. What the two
+//! devices have that stay is looked at all the time and has to be flat.
+
+mod dice;
+
+use std::{
+    thread::sleep,
+    time::{Duration, Instant, SystemTime},
+};
+
+use serde_json::Value;
+
+use crate::program::{
+    Result, Soak,
+    site::{Device, SOON, Site},
+    stats::{mean, slope},
+};
+use dice::Dice;
+
+/// How long nothing is done to anybody before the two that stay are looked at.
+const QUIET: Duration = Duration::from_secs(8);
+/// Changes of the others between two looks.
+const BETWEEN: u32 = 6;
+/// Cycles of connecting and killing, before the churn.
+const CYCLES: u32 = 1000;
+/// With the one that each device has, as many as a node may have.
+const SERVICES: u32 = 999;
+const ONE_WAY: u32 = 20_000;
+
+/// What is looked at, and how much of it the second half of the looks may have above the first.
+const FLAT: &[(&str, f64, f64)] = &[
+    // Memory is given back to the system in pieces, and what was cut up is not.
+    ("kib", 0.10, 1024.0),
+    ("descriptors", 0.0, 2.0),
+    ("threads", 0.0, 1.0),
+    ("tasks", 0.0, 4.0),
+    ("sessions", 0.0, 0.5),
+    ("held", 0.0, 4.0),
+];
+
+struct Run {
+    site: Site,
+    stay: Vec<Device>,
+    /// By place; those that are not there are `None`.
+    others: Vec<Option<Device>>,
+    dice: Dice,
+    looks: Vec<(f64, [Value; 2])>,
+    began: Instant,
+    calls: u64,
+}
+
+pub(crate) fn run(options: &Soak) -> Result<bool> {
+    if options.devices < 3 {
+        return Err("a soak has at least 3 devices".into());
+    }
+    let seed = options.seed.unwrap_or_else(|| {
+        let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH);
+        now.map_or(1, |now| now.as_secs())
+    });
+    println!("seed {seed}");
+    let site = Site::new(options.devices)?;
+    let mut devices = site.mesh(1..=options.devices)?;
+    let others = devices.split_off(2).into_iter().map(Some).collect();
+    let mut run = Run {
+        site,
+        stay: devices,
+        others,
+        dice: Dice::new(seed),
+        looks: Vec::new(),
+        began: Instant::now(),
+        calls: 0,
+    };
+    let ends = Duration::from_secs_f64(options.minutes * 60.0);
+    run.cycles(CYCLES, ends / 3)?;
+    run.services()?;
+    run.flood()?;
+    while run.began.elapsed() < ends || run.looks.len() < 4 {
+        for _ in 0..BETWEEN {
+            run.change()?;
+        }
+        run.look()?;
+    }
+    Ok(run.verdict())
+}
+
+impl Run {
+    /// One that stays is called by somebody who is killed then and there, again and again.
+    fn cycles(&mut self, count: u32, at_most: Duration) -> Result<()> {
+        let began = Instant::now();
+        let before = self.stay[0].ask("usage", "usage")?;
+        let mut done = 0;
+        self.others[0] = None;
+        let place = 3;
+        while done < count && began.elapsed() < at_most {
+            let mut comes = self.site.start(place)?;
+            comes.ask(&format!("calls {} 1", self.site.id(1)), "called")?;
+            comes.process.kill()?;
+            done += 1;
+        }
+        self.others[0] = Some(self.site.start(place)?);
+        self.settle()?;
+        let after = self.stay[0].ask("usage", "usage")?;
+        println!(
+            "{done} cycles of connecting and being killed in {:.0} s: {}",
+            began.elapsed().as_secs_f64(),
+            difference(&before, &after)
+        );
+        Ok(())
+    }
+
+    fn services(&mut self) -> Result<()> {
+        let before = self.stay[0].ask("usage", "usage")?;
+        let mut last = Value::Null;
+        for _ in 0..5 {
+            last = self.stay[0].ask(&format!("services {SERVICES}"), "served")?;
+        }
+        let after = self.stay[0].ask("usage", "usage")?;
+        println!(
+            "{SERVICES} services registered in {:.0} ms, looked up in {:.0} ms and removed, five times: {}",
+            last["added_ms"].as_f64().unwrap_or_default(),
+            last["got_ms"].as_f64().unwrap_or_default(),
+            difference(&before, &after)
+        );
+        Ok(())
+    }
+
+    /// Everybody sends one of them as many one-way calls as go.
+    fn flood(&mut self) -> Result<()> {
+        let before = self.stay[0].ask("usage", "usage")?;
+        let line = format!("one-way {} {ONE_WAY}", self.site.id(1));
+        for device in self.others.iter_mut().flatten() {
+            device.tell(&line)?;
+        }
+        let mut sent = 0;
+        for device in self.others.iter_mut().flatten() {
+            device.outcome("sent")?;
+            sent += ONE_WAY;
+        }
+        let after = self.stay[0].ask("usage", "usage")?;
+        println!(
+            "{sent} one-way calls at once: {}",
+            difference(&before, &after)
+        );
+        Ok(())
+    }
+
+    /// Something happens to one of those that do not stay, and calls go on between the others.
+    fn change(&mut self) -> Result<()> {
+        let index = self.dice.below(self.others.len());
+        let place = index + 3;
+        let calls = format!("calls {} 50", self.site.id(2));
+        self.stay[0].tell(&calls)?;
+        match (self.others[index].take(), self.dice.below(6)) {
+            (None, _) => self.others[index] = Some(self.site.start(place)?),
+            (Some(mut device), 0) => {
+                device.process.kill()?;
+            }
+            (Some(mut device), 1) => {
+                device.tell("leave")?;
+                device.process.wait(SOON)?;
+            }
+            (Some(mut device), 2) => {
+                device.process.suspend()?;
+                sleep(Duration::from_secs(self.dice.below(8) as u64));
+                device.process.resume()?;
+                self.others[index] = Some(device);
+            }
+            (Some(device), 3) => {
+                self.site.lab.cut(place)?;
+                sleep(Duration::from_secs(self.dice.below(8) as u64));
+                self.site.lab.heal(place)?;
+                self.others[index] = Some(device);
+            }
+            (Some(device), 4) => {
+                self.site.lab.link_down(place)?;
+                sleep(Duration::from_millis(300));
+                self.site.lab.link_up(place)?;
+                self.others[index] = Some(device);
+            }
+            (Some(device), _) => {
+                self.site.lab.drop_percent(20)?;
+                sleep(Duration::from_secs(2));
+                self.site.lab.drop_percent(0)?;
+                self.others[index] = Some(device);
+            }
+        }
+        self.stay[0].outcome("called")?;
+        self.calls += 50;
+        Ok(())
+    }
+
+    /// Everybody is there, and has been heard of.
+    fn settle(&mut self) -> Result<()> {
+        for index in 0..self.others.len() {
+            if self.others[index].is_none() {
+                self.others[index] = Some(self.site.start(index + 3)?);
+            }
+        }
+        sleep(QUIET);
+        // Each calls those that stay: so there is a session with each.
+        for place in 1..=2 {
+            let line = format!("calls {} 10", self.site.id(place));
+            for device in self.others.iter_mut().flatten() {
+                device.ask(&line, "called")?;
+                self.calls += 10;
+            }
+        }
+        self.stay
+            .iter_mut()
+            .chain(self.others.iter_mut().flatten())
+            .for_each(Device::forget);
+        Ok(())
+    }
+
+    fn look(&mut self) -> Result<()> {
+        self.settle()?;
+        let minutes = self.began.elapsed().as_secs_f64() / 60.0;
+        let one = self.stay[0].ask("usage", "usage")?;
+        let two = self.stay[1].ask("usage", "usage")?;
+        println!(
+            "{minutes:6.1} min, {} calls: {} | {}",
+            self.calls,
+            short(&one),
+            short(&two)
+        );
+        self.looks.push((minutes, [one, two]));
+        Ok(())
+    }
+
+    /// Whether everything was flat, and how flat.
+    fn verdict(&self) -> bool {
+        let mut flat = true;
+        let half = self.looks.len() / 2;
+        println!("\n| of | first half | second half | slope in an hour | |\n|---|---|---|---|---|");
+        for (field, share, least) in FLAT {
+            for device in 0..2 {
+                let value =
+                    |look: &(f64, [Value; 2])| look.1[device][field].as_f64().unwrap_or(f64::NAN);
+                let points: Vec<_> = self
+                    .looks
+                    .iter()
+                    .map(|look| (look.0 / 60.0, value(look)))
+                    .collect();
+                let values = |looks: &[(f64, f64)]| {
+                    mean(&looks.iter().map(|look| look.1).collect::<Vec<_>>())
+                };
+                let (first, second) = (values(&points[..half]), values(&points[half..]));
+                let is_flat = second <= first + (first * share).max(*least);
+                flat &= is_flat;
+                let verdict = if is_flat { "flat" } else { "**grows**" };
+                println!(
+                    "| {field} of device {} | {first:.1} | {second:.1} | {:+.2} | {verdict} |",
+                    device + 1,
+                    slope(&points)
+                );
+            }
+        }
+        flat
+    }
+}
+
+fn short(usage: &Value) -> String {
+    FLAT.iter()
+        .map(|(field, ..)| format!("{field} {}", usage[field]))
+        .collect::<Vec<_>>()
+        .join(", ")
+}
+
+fn difference(before: &Value, after: &Value) -> String {
+    FLAT.iter()
+        .map(|(field, ..)| format!("{field} {} to {}", before[field], after[field]))
+        .collect::<Vec<_>>()
+        .join(", ")
+}
