@@ -11,7 +11,7 @@ pub(crate) use passing::Passed;
 pub(crate) use state::State;
 
 use std::{
-    collections::HashMap,
+    collections::{BTreeMap, HashMap},
     sync::{
         Arc, Mutex, MutexGuard, OnceLock, PoisonError, Weak,
         atomic::{AtomicU64, AtomicUsize, Ordering},
@@ -170,7 +170,7 @@ impl Peer {
                 lane_wakers: vec![None; lanes],
                 handlers: Vec::new(),
                 proxies: HashMap::new(),
-                recipients: HashMap::new(),
+                recipients: BTreeMap::new(),
                 redemptions: Redemptions::default(),
                 as_origin: Strikes::default(),
                 as_receiver: Strikes::default(),

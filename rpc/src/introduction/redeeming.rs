@@ -1,10 +1,6 @@
 //! Who is given objects of third devices: it asks those devices for them, as itself.
 
-use std::{
-    collections::{BTreeMap, HashMap},
-    sync::Arc,
-    time::Instant,
-};
+use std::{collections::BTreeMap, sync::Arc, time::Instant};
 
 use proto::{frame::Token, openharmony::samgr as code};
 use tokio::{
@@ -41,7 +37,7 @@ pub(crate) struct Redemption {
 
 /// The introductions of a session's headers that somebody still wants.
 #[derive(Default)]
-pub(crate) struct Redemptions(HashMap<RedemptionId, State>);
+pub(crate) struct Redemptions(BTreeMap<RedemptionId, State>);
 
 enum State {
     Running(Option<AbortHandle>),

@@ -18,9 +18,9 @@ use crate::{
 /// returned: dropping it may run its owner's code, and the table stands behind a lock.
 #[derive(Debug)]
 pub(crate) struct Tokens<T> {
-    live: HashMap<Token, Live<T>>,
-    /// In the order in which they were made, which is the one in which they expire.
-    order: BTreeMap<u64, (Instant, Token)>,
+    /// By number: in the order in which they were made, which is the one in which they expire, and end with the table.
+    live: BTreeMap<u64, Live<T>>,
+    numbers: HashMap<Token, u64>,
     made: u64,
     /// How many of the live ones a device asked for.
     asked: HashMap<Party, usize>,
@@ -31,7 +31,7 @@ pub(crate) struct Tokens<T> {
 
 #[derive(Debug)]
 struct Live<T> {
-    number: u64,
+    token: Token,
     asker: Party,
     receiver: Party,
     expires: Instant,
@@ -74,8 +74,8 @@ pub struct Counts {
 impl<T> Default for Tokens<T> {
     fn default() -> Self {
         Self {
-            live: HashMap::new(),
-            order: BTreeMap::new(),
+            live: BTreeMap::new(),
+            numbers: HashMap::new(),
             made: 0,
             asked: HashMap::new(),
             spent: HashMap::new(),
@@ -104,16 +104,16 @@ impl<T> Tokens<T> {
         self.made += 1;
         self.counts.made += 1;
         let expires = now + INTRODUCTION_TIME;
-        self.order.insert(self.made, (expires, token));
+        self.numbers.insert(token, self.made);
         *self.asked.entry(asker).or_default() += 1;
         let live = Live {
-            number: self.made,
+            token,
             asker,
             receiver,
             expires,
             object,
         };
-        self.live.insert(token, live);
+        self.live.insert(self.made, live);
     }
 
     /// Takes the object of a token, once. A token that another device presents stays as good as it was.
@@ -123,7 +123,8 @@ impl<T> Tokens<T> {
         token: Token,
         presenter: Party,
     ) -> Result<T, RedeemError> {
-        let known = self.live.get(&token);
+        let number = self.numbers.get(&token);
+        let known = number.and_then(|number| self.live.get(number));
         let error = match known.filter(|live| live.receiver == presenter) {
             Some(live) if live.expires > now => None,
             // `expire` is about to come by.
@@ -154,9 +155,10 @@ impl<T> Tokens<T> {
     /// Forgets what is over. Returns the objects of tokens that nobody redeemed.
     pub(crate) fn expire(&mut self, now: Instant) -> Vec<T> {
         let mut expired = Vec::new();
-        while let Some((_, &(expires, token))) = self.order.first_key_value()
-            && expires <= now
+        while let Some((_, live)) = self.live.first_key_value()
+            && live.expires <= now
         {
+            let token = live.token;
             expired.extend(self.take(now, token, RedeemError::Expired));
             self.counts.expired += 1;
         }
@@ -171,7 +173,7 @@ impl<T> Tokens<T> {
 
     /// When [`expire`](Self::expire) is next due; `None` when the table is empty.
     pub(crate) fn due(&self) -> Option<Instant> {
-        let live = self.order.first_key_value().map(|(_, (due, _))| *due);
+        let live = self.live.first_key_value().map(|(_, live)| live.expires);
         let spent = self.spent_order.front().map(|(due, _)| *due);
         live.into_iter().chain(spent).min()
     }
@@ -184,8 +186,8 @@ impl<T> Tokens<T> {
     }
 
     fn take(&mut self, now: Instant, token: Token, how: RedeemError) -> Option<T> {
-        let live = self.live.remove(&token)?;
-        self.order.remove(&live.number);
+        let number = self.numbers.remove(&token)?;
+        let live = self.live.remove(&number)?;
         if let Some(asked) = self.asked.get_mut(&live.asker) {
             *asked -= 1;
             if *asked == 0 {
@@ -297,7 +299,7 @@ mod tests {
             table.expire(now + INTRODUCTION_TIME).len(),
             MAX_INTRODUCTIONS
         );
-        assert!(table.asked.is_empty() && table.order.is_empty());
+        assert!(table.asked.is_empty() && table.numbers.is_empty());
     }
 
     #[test]
@@ -309,7 +311,7 @@ mod tests {
         }
         assert_eq!(table.spent.len(), MAX_SPENT_TOKENS);
         assert_eq!(table.spent_order.len(), MAX_SPENT_TOKENS);
-        assert!(table.live.is_empty() && table.order.is_empty());
+        assert!(table.live.is_empty() && table.numbers.is_empty());
         // The oldest is taken for one that was never made.
         assert_eq!(table.redeem(now, token(0), C), Err(RedeemError::Unknown));
     }

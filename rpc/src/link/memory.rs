@@ -1,5 +1,5 @@
 use std::{
-    collections::HashMap,
+    collections::BTreeMap,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
     task::{Context, Poll, Waker, ready},
 };
@@ -31,7 +31,7 @@ pub struct MemoryLink {
 #[derive(Debug)]
 struct Shared {
     /// A pipe for each direction of each lane.
-    pipes: Mutex<HashMap<(u16, usize), Arc<Pipe>>>,
+    pipes: Mutex<BTreeMap<(u16, usize), Arc<Pipe>>>,
     closed: watch::Sender<Option<(usize, u32, String)>>,
 }
 
@@ -45,7 +45,7 @@ impl MemoryLink {
     /// Two ends of a link; the first is the side that dials.
     pub fn pair() -> (Self, Self) {
         let shared = Arc::new(Shared {
-            pipes: Mutex::new(HashMap::new()),
+            pipes: Mutex::new(BTreeMap::new()),
             closed: watch::Sender::new(None),
         });
         let (to_b, from_a) = mpsc::channel(BULK_QUEUE);

@@ -1,7 +1,7 @@
 //! What of a peer is under its lock.
 
 use std::{
-    collections::HashMap,
+    collections::{BTreeMap, HashMap},
     sync::{Arc, Weak},
     task::Waker,
     time::Instant,
@@ -30,7 +30,7 @@ pub(crate) struct State {
     /// Tasks of handlers, by their slot.
     pub(super) handlers: Vec<Option<AbortHandle>>,
     pub(super) proxies: HashMap<ImportKey, Weak<crate::remote::ProxyInner>>,
-    pub(super) recipients: HashMap<LinkId, Recipient>,
+    pub(super) recipients: BTreeMap<LinkId, Recipient>,
     /// What third devices are asked for.
     pub(crate) redemptions: Redemptions,
     /// Tokens it presented that we never made.

@@ -1,7 +1,7 @@
 //! Who wants to know when a service of this process comes and goes.
 
 use std::{
-    collections::HashMap,
+    collections::BTreeMap,
     sync::{
         Arc, Mutex, PoisonError,
         atomic::{AtomicUsize, Ordering},
@@ -43,7 +43,7 @@ pub enum ServiceEvent {
 /// events, never too many.
 #[derive(Debug, Default)]
 pub(crate) struct Watches {
-    ids: Mutex<HashMap<ServiceId, watch::Sender<Current>>>,
+    ids: Mutex<BTreeMap<ServiceId, watch::Sender<Current>>>,
     places: WatchPlaces,
     /// Nobody shall wait any more.
     closed: watch::Sender<bool>,

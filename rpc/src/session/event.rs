@@ -47,7 +47,7 @@ impl ServingId {
 }
 
 /// Someone who wants to know of a death.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct LinkId(pub(super) u64);
 
 /// What a grant says of its object.

@@ -2,7 +2,7 @@
 //! session only knows that they wait, and what may not overtake them.
 
 use std::{
-    collections::HashMap,
+    collections::BTreeMap,
     time::{Duration, Instant},
 };
 
@@ -19,7 +19,7 @@ use super::{
 use crate::limits::REDEEM_TIME;
 
 /// The introductions of one header, from its arrival until somebody has taken what became of them.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct RedemptionId(u64);
 
 /// An object that a header introduces.
@@ -51,7 +51,7 @@ pub(super) enum Whole {
 #[derive(Debug, Default)]
 pub(super) struct Introductions {
     last: u64,
-    waiting: HashMap<RedemptionId, Waiting>,
+    waiting: BTreeMap<RedemptionId, Waiting>,
 }
 
 #[derive(Debug)]

@@ -22,7 +22,7 @@ fn no_rule_is_broken() {
 #[test]
 fn a_seed_decides_everything() {
     let logs = || {
-        (0..30)
+        (0..150)
             .map(|seed| run(seed, Below::Frames).log)
             .collect::<Vec<_>>()
     };

@@ -298,3 +298,30 @@ fn streams_beyond_the_agreed_number_wait() {
     pair.drive();
     assert_eq!(pair.count(B, is_request), 5);
 }
+
+/// A simulation that is repeated, and whoever reads two logs, finds what a session leaves behind in one order.
+#[test]
+fn end_of_a_session_gives_back_what_waits_for_bodies_in_the_order_it_was_sent() {
+    let mut pair = pair();
+    let stubs: Vec<_> = (0..8).map(|_| stub()).collect();
+    for stub in &stubs {
+        let target = pair.grant(B, stub);
+        let call = TestCall {
+            raw: raw(1),
+            ..TestCall::new(target)
+        };
+        pair.call(A, &call).unwrap();
+    }
+    pair.drive_lanes();
+    pair.disconnect();
+    let released: Vec<_> = pair.ends[B]
+        .events
+        .iter()
+        .filter_map(|event| match event {
+            Event::Released(object) => stubs.iter().position(|stub| stub.key() == object.key()),
+            _ => None,
+        })
+        .take(stubs.len())
+        .collect();
+    assert_eq!(released, (0..stubs.len()).collect::<Vec<_>>());
+}
