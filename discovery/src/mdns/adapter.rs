@@ -87,7 +87,7 @@ impl Engine for Adapter {
 
     fn register(&mut self, registration: &Registration) -> Result<(), Failure> {
         let daemon = self.daemon()?;
-        let info = ServiceInfo::new(
+        let mut info = ServiceInfo::new(
             SERVICE_TYPE,
             &registration.instance,
             &registration.host,
@@ -96,6 +96,9 @@ impl Engine for Adapter {
             registration.txt.as_slice(),
         )
         .map_err(failure)?;
+        // Its names are made of a device's id, so nobody else has them: to ask for three quarters of a second whether somebody
+        // does would keep those present from hearing of a newcomer for as long.
+        info.set_requires_probe(false);
         let info = if registration.addrs.is_empty() {
             info.enable_addr_auto()
         } else {
@@ -202,7 +205,6 @@ fn browsed(event: ServiceEvent) -> Option<EngineEvent> {
 
 fn noticed(event: DaemonEvent) -> Option<EngineEvent> {
     match event {
-        DaemonEvent::NameChange(change) => Some(EngineEvent::Renamed(change.new_name)),
         DaemonEvent::Error(error) => Some(EngineEvent::Trouble(error.to_string())),
         _ => None,
     }

@@ -11,7 +11,7 @@ use proto::DeviceId;
 
 use super::SERVICE_TYPE;
 use super::instances::{Change, Instances};
-use super::parse::interface_count;
+use super::parse::{instance_label, interface_count};
 use super::schedule::{BrowseSchedule, MIN_SPACING};
 use crate::{Advertisement, Candidate, Hint, InstanceName, Status};
 
@@ -39,8 +39,6 @@ pub(super) enum EngineEvent {
     Removed(String),
     /// The browse ended without being asked to.
     BrowseClosed,
-    /// Somebody else has our name; ours is now another.
-    Renamed(String),
     Trouble(String),
 }
 
@@ -97,6 +95,18 @@ impl Registration {
             txt: advertisement.announcement.to_txt(),
         }
     }
+
+    /// Whether what was resolved is another device's. The addresses do not tell, those of a device change.
+    fn is_contradicted_by(&self, resolved: &Resolved) -> bool {
+        // What is missing may still come.
+        let denied = |(key, value): &(&str, String)| {
+            let mut txt = resolved.txt.iter();
+            let said = txt.find(|(said, _)| said == key);
+            said.is_some_and(|(_, said)| said.as_deref() != Some(value.as_bytes()))
+        };
+        let another_port = |addr: &SocketAddr| addr.port() != self.port;
+        self.txt.iter().any(denied) || resolved.addrs.iter().any(another_port)
+    }
 }
 
 /// Why an action failed.
@@ -125,6 +135,8 @@ pub(super) struct Machine {
     schedule: BrowseSchedule,
     instances: Instances,
     published: BTreeMap<DeviceId, Registration>,
+    /// What was published before, and may still be heard for a moment.
+    replaced: BTreeMap<DeviceId, Registration>,
     pending: BTreeSet<DeviceId>,
     /// Full names.
     pending_goodbyes: BTreeSet<String>,
@@ -133,7 +145,8 @@ pub(super) struct Machine {
     back_off: Duration,
     /// When to drop what the new browse did not repeat.
     sweep_at: Option<Instant>,
-    renamed: Option<String>,
+    /// Where another device announces an id of ours.
+    double: Option<Vec<SocketAddr>>,
     actions: VecDeque<Action>,
 }
 
@@ -144,13 +157,14 @@ impl Machine {
             schedule: BrowseSchedule::new(now),
             instances: Instances::default(),
             published: BTreeMap::new(),
+            replaced: BTreeMap::new(),
             pending: BTreeSet::new(),
             pending_goodbyes: BTreeSet::new(),
             retry_at: None,
             goodbye_until: None,
             back_off: BACK_OFF,
             sweep_at: None,
-            renamed: None,
+            double: None,
             actions: VecDeque::new(),
         };
         machine.handle_timeout(now);
@@ -188,7 +202,9 @@ impl Machine {
         let registration = Registration::new(advertisement);
         // A goodbye that waits would be for this.
         self.pending_goodbyes.remove(&fullname(&registration));
-        self.published.insert(id, registration);
+        if let Some(before) = self.published.insert(id, registration) {
+            self.replaced.insert(id, before);
+        }
         let own = self.instances.drop_own(now, id);
         self.report(own);
         self.pending.insert(id);
@@ -199,11 +215,12 @@ impl Machine {
         let Some(registration) = self.published.remove(id) else {
             return;
         };
+        self.replaced.remove(id);
         self.pending.remove(id);
         self.goodbye_until = Some(now + GOODBYE);
         self.pending_goodbyes.insert(fullname(&registration));
         self.work_off();
-        if self.published.is_empty() && self.renamed.take().is_some() {
+        if self.published.is_empty() && self.double.take().is_some() {
             self.set_up();
         }
     }
@@ -266,6 +283,10 @@ impl Machine {
                 }
             },
             EngineEvent::Resolved(resolved) => {
+                if self.double.is_none() && self.is_double(&resolved) {
+                    self.double = Some(resolved.addrs.clone());
+                    self.set_up();
+                }
                 let published = &self.published;
                 let changes = self
                     .instances
@@ -283,10 +304,6 @@ impl Machine {
                 self.instances.doubt_all();
                 self.sweep_at = None;
                 self.schedule.request(now, Duration::ZERO);
-            }
-            EngineEvent::Renamed(name) => {
-                self.renamed = Some(name);
-                self.set_up();
             }
             EngineEvent::Trouble(reason) => tracing::warn!(%reason, "mDNS engine reports trouble"),
         }
@@ -372,7 +389,7 @@ impl Machine {
         self.pending_goodbyes.clear();
         self.retry_at = None;
         self.sweep_at = None;
-        self.renamed = None;
+        self.double = None;
     }
 
     fn browse(&mut self, now: Instant) {
@@ -383,11 +400,21 @@ impl Machine {
     }
 
     fn set_up(&mut self) {
-        let status = match &self.renamed {
+        let status = match &self.double {
             None => Status::Up,
-            Some(name) => Status::Degraded(format!("another device announces our id: {name}")),
+            Some(addrs) => Status::Degraded(format!("another device announces our id: {addrs:?}")),
         };
         self.actions.push_back(Action::Status(status));
+    }
+
+    /// Whether it is a device of ours by name, and another by what it says. Names are not probed, so the engine does not tell.
+    fn is_double(&self, resolved: &Resolved) -> bool {
+        let Some(label) = instance_label(&resolved.fullname) else {
+            return false;
+        };
+        let all = self.published.values().chain(self.replaced.values());
+        let mut ours = all.filter(|ours| ours.instance == label).peekable();
+        ours.peek().is_some() && ours.all(|ours| ours.is_contradicted_by(resolved))
     }
 
     /// Carries out what waits, if there is an engine to do it.
