@@ -3,8 +3,11 @@
 //! What is refused here is refused with the way out in the message and never repaired silently: a key that others could
 //! read has to be thought about, and a damaged one may still be in a backup.
 
-use std::io;
+use std::fs::File;
+use std::io::{self, Read, Seek};
 use std::path::{Path, PathBuf};
+
+use zeroize::Zeroizing;
 
 #[cfg(not(unix))]
 mod portable;
@@ -99,4 +102,47 @@ impl FileError {
 /// an interrupted one left is swept away by the next.
 fn temporary_name(name: &str) -> String {
     format!(".{name}.new")
+}
+
+/// What is in a file: `limit` bytes at most, and one more of one that is longer.
+fn read_up_to(file: &File, limit: usize) -> io::Result<Zeroizing<Vec<u8>>> {
+    let len = usize::try_from(file.metadata()?.len()).unwrap_or(limit);
+    read_expecting(file, len.min(limit), limit)
+}
+
+/// No buffer grows, because that would leave copies of a key behind; and none has much more room than the file needs, because all of
+/// its room is overwritten in the end, and what was written to stays with the process.
+fn read_expecting(mut file: &File, mut len: usize, limit: usize) -> io::Result<Zeroizing<Vec<u8>>> {
+    loop {
+        let mut content = Zeroizing::new(Vec::with_capacity(len + 1));
+        file.take(len as u64 + 1).read_to_end(&mut content)?;
+        if content.len() <= len || len == limit {
+            return Ok(content);
+        }
+        // It has become longer meanwhile.
+        file.rewind()?;
+        len = limit;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_file_is_read_into_as_much_memory_as_it_needs() {
+        let temp = tempfile::tempdir().unwrap();
+        let path = temp.path().join("f");
+        std::fs::write(&path, [7; 100]).unwrap();
+        let file = || File::open(&path).unwrap();
+        let read = read_up_to(&file(), 1 << 24).unwrap();
+        assert_eq!((read.len(), read.capacity()), (100, 101));
+        // One that was shorter a moment ago.
+        assert_eq!(read_expecting(&file(), 50, 1000).unwrap().len(), 100);
+        // One more than allowed says that there is more.
+        for expected in [0, 50, 99] {
+            assert_eq!(read_expecting(&file(), expected, 99).unwrap().len(), 100);
+        }
+        assert_eq!(read_up_to(&file(), 10).unwrap().len(), 11);
+    }
 }

@@ -2,12 +2,12 @@
 //! user's profile is private by its inherited access list, and an open without sharing serves as the lock.
 
 use std::fs::{self, File, OpenOptions};
-use std::io::{self, Read, Write};
+use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 
 use zeroize::Zeroizing;
 
-use super::{FileError, temporary_name};
+use super::{FileError, read_up_to, temporary_name};
 
 /// A directory of ours.
 #[derive(Debug)]
@@ -65,11 +65,7 @@ impl PrivateDir {
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
             Err(error) => return Err(FileError::io("open", &path)(error)),
         };
-        // With the room it may need, because a buffer that grows leaves copies of a key behind.
-        let mut content = Zeroizing::new(Vec::with_capacity(limit + 1));
-        file.take(limit as u64 + 1)
-            .read_to_end(&mut content)
-            .map_err(FileError::io("read", &path))?;
+        let content = read_up_to(&file, limit).map_err(FileError::io("read", &path))?;
         if content.len() > limit {
             return Err(FileError::TooLarge { path, limit });
         }

@@ -2,7 +2,7 @@
 //! exchanged between the check and the use.
 
 use std::fs::{DirBuilder, File};
-use std::io::{Read, Write};
+use std::io::Write;
 use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
@@ -11,7 +11,7 @@ use rustix::fs::{AtFlags, FileType, FlockOperation, Mode, OFlags, Stat};
 use rustix::io::Errno;
 use zeroize::Zeroizing;
 
-use super::{FileError, temporary_name};
+use super::{FileError, read_up_to, temporary_name};
 
 const DIRECTORY_MODE: Mode = Mode::RWXU;
 const FILE_MODE: Mode = Mode::RUSR.union(Mode::WUSR);
@@ -102,12 +102,7 @@ impl PrivateDir {
             Err(errno) => return Err(open_error(path, errno)),
         };
         self.check_file(&path, &fd)?;
-        // With the room it may need, because a buffer that grows leaves copies of a key behind.
-        let mut content = Zeroizing::new(Vec::with_capacity(limit + 1));
-        File::from(fd)
-            .take(limit as u64 + 1)
-            .read_to_end(&mut content)
-            .map_err(FileError::io("read", &path))?;
+        let content = read_up_to(&File::from(fd), limit).map_err(FileError::io("read", &path))?;
         if content.len() > limit {
             return Err(FileError::TooLarge { path, limit });
         }
