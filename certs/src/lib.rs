@@ -20,6 +20,8 @@ mod display;
 mod door;
 mod files;
 mod fleet;
+#[doc(hidden)]
+pub mod fuzzing;
 mod identity;
 pub mod pairing;
 mod policy;

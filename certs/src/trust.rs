@@ -389,6 +389,12 @@ impl fmt::Debug for TrustStore {
     }
 }
 
+/// What stands in a file, and that file as it would be written now.
+pub(crate) fn read_file(content: &[u8]) -> Option<(Vec<TrustEntry>, String)> {
+    let table = file::decode(content).ok()?;
+    Some((table.entries().cloned().collect(), file::render(&table)))
+}
+
 fn entry(device: DeviceId, name: &str, added_via: AddedVia) -> TrustEntry {
     let now = SystemTime::now()
         .duration_since(UNIX_EPOCH)

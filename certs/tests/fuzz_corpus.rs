@@ -15,7 +15,7 @@ mod fuzz {
 
 use std::{fs, path::Path};
 
-use fuzz::certs::{certificate, invitation, pairing};
+use fuzz::certs::{certificate, fleet, invitation, pairing, policy, trust};
 
 /// Runs a target over all that is kept for it.
 fn replay(target: &str, run: fn(&[u8])) {
@@ -45,4 +45,19 @@ fn invitations() {
 #[test]
 fn certificates() {
     replay("certificate", certificate::run);
+}
+
+#[test]
+fn policies() {
+    replay("policy", policy::run);
+}
+
+#[test]
+fn trust_stores() {
+    replay("trust", trust::run);
+}
+
+#[test]
+fn fleets() {
+    replay("fleet", fleet::run);
 }

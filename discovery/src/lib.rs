@@ -51,6 +51,8 @@ pub use backend::{
 pub use device_table::{Device, DeviceTable, LostReason, TableEvent};
 pub use event::{Candidate, Event, Snapshot, Source, Status};
 pub use fanout::{Fanout, Watch};
+#[doc(hidden)]
+pub use mdns::fuzzing;
 pub use mdns::{
     Interface, InterfacePredicate, Interfaces, Mdns, MdnsOptions, SERVICE_TYPE, StartMdnsError,
 };

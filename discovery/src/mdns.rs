@@ -2,6 +2,7 @@
 
 mod adapter;
 mod driver;
+pub mod fuzzing;
 mod instances;
 mod machine;
 mod parse;

@@ -49,16 +49,44 @@ fn party(device: u8) -> Party {
 pub fn ask_samgr(
     bus: &Arc<Bus>,
     code: u32,
-    mut data: Parcel,
+    data: Parcel,
 ) -> Option<(Result<(), HandlerError>, Parcel)> {
+    let root = bus.root();
+    let stub = root.stub.stub().cloned()?;
     let remote = Remote {
         party: party(2),
         scope: Scope::OtherDevice,
         credentials: None,
     };
-    let caller = Caller::remote(&remote, bus.config().quotas.streams);
-    let root = bus.root();
-    let stub = root.stub.stub().cloned()?;
+    ask(bus, &remote, &*stub, code, data)
+}
+
+/// What a stub answers another process of its device, if it answers at once.
+pub fn ask_as_process(
+    bus: &Arc<Bus>,
+    stub: &dyn RemoteStub,
+    code: u32,
+    data: Parcel,
+) -> Option<(Result<(), HandlerError>, Parcel)> {
+    let remote = Remote {
+        party: Party {
+            process: 7,
+            ..party(1)
+        },
+        scope: Scope::SameDevice,
+        credentials: None,
+    };
+    ask(bus, &remote, stub, code, data)
+}
+
+fn ask(
+    bus: &Bus,
+    remote: &Remote,
+    stub: &dyn RemoteStub,
+    code: u32,
+    mut data: Parcel,
+) -> Option<(Result<(), HandlerError>, Parcel)> {
+    let caller = Caller::remote(remote, bus.config().quotas.streams);
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_time()
         .build()

@@ -80,6 +80,8 @@ pub mod audit;
 mod device;
 pub mod error;
 mod fleet;
+#[doc(hidden)]
+pub mod fuzzing;
 mod link;
 #[cfg(target_os = "linux")]
 pub mod local;

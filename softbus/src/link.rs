@@ -3,7 +3,7 @@
 mod end;
 pub(crate) mod moving;
 pub(crate) mod quic;
-mod stream;
+pub(crate) mod stream;
 pub(crate) mod tcp;
 #[cfg(target_os = "linux")]
 pub(crate) mod unix;

@@ -34,6 +34,7 @@ mod desk;
 mod direct;
 mod egress;
 mod entrance;
+pub(crate) mod fuzzing;
 mod handed;
 mod host;
 mod pair;

@@ -12,7 +12,8 @@ use super::{Authority, Fleet, OpenFleetError, check_prefix, floor};
 use crate::policy::{MemberName, check_name};
 
 const VERSION: u32 = 1;
-const MAX_FILE_LEN: u64 = 1024 * 1024;
+/// The most that is read, in bytes: as many denied members as there may be, with the longest names, are about half of it.
+const MAX_FILE_LEN: u64 = 2 * 1024 * 1024;
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -48,41 +49,48 @@ impl Fleet {
     /// [`OpenFleetError`].
     pub fn open(path: impl AsRef<Path>) -> Result<Self, OpenFleetError> {
         let path = path.as_ref();
-        let text = read(path)?;
         let damaged = |reason: String| OpenFleetError::Damaged {
             path: path.to_owned(),
             reason,
         };
-        let document: Document =
-            toml::from_str(&text).map_err(|error| damaged(error.to_string()))?;
-        if document.version != VERSION {
-            return Err(damaged(format!(
-                "version {} is not known",
-                document.version
-            )));
-        }
-        let mut fleet = Self {
-            authorities: Vec::new(),
-            denied: BTreeSet::new(),
-            floor: floor(modified(path)),
-        };
-        if document.authorities.len() > Self::MAX_AUTHORITIES {
-            let limit = Self::MAX_AUTHORITIES;
-            return Err(damaged(format!("more than {limit} CAs")));
-        }
-        for entry in document.authorities {
-            let name = entry.name.clone();
+        let entries = entries(&read(path)?).map_err(damaged)?;
+        let mut fleet = Self::nobody();
+        fleet.floor = floor(modified(path));
+        for entry in entries {
             let beside = path.parent().unwrap_or_else(|| Path::new(""));
             let certificate = beside.join(&entry.certificate);
             let pem = read(&certificate)?;
             fleet.floor = fleet.floor.max(floor(modified(&certificate)));
-            let added = fleet.add(entry, certificate, pem.as_bytes());
-            added.map_err(|reason| damaged(format!("CA {name:?}: {reason}")))?;
+            fleet.add(entry, certificate, &pem).map_err(damaged)?;
         }
         Ok(fleet)
     }
 
-    fn add(&mut self, entry: Entry, file: PathBuf, pem: &[u8]) -> Result<(), String> {
+    /// The fleet of such a text, all of whose CAs have one certificate.
+    pub(crate) fn parse(text: &str, certificate: &str) -> Option<Self> {
+        let mut fleet = Self::nobody();
+        for entry in entries(text).ok()? {
+            let file = PathBuf::from(&entry.certificate);
+            fleet.add(entry, file, certificate).ok()?;
+        }
+        Some(fleet)
+    }
+
+    fn nobody() -> Self {
+        Self {
+            authorities: Vec::new(),
+            denied: BTreeSet::new(),
+            floor: floor(None),
+        }
+    }
+
+    fn add(&mut self, entry: Entry, file: PathBuf, pem: &str) -> Result<(), String> {
+        let name = entry.name.clone();
+        let added = self.add_entry(entry, file, pem.as_bytes());
+        added.map_err(|reason| format!("CA {name:?}: {reason}"))
+    }
+
+    fn add_entry(&mut self, entry: Entry, file: PathBuf, pem: &[u8]) -> Result<(), String> {
         check_name(&entry.name).map_err(|error| format!("it {error}"))?;
         check_prefix(&entry.uri_prefix).map_err(|error| error.to_string())?;
         if self
@@ -114,6 +122,19 @@ impl Fleet {
     }
 }
 
+/// The CAs that a file lists.
+fn entries(text: &str) -> Result<Vec<Entry>, String> {
+    let document: Document = toml::from_str(text).map_err(|error| error.to_string())?;
+    if document.version != VERSION {
+        return Err(format!("version {} is not known", document.version));
+    }
+    if document.authorities.len() > Fleet::MAX_AUTHORITIES {
+        return Err(format!("more than {} CAs", Fleet::MAX_AUTHORITIES));
+    }
+    Ok(document.authorities)
+}
+
+/// All of a file: the end of one that was cut might be who is denied.
 fn read(path: &Path) -> Result<String, OpenFleetError> {
     use std::io::Read;
     let failed = |source| OpenFleetError::Io {
@@ -122,9 +143,15 @@ fn read(path: &Path) -> Result<String, OpenFleetError> {
     };
     let mut text = String::new();
     let file = std::fs::File::open(path).map_err(failed)?;
-    file.take(MAX_FILE_LEN)
+    file.take(MAX_FILE_LEN + 1)
         .read_to_string(&mut text)
         .map_err(failed)?;
+    if text.len() as u64 > MAX_FILE_LEN {
+        return Err(OpenFleetError::Damaged {
+            path: path.to_owned(),
+            reason: format!("more than {MAX_FILE_LEN} bytes"),
+        });
+    }
     Ok(text)
 }
 

@@ -64,29 +64,43 @@ impl TrustFile {
 
     /// What is in the file; nothing where there is none.
     pub(super) fn read(&self) -> Result<TrustTable, OpenTrustError> {
-        let Some(content) = self.directory.read(FILE, MAX_FILE_LEN)? else {
+        let content = self.directory.read(FILE, MAX_FILE_LEN)?;
+        let Some(content) = content else {
             return Ok(TrustTable::default());
         };
-        let damaged = |reason| OpenTrustError::Damaged {
-            path: self.directory.path_of(FILE),
-            reason,
-        };
-        let text = str::from_utf8(&content).map_err(|error| damaged(error.to_string()))?;
-        let version: Version = toml::from_str(text).map_err(|error| damaged(error.to_string()))?;
-        if version.schema != SCHEMA {
-            let path = self.directory.path_of(FILE);
-            return Err(OpenTrustError::Schema {
-                path,
-                found: version.schema,
+        decode(&content).map_err(|fault| match fault {
+            Fault::Damaged(reason) => OpenTrustError::Damaged {
+                path: self.path(),
+                reason,
+            },
+            Fault::Schema(found) => OpenTrustError::Schema {
+                path: self.path(),
+                found,
                 known: SCHEMA,
-            });
-        }
-        parse(text).map_err(damaged)
+            },
+        })
     }
 
     pub(super) fn write(&self, table: &TrustTable) -> Result<(), ChangeTrustError> {
         Ok(self.directory.replace(FILE, render(table).as_bytes())?)
     }
+}
+
+/// Why a file is not taken.
+pub(super) enum Fault {
+    Damaged(String),
+    /// It has this one.
+    Schema(u32),
+}
+
+pub(super) fn decode(content: &[u8]) -> Result<TrustTable, Fault> {
+    let text = str::from_utf8(content).map_err(|error| Fault::Damaged(error.to_string()))?;
+    let version: Version =
+        toml::from_str(text).map_err(|error| Fault::Damaged(error.to_string()))?;
+    if version.schema != SCHEMA {
+        return Err(Fault::Schema(version.schema));
+    }
+    parse(text).map_err(Fault::Damaged)
 }
 
 fn parse(text: &str) -> Result<TrustTable, String> {
@@ -116,7 +130,7 @@ fn parse(text: &str) -> Result<TrustTable, String> {
     Ok(table)
 }
 
-fn render(table: &TrustTable) -> String {
+pub(super) fn render(table: &TrustTable) -> String {
     let devices = table
         .entries()
         .map(|entry| Device {

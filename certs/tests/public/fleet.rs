@@ -293,6 +293,36 @@ fn a_fleets_file_is_right_or_nothing_of_it_counts() {
     assert!(matches!(gone, OpenFleetError::Io { .. }));
 }
 
+/// The end of a file may say who is denied.
+#[test]
+fn a_fleets_file_is_read_to_its_end_or_not_at_all() {
+    let mut yard = Yard::new();
+    let certificate = yard.issue("kiosk/7");
+    let longest = "x".repeat(MemberName::MAX_PATH_LEN - 4);
+    let others = (1..Fleet::MAX_DENIED).map(|number| format!("{number:04}{longest}"));
+    let most: Vec<_> = others.chain(["kiosk/7".to_owned()]).collect();
+    for before in [String::new(), "#".repeat(800 * 1024)] {
+        let fleet = yard.fleet_with(&format!("{before}\ndeny = {most:?}\n"));
+        let denied = fleet.member(&certificate, SystemTime::now());
+        assert!(matches!(denied, Err(VerifyMemberError::Denied { .. })));
+    }
+    yard.fleet();
+    let text = fs::read_to_string(yard.file()).unwrap();
+    fs::write(
+        yard.file(),
+        format!(
+            "{text}{}\ndeny = [\"kiosk/7\"]",
+            "#".repeat(2 * 1024 * 1024)
+        ),
+    )
+    .unwrap();
+    let refused = Fleet::open(yard.file()).unwrap_err();
+    assert!(
+        matches!(refused, OpenFleetError::Damaged { .. }),
+        "{refused}"
+    );
+}
+
 #[test]
 fn a_ca_is_made_once_and_remembers_what_it_issued() {
     let mut yard = Yard::new();

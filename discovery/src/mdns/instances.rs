@@ -65,6 +65,11 @@ impl Instances {
         self.pinned = ids;
     }
 
+    /// How many are remembered.
+    pub(super) fn len(&self) -> usize {
+        self.by_label.len()
+    }
+
     /// Takes what was resolved, if it is an announcement of ours by another device.
     pub(super) fn resolved(
         &mut self,

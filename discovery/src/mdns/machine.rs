@@ -192,6 +192,11 @@ impl Machine {
         matches!(self.phase, Phase::Stopped)
     }
 
+    /// How many instances are remembered.
+    pub(super) fn instances(&self) -> usize {
+        self.instances.len()
+    }
+
     pub(super) fn is_published(&self, id: &DeviceId) -> bool {
         self.published.contains_key(id)
     }

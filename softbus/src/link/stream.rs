@@ -12,6 +12,7 @@
 mod bulk;
 mod driver;
 mod frame;
+pub(crate) mod fuzzing;
 mod state;
 
 use std::{

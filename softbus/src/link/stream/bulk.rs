@@ -89,6 +89,12 @@ impl Streams {
         self.outgoing.is_empty() && self.incoming.is_empty()
     }
 
+    /// Bytes that have come and are not taken.
+    pub(super) fn held(&self) -> usize {
+        let pieces = self.incoming.values().flat_map(|stream| &stream.pieces);
+        pieces.map(Bytes::len).sum()
+    }
+
     /// What the peer says of one.
     pub(super) fn handle(&mut self, frame: Frame, wake: &mut Vec<Waker>) -> Result<(), Malformed> {
         match frame {

@@ -229,6 +229,12 @@ impl State {
         (self.out.len() > 2 * OUT).then_some(HeldUp::There)
     }
 
+    /// Bytes that have come on lanes and are not taken, those of bulk bodies, and those that wait to be written.
+    pub(super) fn held(&self) -> (usize, usize, usize) {
+        let lanes = self.lanes.iter().map(|lane| lane.incoming.len()).sum();
+        (lanes, self.streams.held(), self.out.len())
+    }
+
     /// What the peer said last.
     pub(super) fn goodbye(&self) -> Option<(u32, Bytes)> {
         self.goodbye.clone()

@@ -3,7 +3,7 @@
 use std::{
     io::{self, IoSlice, IoSliceMut},
     mem::MaybeUninit,
-    os::fd::{AsFd, OwnedFd},
+    os::fd::{AsFd, BorrowedFd, OwnedFd},
     sync::Arc,
     time::Duration,
 };
@@ -197,6 +197,11 @@ async fn deliver(socket: &UnixStream, packet: &Packet) -> io::Result<()> {
 }
 
 fn send(socket: &UnixStream, packet: &Packet) -> Result<(), Errno> {
+    let (bytes, descriptors) = encode(packet)?;
+    send_with(socket, &bytes, &descriptors)
+}
+
+fn encode(packet: &Packet) -> Result<(Vec<u8>, Vec<BorrowedFd<'_>>), Errno> {
     let mut bytes = Vec::with_capacity(32);
     let mut descriptors = Vec::new();
     match packet {
@@ -226,14 +231,14 @@ fn send(socket: &UnixStream, packet: &Packet) -> Result<(), Errno> {
             descriptors.extend(all.map(AsFd::as_fd));
         }
     }
-    send_with(socket, &bytes, &descriptors)
+    Ok((bytes, descriptors))
 }
 
 /// Sends bytes and at most four descriptors, in one piece.
 pub(crate) fn send_with(
     socket: impl AsFd,
     bytes: &[u8],
-    descriptors: &[std::os::fd::BorrowedFd<'_>],
+    descriptors: &[BorrowedFd<'_>],
 ) -> Result<(), Errno> {
     let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(DESCRIPTORS))];
     let mut ancillary = SendAncillaryBuffer::new(&mut space);
@@ -352,4 +357,12 @@ fn decode_pair(bytes: &mut &[u8], mut descriptors: Vec<OwnedFd>) -> Option<Pair>
         sockets: <[OwnedFd; 3]>::try_from(descriptors).ok()?,
         pidfd,
     })
+}
+
+/// What came in one piece, as it would be sent again. See [`crate::fuzzing`].
+pub fn packet_again(bytes: &[u8], descriptors: Vec<OwnedFd>) -> Option<(Vec<u8>, Vec<OwnedFd>)> {
+    let packet = decode(bytes, descriptors)?;
+    let (bytes, descriptors) = encode(&packet).ok()?;
+    let descriptors = descriptors.iter().map(BorrowedFd::try_clone_to_owned);
+    Some((bytes, descriptors.collect::<io::Result<_>>().ok()?))
 }
