@@ -13,7 +13,10 @@ use rpc::Peer;
 use tokio::{net::UdpSocket, time::Instant};
 
 use super::{Peers, Session};
-use crate::{presence::OfflineReason, transport::Transport};
+use crate::{
+    presence::{OfflineReason, Profile},
+    transport::Transport,
+};
 use certs::CloseCode;
 
 /// How often the counters are looked at.
@@ -25,12 +28,37 @@ const BETWEEN: Duration = Duration::from_millis(50);
 /// How often it is asked in one silence.
 const QUESTIONS: u32 = 40;
 
+/// What happens in a silence, counted from when the last packet came.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Silence {
+    /// The host is asked for the first time. Hosts limit how often they say that nobody listens, Linux to once a second after the
+    /// first six, and what the connection sends again and again once its keep-alive is not acknowledged uses those up within
+    /// milliseconds. So it is asked while nothing has been sent yet: most silences are none, and end with that keep-alive.
+    asked: Duration,
+    /// The keep-alive should have been acknowledged: what the host has said is believed, and it is asked again.
+    believed: Duration,
+    /// The device is taken for quiet.
+    suspect: Duration,
+}
+
+impl Silence {
+    fn of(profile: Profile) -> Self {
+        let keep_alive = profile.keep_alive();
+        Self {
+            asked: keep_alive * 4 / 5,
+            believed: keep_alive * 5 / 4,
+            suspect: keep_alive * 3 / 2,
+        }
+    }
+}
+
 /// What was last seen of a connection.
 struct Seen {
     peer: Peer,
     received: u64,
     since: Instant,
-    probed: bool,
+    asked: bool,
+    suspected: bool,
 }
 
 /// Watches every session as long as the node lives.
@@ -43,7 +71,7 @@ pub(super) async fn watch_all(peers: Weak<Peers>) {
         let Some(peers) = peers.upgrade() else { return };
         let sessions = peers.sessions();
         seen.retain(|device, _| sessions.iter().any(|(id, _)| id == device));
-        let quiet = peers.profile.keep_alive().mul_f32(1.5);
+        let silence = Silence::of(peers.profile);
         let now = Instant::now();
         for (device, session) in sessions {
             let received = session.connection.received();
@@ -51,7 +79,8 @@ pub(super) async fn watch_all(peers: Weak<Peers>) {
                 peer: session.peer.clone(),
                 received,
                 since: now,
-                probed: false,
+                asked: false,
+                suspected: false,
             };
             let known = seen.get_mut(&device);
             let Some(known) = known.filter(|known| known.peer.is_same(&session.peer)) else {
@@ -59,19 +88,21 @@ pub(super) async fn watch_all(peers: Weak<Peers>) {
                 continue;
             };
             if known.received != received {
-                if known.probed {
+                if known.suspected {
                     peers.heard(device);
                 }
                 *known = fresh;
                 continue;
             }
-            if now - known.since >= quiet && !known.probed {
-                known.probed = true;
+            if now - known.since >= silence.suspect && !known.suspected {
+                known.suspected = true;
                 peers.suspect(device);
-                if session.connection.transport() != Transport::Quic {
-                    // Its system says by itself that a process is gone, and no datagram gets through.
-                    continue;
-                }
+            }
+            // By TCP its system says by itself that a process is gone, and no datagram gets through.
+            let quic = session.connection.transport() == Transport::Quic;
+            if quic && now - known.since >= silence.asked && !known.asked {
+                known.asked = true;
+                let believed = known.since + silence.believed;
                 let peers = peers.clone();
                 let runtime = peers.runtime.clone();
                 runtime.spawn(async move {
@@ -80,7 +111,7 @@ pub(super) async fn watch_all(peers: Weak<Peers>) {
                     } = session;
                     // Anybody on the way can forge the answer: only a connection that is silent anyway is ended by it.
                     let silent = || peer.end().is_none() && connection.received() == received;
-                    if nobody_listens(connection.remote_address(), silent).await {
+                    if nobody_listens(connection.remote_address(), believed, silent).await {
                         peers.crashed(device, &peer);
                     }
                 });
@@ -89,11 +120,8 @@ pub(super) async fn watch_all(peers: Weak<Peers>) {
     }
 }
 
-/// Whether the host says, twice, that no process has the port. Asks as long as `silent` holds.
-///
-/// Hosts limit how often they say so, Linux to once a second after the first six, and the retransmissions of the
-/// connection itself have used those up: a single question is seldom answered.
-async fn nobody_listens(address: SocketAddr, silent: impl Fn() -> bool) -> bool {
+/// Whether the host says, twice, that no process has the port, and nothing has come until `believed`. Asks as long as `silent` holds.
+async fn nobody_listens(address: SocketAddr, believed: Instant, silent: impl Fn() -> bool) -> bool {
     let mut answers = 0;
     for _ in 0..QUESTIONS {
         if !silent() {
@@ -102,9 +130,13 @@ async fn nobody_listens(address: SocketAddr, silent: impl Fn() -> bool) -> bool 
         if refused(address).await.unwrap_or(false) {
             answers += 1;
             if answers == 2 {
+                tokio::time::sleep_until(believed).await;
                 return silent();
             }
             tokio::time::sleep(BETWEEN).await;
+        } else {
+            // Nothing is wrong yet.
+            tokio::time::sleep_until(believed).await;
         }
     }
     false
@@ -162,5 +194,70 @@ impl Peers {
             CloseCode::Timeout.code(),
             "crashed",
         );
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::atomic::{AtomicU32, Ordering::Relaxed};
+
+    use super::*;
+
+    async fn socket() -> (UdpSocket, SocketAddr) {
+        let socket = UdpSocket::bind((Ipv4Addr::LOCALHOST, 0)).await.unwrap();
+        let address = socket.local_addr().unwrap();
+        (socket, address)
+    }
+
+    fn soon() -> Instant {
+        Instant::now() + Duration::from_millis(300)
+    }
+
+    /// Everything is over before the idle timeout, and the first question comes before the keep-alive.
+    #[test]
+    fn the_host_is_asked_before_the_connection_asks() {
+        for profile in [Profile::Balanced, Profile::Interactive, Profile::LowPower] {
+            let silence = Silence::of(profile);
+            let (asked, keep_alive) = (silence.asked, profile.keep_alive());
+            assert!(asked + TICK < keep_alive, "{profile:?}: {silence:?}");
+            assert!(asked + BETWEEN + 2 * ANSWER < silence.believed);
+            assert!(keep_alive + ANSWER < silence.believed);
+            assert!(silence.believed < silence.suspect);
+            assert!(silence.suspect < profile.idle_timeout());
+        }
+    }
+
+    #[tokio::test]
+    async fn a_port_that_nobody_has_is_told_of_once_it_is_believed() {
+        let (socket, address) = socket().await;
+        drop(socket);
+        let believed = soon();
+        assert!(nobody_listens(address, believed, || true).await);
+        assert!(Instant::now() >= believed);
+    }
+
+    #[tokio::test]
+    async fn what_the_host_said_is_not_believed_of_one_that_was_heard() {
+        let (socket, address) = socket().await;
+        drop(socket);
+        let believed = soon();
+        // Heard when both answers were in.
+        assert!(!nobody_listens(address, believed, || Instant::now() < believed).await);
+    }
+
+    #[tokio::test]
+    async fn who_listens_is_asked_once_before_its_keep_alive() {
+        let (socket, address) = socket().await;
+        let asked = AtomicU32::new(0);
+        let believed = soon();
+        let silent = || {
+            asked.fetch_add(1, Relaxed);
+            Instant::now() < believed
+        };
+        assert!(!nobody_listens(address, believed, silent).await);
+        assert_eq!(asked.load(Relaxed), 2);
+        let mut bytes = [0; 8];
+        assert_eq!(socket.try_recv(&mut bytes).unwrap(), 1);
+        assert!(socket.try_recv(&mut bytes).is_err());
     }
 }

@@ -177,16 +177,16 @@ pub(super) fn back_online(options: &Measure, figures: &mut Figures) -> Result<()
         5000.0,
         &flaps,
     );
-    // It came last, so it is the one that dialled.
+    // The other one comes last, so this is the one that dials.
     let mut failed = 0;
     devices[1].process.kill()?;
     devices[0].wait("offline", site.id(2))?;
     devices[1] = site.start(2)?;
     both(&mut devices, "online")?;
     for last in 100..100 + options.times as u8 {
-        devices[1].tell(&format!("calls {} 500", site.id(1)))?;
-        site.lab.change_address(2, Ipv4Addr::new(10, 77, 0, last))?;
-        failed += usize::from(devices[1].outcome("called").is_err());
+        devices[0].tell(&format!("calls {} 500", site.id(2)))?;
+        site.lab.change_address(1, Ipv4Addr::new(10, 77, 0, last))?;
+        failed += usize::from(devices[0].outcome("called").is_err());
     }
     figures.add(
         format!(
