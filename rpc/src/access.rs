@@ -2,6 +2,7 @@
 
 use std::{
     collections::HashMap,
+    hash::{BuildHasherDefault, Hasher},
     sync::{Arc, OnceLock, PoisonError, RwLock},
 };
 
@@ -102,7 +103,30 @@ pub(crate) struct Access {
 #[derive(Default)]
 struct Decisions {
     version: u64,
-    made: HashMap<(DeviceId, ServiceId), Option<Permission>>,
+    made: HashMap<(DeviceId, ServiceId), Option<Permission>, BuildHasherDefault<OfIds>>,
+}
+
+/// Looked up with each call, and the id of a device is a hash already: its first bytes do. Whoever makes ids that begin alike
+/// makes a table of [`REMEMBERED`] entries slow, at most.
+#[derive(Default)]
+struct OfIds(u64);
+
+impl Hasher for OfIds {
+    fn write(&mut self, bytes: &[u8]) {
+        let mut first = [0; 8];
+        let len = bytes.len().min(first.len());
+        first[..len].copy_from_slice(&bytes[..len]);
+        self.0 = self.0.rotate_left(7) ^ u64::from_le_bytes(first);
+    }
+
+    fn write_u32(&mut self, id: u32) {
+        // Spread over all bits, of which tables use the first and the last.
+        self.0 ^= u64::from(id).wrapping_mul(0x9e37_79b9_7f4a_7c15);
+    }
+
+    fn finish(&self) -> u64 {
+        self.0
+    }
 }
 
 impl Access {
@@ -112,7 +136,19 @@ impl Access {
 
     /// What the policy says; `None` where there is none.
     pub(crate) fn permission(&self, caller: DeviceId, service: ServiceId) -> Option<Permission> {
-        let policy = self.policy.get()?;
+        self.look(caller, service, |ruled| ruled.cloned())
+    }
+
+    /// Looks at what the policy says; not to wait, nor to ask again.
+    pub(crate) fn look<R>(
+        &self,
+        caller: DeviceId,
+        service: ServiceId,
+        look: impl FnOnce(Option<&Permission>) -> R,
+    ) -> R {
+        let Some(policy) = self.policy.get() else {
+            return look(None);
+        };
         // Before it is asked: what changes meanwhile makes the answer one of an old version.
         let version = policy.version();
         {
@@ -123,7 +159,7 @@ impl Access {
             if decisions.version == version
                 && let Some(made) = decisions.made.get(&(caller, service))
             {
-                return made.clone();
+                return look(made.as_ref());
             }
         }
         let permission = policy.permission(caller, service);
@@ -136,7 +172,8 @@ impl Access {
             decisions.version = version;
         }
         decisions.made.insert((caller, service), permission.clone());
-        permission
+        drop(decisions);
+        look(permission.as_ref())
     }
 
     /// Asks before a service is registered. Not to be called under a lock.

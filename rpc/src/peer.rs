@@ -351,9 +351,10 @@ impl PeerShared {
         registration: &Registration,
         code: u32,
     ) -> bool {
-        let ruled = self.access.permission(device, registration.service);
-        registration.admits(device, ruled.as_ref())
-            && ruled.is_none_or(|permission| permission.admits(code))
+        self.access.look(device, registration.service, |ruled| {
+            registration.admits(device, ruled)
+                && ruled.is_none_or(|permission| permission.admits(code))
+        })
     }
 
     /// Who makes a call: the peer, or a device for which it is passed on.

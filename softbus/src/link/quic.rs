@@ -35,8 +35,8 @@ const BULK_MAGIC: [u8; 4] = *b"SBK1";
 const MOVE_MAGIC: [u8; 4] = *b"SBM1";
 /// Lanes go before bulk: a call must not wait for a transfer that shares its connection.
 const LANE_PRIORITY: i32 = 1;
-/// Pieces taken from a stream under one lock of the connection.
-const CHUNKS: usize = 16;
+/// Packets' worth taken from a lane at a time: few, so that what they ask is answered while the next ones come.
+const CHUNKS: usize = 4;
 /// How long a bulk stream may take to say what it is.
 const PREAMBLE_TIME: Duration = Duration::from_secs(5);
 
@@ -334,18 +334,18 @@ impl LaneReceive for LaneReader {
         let mut chunks = [const { Bytes::new() }; CHUNKS];
         // The future holds no state of its own between polls, so it can be made anew for each.
         let read = pin!(self.0.read_chunks(&mut chunks)).poll(cx);
-        match read {
-            Poll::Ready(Ok(Some(count))) => {
+        match ready!(read) {
+            Ok(Some(count)) => {
                 let chunks = &chunks[..count];
-                buffer.reserve(chunks.iter().map(Bytes::len).sum());
+                let len = chunks.iter().map(Bytes::len).sum();
+                buffer.reserve(len);
                 for chunk in chunks {
                     buffer.extend_from_slice(chunk);
                 }
-                Poll::Ready(Ok(chunks.iter().map(Bytes::len).sum()))
+                Poll::Ready(Ok(len))
             }
-            Poll::Ready(Ok(None)) => Poll::Ready(Ok(0)),
-            Poll::Ready(Err(_)) => Poll::Ready(Err(LinkError::Closed)),
-            Poll::Pending => Poll::Pending,
+            Ok(None) => Poll::Ready(Ok(0)),
+            Err(_) => Poll::Ready(Err(LinkError::Closed)),
         }
     }
 }

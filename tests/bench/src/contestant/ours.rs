@@ -7,7 +7,9 @@ use anyhow::Result;
 use bytes::Bytes;
 use softbus::{
     Allow, CallOption, Caller, HandlerError, Node, Parcel, RemoteObject, RemoteStub, ServiceId,
-    ServiceOptions, TrustStore, async_trait, remote_interface,
+    ServiceOptions, TrustStore, async_trait,
+    certs::DoorLimits,
+    remote_interface,
     rpc::{Execution, StubOptions},
 };
 
@@ -26,6 +28,10 @@ pub(super) const WAIT: Duration = Duration::from_secs(8);
 /// The most one call carries.
 const LARGEST: usize = 128 << 20;
 
+/// What is raised: all devices of a cell are at one address.
+const HANDSHAKES: u32 = 2000;
+const RAISED: &[&str] = &["handshakes of one address: 2,000 at once and in a second"];
+
 /// Presents a stub to the clients of the cell.
 async fn serve(spec: &Spec, object: RemoteObject) -> Result<()> {
     let (identity, clients) = identities::of_server(&spec.directory)?;
@@ -33,9 +39,12 @@ async fn serve(spec: &Spec, object: RemoteObject) -> Result<()> {
     for client in clients {
         trust.trust(client, "client")?;
     }
+    let mut strangers = DoorLimits::DEFAULT;
+    (strangers.burst, strangers.per_second) = (HANDSHAKES, HANDSHAKES);
     let node = Node::builder()
         .identity(identity)
         .trust(trust)
+        .strangers(strangers)
         .listen(format!("{}:0", spec.host).parse()?)
         .start()
         .await?;
@@ -106,6 +115,8 @@ impl Typed {
 
 impl Contestant for Typed {
     type Client = TypedClient;
+
+    const RAISED: &'static [&'static str] = RAISED;
 
     async fn serve(&self, spec: &Spec) -> Result<()> {
         let options = StubOptions::execution(self.0);
@@ -193,6 +204,8 @@ impl RemoteStub for RawService {
 
 impl Contestant for Raw {
     type Client = RawClient;
+
+    const RAISED: &'static [&'static str] = RAISED;
 
     async fn serve(&self, spec: &Spec) -> Result<()> {
         serve(spec, RemoteObject::new(RawService)).await

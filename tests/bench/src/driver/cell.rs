@@ -1,6 +1,9 @@
 //! Workloads on one connection.
 
-use std::time::{Duration, Instant};
+use std::{
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    time::{Duration, Instant},
+};
 
 use anyhow::{Context, Result, bail, ensure};
 use bytes::Bytes;
@@ -119,7 +122,7 @@ impl<'a> Cell<'a> {
         size: usize,
     ) -> Result<Figures> {
         let window = self.window();
-        let callers = callers(&client, call, in_flight, size, window);
+        let callers = callers(&client, call, in_flight, size, window)?;
         let (before, after) = self.marks(window).await?;
         let times = gather(callers).await?;
         let calls = times.len() as f64;
@@ -155,15 +158,15 @@ impl<'a> Cell<'a> {
         };
         // Alone before and after: what the machine does meanwhile then meets both.
         let window = self.window();
-        let before = rate(&gather(bulk(&client, window)).await?, window);
+        let before = rate(&gather(bulk(&client, window)?).await?, window);
         let window = self.window();
-        let puts = bulk(&client, window);
-        let calls = callers(&client, Call::Echo, in_flight, size, window);
+        let puts = bulk(&client, window)?;
+        let calls = callers(&client, Call::Echo, in_flight, size, window)?;
         let (puts, calls) = (gather(puts).await?, gather(calls).await?);
         let beside = rate(&puts, window);
         let seconds = (window.to - window.from).as_secs_f64();
         let window = self.window();
-        let after = rate(&gather(bulk(&client, window)).await?, window);
+        let after = rate(&gather(bulk(&client, window)?).await?, window);
         let alone = f64::midpoint(before, after);
         let mut figures = Figures::default();
         figures.set("p50_us", calls.value_at_quantile(0.5) as f64 / 1e3);
@@ -250,7 +253,12 @@ fn resident(client: Usage, server: Usage) -> f64 {
     client.rss_kib as f64 + server.rss_kib as f64
 }
 
-type Callers = JoinSet<Result<Histogram<u64>>>;
+/// Callers, and where they write down their times. All in one place: one for each would be more memory than the caches
+/// hold, and what is measured would be that.
+struct Callers {
+    tasks: JoinSet<Result<()>>,
+    times: Arc<Mutex<Histogram<u64>>>,
+}
 
 /// Starts callers; each calls again as soon as it is answered, and times what is answered within the window.
 fn callers<C: Client>(
@@ -259,33 +267,38 @@ fn callers<C: Client>(
     in_flight: usize,
     size: usize,
     window: Window,
-) -> Callers {
+) -> Result<Callers> {
     let payload = Bytes::from(vec![0x5a; size]);
-    let mut callers = JoinSet::new();
+    let times = Arc::new(Mutex::new(Histogram::new_with_bounds(
+        100,
+        60_000_000_000,
+        3,
+    )?));
+    let mut tasks = JoinSet::new();
     for _ in 0..in_flight {
         let (client, payload) = (client.clone(), payload.clone());
-        callers.spawn(async move {
-            let mut times = histogram()?;
+        let times = Arc::clone(&times);
+        tasks.spawn(async move {
             let mut begun = Instant::now();
             while begun < window.to {
                 call.make(&client, &payload).await?;
                 let answered = Instant::now();
                 if answered >= window.from && answered < window.to {
-                    times.saturating_record((answered - begun).as_nanos() as u64);
+                    let took = (answered - begun).as_nanos() as u64;
+                    lock(&times).saturating_record(took);
                 }
                 begun = answered;
             }
-            Ok(times)
+            Ok(())
         });
     }
-    callers
+    Ok(Callers { tasks, times })
 }
 
 async fn gather(mut callers: Callers) -> Result<Histogram<u64>> {
-    let mut all = histogram()?;
     let gathered = async {
-        while let Some(times) = callers.join_next().await {
-            all.add(times??)?;
+        while let Some(ended) = callers.tasks.join_next().await {
+            ended??;
         }
         anyhow::Ok(())
     };
@@ -293,9 +306,9 @@ async fn gather(mut callers: Callers) -> Result<Histogram<u64>> {
     timeout(within, gathered)
         .await
         .context("no end in time")??;
-    Ok(all)
+    Ok(lock(&callers.times).clone())
 }
 
-fn histogram() -> Result<Histogram<u64>> {
-    Ok(Histogram::new_with_bounds(100, 60_000_000_000, 3)?)
+fn lock(times: &Mutex<Histogram<u64>>) -> MutexGuard<'_, Histogram<u64>> {
+    times.lock().unwrap_or_else(PoisonError::into_inner)
 }
