@@ -304,8 +304,8 @@ fn streams_beyond_the_agreed_number_wait() {
 fn end_of_a_session_gives_back_what_waits_for_bodies_in_the_order_it_was_sent() {
     let mut pair = pair();
     let stubs: Vec<_> = (0..8).map(|_| stub()).collect();
-    for stub in &stubs {
-        let target = pair.grant(B, stub);
+    let targets: Vec<_> = stubs.iter().map(|stub| pair.grant(B, stub)).collect();
+    for target in targets {
         let call = TestCall {
             raw: raw(1),
             ..TestCall::new(target)
