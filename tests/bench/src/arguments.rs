@@ -14,7 +14,6 @@ use crate::{
     plan::{Interrupt, Plan},
     results::{Measured, Results},
     tables::Tables,
-    targets::NOT_YET,
     workload::Workload,
 };
 
@@ -148,11 +147,6 @@ impl Measure {
             }
         };
         let mut measured = Measured::default();
-        if growth && plan.is_some() {
-            for (target, reason) in NOT_YET {
-                measured.gap((*target).to_owned(), (*reason).to_owned());
-            }
-        }
         let machine = machine::describe(plan.as_ref())?;
         if let Some(plan) = plan {
             plan.run(&interrupt, &mut measured)?;

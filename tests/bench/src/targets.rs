@@ -116,12 +116,6 @@ pub(crate) const TARGETS: &[Target] = &[
     of("ours-local", target(W2, "calls_s", &["zbus"], AtLeast(5.0))),
 ];
 
-/// Targets that nothing here can look at yet, and why.
-pub(crate) const NOT_YET: &[(&str, &str)] = &[(
-    "Ashmem of 1 GiB handed over in < 1 ms",
-    "no parcel carries one yet",
-)];
-
 impl Target {
     /// What was measured; `None` if it was not.
     pub(crate) fn look(&self, summary: &Summary) -> Option<Spread> {
