@@ -2,9 +2,15 @@
 
 use std::{net::SocketAddr, path::Path, time::Duration};
 
+use tokio::{
+    io::copy_bidirectional,
+    net::{TcpListener, TcpStream, UdpSocket},
+};
+
 use softbus::{
     DeviceEvent, GetServiceError, Identity, Node, TrustStore,
     discovery::{Source, StaticPeers},
+    transport::Transport,
 };
 use testkit::{
     scenarios::{
@@ -201,4 +207,59 @@ fn a_device_that_does_not_answer_is_given_up() {
         }
         assert!(us.usage().is_empty());
     });
+}
+
+/// What is lost of a handshake is sent again before TCP, which has got through meanwhile, takes the session.
+#[test]
+fn a_packet_of_the_handshake_may_be_lost() {
+    run_in(async |_| {
+        let (a, b) = (Identity::generate().unwrap(), Identity::generate().unwrap());
+        let trust = TrustStore::in_memory();
+        trust.trust(*a.device_id(), "a").unwrap();
+        trust.trust(*b.device_id(), "b").unwrap();
+        let ((a, list), (b, _)) = (start(a, &trust), start(b, &trust));
+        b.add(SERVICE, &workbench().0, for_all()).unwrap();
+        let way = way_that_loses_the_first(b.node().local_addr().unwrap()).await;
+        list.insert(b.id(), way).unwrap();
+        let proxy = a.get(SERVICE, &b.id()).await.unwrap();
+        assert_eq!(reverse(&proxy, 2019).await, Ok(9102));
+        let devices = a.node().devices();
+        let transport = devices.iter().find(|device| device.id == b.id());
+        assert_eq!(transport.unwrap().transport, Some(Transport::Quic));
+    });
+}
+
+/// An address at which datagrams and connections for `to` are taken, all but the first datagram.
+async fn way_that_loses_the_first(to: SocketAddr) -> SocketAddr {
+    let (listener, here) = loop {
+        let listener = TcpListener::bind(LOCAL).await.unwrap();
+        // Somebody may have that one.
+        if let Ok(here) = UdpSocket::bind(listener.local_addr().unwrap()).await {
+            break (listener, here);
+        }
+    };
+    let address = here.local_addr().unwrap();
+    tokio::spawn(async move {
+        while let Ok((mut stream, _)) = listener.accept().await {
+            let mut there = TcpStream::connect(to).await.unwrap();
+            tokio::spawn(async move { copy_bidirectional(&mut stream, &mut there).await });
+        }
+    });
+    tokio::spawn(async move {
+        let there = UdpSocket::bind(LOCAL).await.unwrap();
+        let (mut forth, mut back) = ([0; 65_536], [0; 65_536]);
+        let (_, from) = here.recv_from(&mut forth).await.unwrap();
+        loop {
+            tokio::select! {
+                biased;
+                Ok((len, _)) = here.recv_from(&mut forth) => {
+                    there.send_to(&forth[..len], to).await.unwrap();
+                }
+                Ok(len) = there.recv(&mut back) => {
+                    here.send_to(&back[..len], from).await.unwrap();
+                }
+            }
+        }
+    });
+    address
 }

@@ -30,6 +30,9 @@ const SEND_WINDOW: u64 = 8 * 1024 * 1024;
 /// as fast. A batch for the kernel is ten of them and at most 64 KiB, which quinn does not check: above 6,553 its
 /// batches would be refused, and the path taken for one that loses everything.
 const LARGEST_DATAGRAM: u16 = 6400;
+/// How long a packet is taken to need before one was measured; what is lost of a handshake is sent again after three times that.
+/// QUIC's own is 333 ms: a dial would have gone over to TCP before.
+const INITIAL_RTT: Duration = Duration::from_millis(50);
 /// Handshakes that wait for us.
 const MAX_INCOMING: usize = 256;
 const INCOMING_BUFFER: u64 = 64 * 1024;
@@ -50,6 +53,7 @@ fn transport(profile: Profile) -> TransportConfig {
         .stream_receive_window(VarInt::from_u32(STREAM_WINDOW))
         .receive_window(VarInt::from_u32(RECEIVE_WINDOW))
         .send_window(SEND_WINDOW)
+        .initial_rtt(INITIAL_RTT)
         .ack_frequency_config(Some(acks))
         .mtu_discovery_config(Some(mtu))
         .congestion_controller_factory(Arc::new(ClosingConfig::default()))
