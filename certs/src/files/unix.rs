@@ -26,7 +26,15 @@ pub(crate) struct PrivateDir {
 
 /// Held until it is dropped or the process ends, however it ends.
 #[derive(Debug)]
-pub(crate) struct Lock(#[expect(dead_code, reason = "closing it is what unlocks")] OwnedFd);
+pub(crate) struct Lock(OwnedFd);
+
+impl Drop for Lock {
+    /// Not only closed: a child that another thread forks just now has the file too until it begins another program, and would keep
+    /// the lock for as long.
+    fn drop(&mut self) {
+        let _ = rustix::fs::flock(&self.0, FlockOperation::Unlock);
+    }
+}
 
 impl PrivateDir {
     /// Opens a directory, making it (0700) and what is above it where missing.
@@ -301,6 +309,17 @@ mod tests {
         let lock = directory.try_lock("lock").unwrap();
         assert!(lock.is_some());
         assert!(directory.try_lock("lock").unwrap().is_none());
+        drop(lock);
+        assert!(directory.try_lock("lock").unwrap().is_some());
+    }
+
+    #[test]
+    fn a_lock_is_free_again_although_a_child_has_its_file() {
+        let temp = tempfile::tempdir().unwrap();
+        let directory = PrivateDir::open_or_create(&temp.path().join("d")).unwrap();
+        let lock = directory.try_lock("lock").unwrap().unwrap();
+        // What a fork makes: the same open file.
+        let _of_the_child = lock.0.try_clone().unwrap();
         drop(lock);
         assert!(directory.try_lock("lock").unwrap().is_some());
     }

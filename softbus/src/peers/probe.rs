@@ -4,7 +4,7 @@ use std::{
     collections::HashMap,
     io::ErrorKind,
     net::{Ipv4Addr, Ipv6Addr, SocketAddr},
-    sync::Weak,
+    sync::{Arc, Weak},
     time::Duration,
 };
 
@@ -101,15 +101,18 @@ pub(super) async fn watch_all(peers: Weak<Peers>) {
             if quic && now - known.since >= silence.asked && !known.asked {
                 known.asked = true;
                 let believed = known.since + silence.believed;
-                let peers = peers.clone();
                 let runtime = peers.runtime.clone();
+                // A node that is given up meanwhile is not kept, nor is its identity.
+                let peers = Arc::downgrade(&peers);
                 runtime.spawn(async move {
                     let Session {
                         peer, connection, ..
                     } = session;
                     // Anybody on the way can forge the answer: only a connection that is silent anyway is ended by it.
                     let silent = || peer.end().is_none() && connection.received() == received;
-                    if nobody_listens(connection.remote_address(), believed, silent).await {
+                    if nobody_listens(connection.remote_address(), believed, silent).await
+                        && let Some(peers) = peers.upgrade()
+                    {
                         peers.crashed(device, &peer);
                     }
                 });
