@@ -11,26 +11,11 @@
 mod fuzz {
     pub mod certs;
     mod input;
+    pub mod replay;
 }
 
-use std::{fs, path::Path};
-
-use fuzz::certs::{certificate, fleet, invitation, pairing, policy, trust};
-
-/// Runs a target over all that is kept for it.
-fn replay(target: &str, run: fn(&[u8])) {
-    let corpus = Path::new(env!("CARGO_MANIFEST_DIR")).join("../tests/fuzz/corpus");
-    let mut inputs = 0;
-    for entry in fs::read_dir(corpus.join(target)).unwrap() {
-        let path = entry.unwrap().path();
-        // Shown if the test fails.
-        println!("{}", path.display());
-        run(&fs::read(path).unwrap());
-        inputs += 1;
-    }
-    assert!(inputs > 0, "nothing is kept for {target}");
-    run(&[]);
-}
+use fuzz::certs::{certificate, fleet, freeze, invitation, pairing, policy, trust};
+use fuzz::replay::replay;
 
 #[test]
 fn pairings() {
@@ -60,4 +45,9 @@ fn trust_stores() {
 #[test]
 fn fleets() {
     replay("fleet", fleet::run);
+}
+
+#[test]
+fn pairing_freezes() {
+    replay("freeze", freeze::run);
 }

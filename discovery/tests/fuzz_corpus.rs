@@ -11,26 +11,11 @@
 mod fuzz {
     pub mod discovery;
     mod input;
+    pub mod replay;
 }
-
-use std::{fs, path::Path};
 
 use fuzz::discovery::announcement;
-
-/// Runs a target over all that is kept for it.
-fn replay(target: &str, run: fn(&[u8])) {
-    let corpus = Path::new(env!("CARGO_MANIFEST_DIR")).join("../tests/fuzz/corpus");
-    let mut inputs = 0;
-    for entry in fs::read_dir(corpus.join(target)).unwrap() {
-        let path = entry.unwrap().path();
-        // Shown if the test fails.
-        println!("{}", path.display());
-        run(&fs::read(path).unwrap());
-        inputs += 1;
-    }
-    assert!(inputs > 0, "nothing is kept for {target}");
-    run(&[]);
-}
+use fuzz::replay::replay;
 
 #[test]
 fn announcements() {

@@ -130,7 +130,7 @@ impl CallOption {
     }
 
     /// Running the request twice does no harm, so it may be repeated when its fate is unknown. A proxy repeats nothing, because
-    /// it dies with its connection; a watch of the service, which knows the next proxy, does.
+    /// it dies with its connection; a rebinding object and a watch of the service, which know the next proxy, do.
     #[must_use]
     pub const fn idempotent(mut self) -> Self {
         self.idempotent = true;

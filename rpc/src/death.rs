@@ -4,9 +4,12 @@ use std::sync::Arc;
 
 pub use proto::message::DeathReason;
 
-use crate::{remote::RemoteProxy, session::LinkId};
+use crate::{
+    remote::{RebindingLink, RemoteProxy},
+    session::LinkId,
+};
 
-/// Told, once, that an object died. A closure `Fn(DeathReason)` is one.
+/// Told that an object died: once, or of a rebinding object each time. A closure `Fn(DeathReason)` is one.
 ///
 /// Runs on the node's runtime, outside every lock; a panic in it is caught. What takes long belongs in a task of its
 /// own.
@@ -22,28 +25,43 @@ impl<F: Fn(DeathReason) + Send + Sync + 'static> DeathRecipient for F {
 }
 
 /// A registration with [`RemoteObject::link_to_death`](crate::RemoteObject::link_to_death). Dropping it takes it back:
-/// the recipient will not start afterwards. It keeps the proxy.
+/// the recipient will not start afterwards. It keeps the object.
 #[must_use = "dropping the link takes the registration back"]
 #[derive(Debug)]
-pub struct DeathLink {
-    proxy: RemoteProxy,
-    link: LinkId,
+pub struct DeathLink(Linked);
+
+#[derive(Debug)]
+enum Linked {
+    Once(RemoteProxy, LinkId),
+    Each(RebindingLink),
 }
 
 impl DeathLink {
     pub(crate) fn new(proxy: RemoteProxy, link: LinkId) -> Self {
-        Self { proxy, link }
+        Self(Linked::Once(proxy, link))
     }
 
-    /// Takes the registration back. `true` if the recipient had not been told and now never will be.
+    /// Told of each death of what a rebinding object calls.
+    pub(crate) fn each(link: RebindingLink) -> Self {
+        Self(Linked::Each(link))
+    }
+
+    /// Takes the registration back. `true` if the recipient would have been told, and now will not be.
     pub fn unlink(self) -> bool {
-        self.proxy.unlink_to_death(self.link)
+        self.take_back()
+    }
+
+    fn take_back(&self) -> bool {
+        match &self.0 {
+            Linked::Once(proxy, link) => proxy.unlink_to_death(*link),
+            Linked::Each(link) => link.unlink(),
+        }
     }
 }
 
 impl Drop for DeathLink {
     fn drop(&mut self) {
-        self.proxy.unlink_to_death(self.link);
+        self.take_back();
     }
 }
 

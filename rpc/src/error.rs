@@ -326,7 +326,8 @@ pub enum GetServiceError {
     /// The device is busy.
     #[error("busy")]
     Busy,
-    /// So many gets, loads and waits of this caller wait for a service already. Wait for one of them.
+    /// So many gets, loads and waits of this caller wait for a service already, or so many services are watched or rebound to. Wait
+    /// for one of them, or drop one.
     #[error("{value} loads under way, limit {limit}")]
     TooManyLoads {
         /// The limit: [`WAITING_PER_CALLER`](crate::limits::WAITING_PER_CALLER), or

@@ -107,6 +107,16 @@ pub fn local(object: &RemoteObject) -> Option<LocalObject> {
     object.local().cloned()
 }
 
+/// In which process the stub of a proxy is.
+pub fn home_of(object: &RemoteObject) -> Option<Party> {
+    object.as_proxy().map(crate::RemoteProxy::home)
+}
+
+/// What a session begins with at the other end: its system ability manager, to be asked anything.
+pub fn root_of(peer: &crate::Peer) -> RemoteObject {
+    peer.root()
+}
+
 /// Whether both are one stub.
 pub fn same(one: &LocalObject, other: &LocalObject) -> bool {
     one.key() == other.key()

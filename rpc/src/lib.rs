@@ -57,8 +57,8 @@ pub use quotas::Quotas;
 pub use registry::{Allow, ServiceOptions};
 pub use relay::RelayRules;
 pub use remote::{
-    Execution, Holder, HolderWatch, LocalObject, RateLimit, Refused, RemoteObject, RemoteProxy,
-    RemoteStub, StubOptions, StubStats,
+    Binder, Binding, Bound, Execution, Holder, HolderWatch, LocalObject, RateLimit, Refused,
+    RemoteObject, RemoteProxy, RemoteStub, StubOptions, StubStats,
 };
 pub use rpc_macros::remote_interface;
 pub use samgr::{

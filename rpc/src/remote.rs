@@ -5,6 +5,7 @@ mod holders;
 mod local;
 mod options;
 mod proxy;
+mod rebinding;
 mod stats;
 mod transact;
 
@@ -15,6 +16,9 @@ pub(crate) use local::{LocalObjectKey, Registration, StubCell};
 pub use options::{Execution, RateLimit, StubOptions};
 pub(crate) use proxy::ProxyInner;
 pub use proxy::RemoteProxy;
+use rebinding::Rebinding;
+pub(crate) use rebinding::RebindingLink;
+pub use rebinding::{Binder, Binding, Bound};
 pub use stats::{Refused, StubStats};
 pub(crate) use transact::Transact;
 
@@ -121,6 +125,9 @@ pub trait RemoteStub: Send + Sync + 'static {
 /// A reference to an object: a stub of this process, or a proxy of a stub elsewhere. Calls look the same.
 ///
 /// Equal references are references to the same object, wherever they came from.
+///
+/// What is dead stays dead. Who wants a service and not one object of it takes a *rebinding* object, which calls whichever proxy of
+/// the service there is: `SystemAbilityManager::get_rebinding` of a node has them. Two are equal when they are of the same service.
 #[derive(Clone, Debug)]
 pub struct RemoteObject(Repr);
 
@@ -128,6 +135,7 @@ pub struct RemoteObject(Repr);
 enum Repr {
     Local(LocalObject),
     Remote(RemoteProxy),
+    Rebinding(Arc<Rebinding>),
 }
 
 impl RemoteObject {
@@ -151,24 +159,41 @@ impl RemoteObject {
     pub(crate) fn local(&self) -> Option<&LocalObject> {
         match &self.0 {
             Repr::Local(local) => Some(local),
-            Repr::Remote(_) => None,
+            Repr::Remote(_) | Repr::Rebinding(_) => None,
         }
     }
 
     /// The proxy, if it is one.
     pub fn as_proxy(&self) -> Option<&RemoteProxy> {
         match &self.0 {
-            Repr::Local(_) => None,
+            Repr::Local(_) | Repr::Rebinding(_) => None,
             Repr::Remote(proxy) => Some(proxy),
+        }
+    }
+
+    /// Whether it calls whichever proxy of a service there is.
+    pub fn is_rebinding(&self) -> bool {
+        matches!(self.0, Repr::Rebinding(_))
+    }
+
+    /// The object that is called at this moment: of a rebinding one the proxy that there is, if there is one, and otherwise itself.
+    pub fn bound(&self) -> Option<Self> {
+        match &self.0 {
+            Repr::Local(_) | Repr::Remote(_) => Some(self.clone()),
+            Repr::Rebinding(rebinding) => rebinding.bound(),
         }
     }
 
     /// The device of the stub; `None` for a stub of this process.
     pub fn device(&self) -> Option<DeviceId> {
-        self.as_proxy().map(RemoteProxy::device)
+        match &self.0 {
+            Repr::Local(_) => None,
+            Repr::Remote(proxy) => Some(proxy.device()),
+            Repr::Rebinding(rebinding) => Some(rebinding.device),
+        }
     }
 
-    /// Whether the object is dead. It stays so.
+    /// Whether the object is dead. It stays so. A rebinding one never is.
     pub fn is_dead(&self) -> bool {
         self.death().is_some()
     }
@@ -178,6 +203,7 @@ impl RemoteObject {
         match &self.0 {
             Repr::Local(local) => local.stub.death(),
             Repr::Remote(proxy) => proxy.death(),
+            Repr::Rebinding(_) => None,
         }
     }
 
@@ -257,7 +283,7 @@ impl RemoteObject {
         Transact::new(self, code, interface, Cow::Borrowed(data), option)
     }
 
-    /// Asks to be told, once, when the object dies.
+    /// Asks to be told, once, when the object dies; with a rebinding object each time a proxy does, one that comes later too.
     ///
     /// # Errors
     /// [`LinkToDeathError`]; over RPC only services registered with their device's system ability manager can be
@@ -269,6 +295,10 @@ impl RemoteObject {
         match &self.0 {
             Repr::Local(_) => Err(LinkToDeathError::LocalStub),
             Repr::Remote(proxy) => proxy.link_to_death(Arc::new(recipient)),
+            Repr::Rebinding(rebinding) => {
+                let link = rebinding.link_to_death(Arc::new(recipient))?;
+                Ok(DeathLink::each(link))
+            }
         }
     }
 }
@@ -284,6 +314,9 @@ impl PartialEq for RemoteObject {
         match (&self.0, &other.0) {
             (Repr::Local(a), Repr::Local(b)) => a.stub.number() == b.stub.number(),
             (Repr::Remote(a), Repr::Remote(b)) => a == b,
+            (Repr::Rebinding(a), Repr::Rebinding(b)) => {
+                (a.service, a.device) == (b.service, b.device)
+            }
             _ => false,
         }
     }

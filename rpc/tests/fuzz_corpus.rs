@@ -10,27 +10,12 @@
 #[path = "../../tests/fuzz/src"]
 mod fuzz {
     mod input;
+    pub mod replay;
     pub mod targets;
 }
 
-use std::{fs, path::Path};
-
+use fuzz::replay::replay;
 use fuzz::targets;
-
-/// Runs a target over all that is kept for it.
-fn replay(target: &str, run: fn(&[u8])) {
-    let corpus = Path::new(env!("CARGO_MANIFEST_DIR")).join("../tests/fuzz/corpus");
-    let mut inputs = 0;
-    for entry in fs::read_dir(corpus.join(target)).unwrap() {
-        let path = entry.unwrap().path();
-        // Shown if the test fails.
-        println!("{}", path.display());
-        run(&fs::read(path).unwrap());
-        inputs += 1;
-    }
-    assert!(inputs > 0, "nothing is kept for {target}");
-    run(&[]);
-}
 
 #[test]
 fn frame() {
@@ -75,4 +60,9 @@ fn identity() {
 #[test]
 fn samgr() {
     replay("samgr", targets::samgr::run);
+}
+
+#[test]
+fn guests() {
+    replay("guests", targets::guests::run);
 }

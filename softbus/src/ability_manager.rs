@@ -200,6 +200,53 @@ impl SystemAbilityManager {
         self.get_within(service, device, limits::DEFAULT_WAIT).await
     }
 
+    /// As [`get`](Self::get), for who wants the service rather than the object that is it now: the object, and any typed proxy made from
+    /// it, calls whichever proxy of the service there is. After a restart of the device, or a network that was gone, the next call has
+    /// the service again by itself; what that means for calls under way says [`RemoteServiceWatch::object`], which is what this is.
+    ///
+    /// A proxy that [`get`](Self::get) returns dies for good: take that where what a service holds for its caller goes with it.
+    ///
+    /// ```no_run
+    /// # use softbus::{DeviceId, Node, ServiceId, remote_interface};
+    /// #[remote_interface(descriptor = "org.example.Lamp")]
+    /// trait Lamp {
+    ///     /// May be done twice, so it is repeated when nobody knows whether it was done.
+    ///     #[idempotent]
+    ///     async fn set(&self, on: bool);
+    ///     async fn toggle(&self);
+    /// }
+    ///
+    /// # async fn example(node: Node, kitchen: DeviceId) -> Result<(), Box<dyn std::error::Error>> {
+    /// const LAMP: ServiceId = ServiceId::new(1410).unwrap();
+    ///
+    /// let lamp = LampProxy::new(node.samgr().get_rebinding(LAMP, &kitchen).await?);
+    /// lamp.set(true).await?;
+    /// // The device is started again meanwhile.
+    /// lamp.set(false).await?;
+    /// # Ok(()) }
+    /// ```
+    ///
+    /// # Errors
+    /// [`GetServiceError`]: those of [`get`](Self::get), and [`TooManyLoads`](GetServiceError::TooManyLoads) if this process watches
+    /// and rebinds to 256 services already.
+    pub async fn get_rebinding(
+        &self,
+        service: ServiceId,
+        device: &DeviceId,
+    ) -> Result<RemoteObject, GetServiceError> {
+        let watch = self
+            .watch_of(service, device)
+            .map_err(|error| match error {
+                WatchServiceError::LimitReached { limit, value } => {
+                    GetServiceError::TooManyLoads { limit, value }
+                }
+                _ => GetServiceError::Busy,
+            })?;
+        // Who follows it waits for it, and is not told why it does not come.
+        self.get(service, device).await?;
+        Ok(watch.object())
+    }
+
     /// As [`get`](Self::get), waiting as long as told.
     ///
     /// # Errors

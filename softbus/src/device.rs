@@ -1,6 +1,8 @@
 //! Devices as a user of a node sees them.
 
-use std::{collections::HashMap, net::SocketAddr};
+mod told;
+
+use std::net::SocketAddr;
 
 use proto::DeviceId;
 use tokio::sync::watch;
@@ -10,6 +12,7 @@ use crate::{
     side::Side,
     transport::Transport,
 };
+use told::Told;
 
 /// A device this node knows of, as it stands at this moment.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -37,7 +40,7 @@ impl Device {
 }
 
 /// A device, and what its coming and going is told from.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Known {
     pub(crate) device: Device,
     /// How often it came online.
@@ -46,61 +49,88 @@ pub(crate) struct Known {
     pub(crate) last_offline: Option<OfflineReason>,
 }
 
-/// Devices coming and going, in order and without gaps. Begins with the devices that are online.
+/// The devices a node knows of and what changes of them, in order and without gaps: a list that keeps itself.
 ///
-/// Holds what each device was last told to be, not a queue: a reader that is slow sees fewer events, never too many,
-/// and a device that went and came meanwhile is told as both.
+/// [`devices`](Self::devices) is the list as the events up to now make it: at first as it was when the watch began, and after
+/// each event with that applied. Between them nothing is missed; when there is nothing more to tell it is
+/// [`Node::devices`](crate::Node::devices), but for a device that is being dialled, which is here what it was before.
+///
+/// Holds what was told, and at most one newer state of each device, not a queue of what happened: a reader that is slow sees fewer
+/// events, never too many. A device that went and came meanwhile is told as both, and no device is told of twice before all
+/// others that are different were told of once.
 #[derive(Debug)]
-pub struct DeviceEvents {
+pub struct DeviceWatch {
     side: Side,
     changed: watch::Receiver<u64>,
-    /// How often each device that was told to be online had come online.
-    told: HashMap<DeviceId, u64>,
+    told: Told,
 }
 
-impl DeviceEvents {
+impl DeviceWatch {
+    /// Begins with what there is now.
     pub(crate) fn new(side: Side) -> Self {
+        // Before the look: what changes after it is told.
+        let changed = side.devices_changed();
+        let told = Told::of(side.known());
         Self {
-            changed: side.devices_changed(),
             side,
-            told: HashMap::new(),
+            changed,
+            told,
         }
+    }
+
+    /// Begins with nothing: what there is now is told first.
+    fn from_nothing(side: Side) -> Self {
+        let mut changed = side.devices_changed();
+        changed.mark_changed();
+        Self {
+            side,
+            changed,
+            told: Told::default(),
+        }
+    }
+
+    /// The devices, by id, as the events up to now make them.
+    pub fn devices(&self) -> impl Iterator<Item = &Device> {
+        self.told.devices()
+    }
+
+    /// One of them.
+    pub fn device(&self, id: &DeviceId) -> Option<&Device> {
+        self.told.device(id)
     }
 
     /// The next event; pending while nothing changes. Cancel safe.
     pub async fn next(&mut self) -> DeviceEvent {
         loop {
-            self.changed.mark_unchanged();
-            if let Some(event) = self.look() {
+            if let Some(event) = self.told.next() {
                 return event;
             }
             if self.changed.changed().await.is_err() {
                 // The node is gone; nothing changes any more.
                 std::future::pending::<()>().await;
             }
+            self.told.look(self.side.known());
         }
     }
+}
 
-    fn look(&mut self) -> Option<DeviceEvent> {
-        for known in self.side.known() {
-            let id = known.device.id;
-            let told = self.told.get(&id).copied();
-            let now = known.device.is_online().then_some(known.times_online);
-            if told == now {
-                continue;
-            }
-            if told.is_some() {
-                self.told.remove(&id);
-                // Not what it is now: it may be dialled again already, or be back.
-                let reason = known.last_offline;
-                let reason = reason.unwrap_or(OfflineReason::Restarted);
-                return Some(DeviceEvent::Offline(id, reason));
-            }
-            if let Some(times) = now {
-                self.told.insert(id, times);
-                return Some(DeviceEvent::Online(id));
+/// Devices coming and going, in order and without gaps: of what a [`DeviceWatch`] tells, that they come online and go offline.
+/// Begins with the devices that are online.
+#[derive(Debug)]
+pub struct DeviceEvents(DeviceWatch);
+
+impl DeviceEvents {
+    pub(crate) fn new(side: Side) -> Self {
+        Self(DeviceWatch::from_nothing(side))
+    }
+
+    /// The next event; pending while nothing changes. Cancel safe.
+    pub async fn next(&mut self) -> DeviceEvent {
+        loop {
+            let event = self.0.next().await;
+            if matches!(event, DeviceEvent::Online(_) | DeviceEvent::Offline(..)) {
+                return event;
             }
         }
-        None
     }
 }

@@ -1,7 +1,10 @@
 //! What the fuzz targets and the test of their inputs need beyond what users have: links without a network, and what is said before
 //! there is one. Not for people: it changes without notice.
 
-pub use crate::link::stream::fuzzing::{Besieged, Said, preamble, read_preamble};
+pub use crate::link::{
+    moving::fuzzing::Moving,
+    stream::fuzzing::{Besieged, Said, preamble, read_preamble},
+};
 #[cfg(target_os = "linux")]
 pub use crate::{
     link::unix::packets::packet_again,

@@ -41,12 +41,13 @@
 //!
 //! # What is where
 //!
-//! - [`Node`], [`NodeBuilder`]: start, stop, who this is, which devices are there ([`Device`], [`DeviceEvents`](presence::DeviceEvents)).
+//! - [`Node`], [`NodeBuilder`]: start, stop, who this is, which devices are there ([`Device`], [`DeviceEvents`](presence::DeviceEvents), [`DeviceWatch`](presence::DeviceWatch)).
 //! - [`SystemAbilityManager`]: register a service; get one by (service id, device id).
 //! - [`pairing`]: how strangers come to trust each other ([`Node::open_pairing`], [`Node::pair`]).
 //! - [`local`]: other processes of this device ([`NodeBuilder::host_local`], [`Node::attach`]); on Linux.
 //! - [`transport`]: QUIC between devices, and TCP where that does not get through.
-//! - [`service_watch`]: follow a service of another device ([`SystemAbilityManager::watch_of`]).
+//! - [`service_watch`]: follow a service of another device ([`SystemAbilityManager::watch_of`]), or call it whichever proxy of it is alive
+//!   ([`SystemAbilityManager::get_rebinding`]).
 //! - [`RemoteObject`]: what is called, passed in a [`Parcel`], and watched ([`RemoteObject::link_to_death`]).
 //! - [`Parcelable`](macro@Parcelable): derived, makes a type of your own an argument or result.
 //! - [`RemoteStub`]: a service written by hand, without the macro.

@@ -22,7 +22,7 @@ use tokio::sync::watch;
 use crate::{
     ability_manager::SystemAbilityManager,
     audit::{AuditLog, AuditRecords},
-    device::{Device, DeviceEvents},
+    device::{Device, DeviceEvents, DeviceWatch},
     peers::Peers,
     side::Side,
 };
@@ -151,6 +151,23 @@ impl Node {
     pub fn devices(&self) -> Vec<Device> {
         let known = self.inner.side.known().into_iter();
         known.map(|known| known.device).collect()
+    }
+
+    /// The devices this node knows of now, and whatever changes of them from now on: for who shows a list.
+    ///
+    /// ```no_run
+    /// # async fn show(node: softbus::Node) {
+    /// let mut devices = node.watch_devices();
+    /// loop {
+    ///     for device in devices.devices().filter(|device| device.is_online()) {
+    ///         println!("{} {}", device.id.short(), device.name.as_deref().unwrap_or("-"));
+    ///     }
+    ///     devices.next().await;
+    /// }
+    /// # }
+    /// ```
+    pub fn watch_devices(&self) -> DeviceWatch {
+        DeviceWatch::new(self.inner.side.clone())
     }
 
     /// Devices coming and going, beginning with those that are online.

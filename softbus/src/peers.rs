@@ -4,17 +4,20 @@
 mod accept;
 mod admission;
 mod connection;
+mod contact;
 pub mod decisions;
 mod dial;
 mod moving;
 mod neighbours;
 mod probe;
+mod session;
+mod silence;
 mod table;
 mod welcome;
 
 pub(crate) use connection::Connection;
 pub(crate) use dial::DialError;
-pub(crate) use table::Session;
+pub(crate) use session::Session;
 
 #[cfg(target_os = "linux")]
 use std::sync::OnceLock;
@@ -25,15 +28,15 @@ use std::{
 };
 
 use certs::{AuditEvent, CloseCode, Door, DoorLimits, Identity, TrustStore};
-use proto::{BootId, DeviceId, message::DeathReason};
+use proto::{DeviceId, message::DeathReason};
 use rpc::{Bus, GetServiceError, Peer, peer::SessionEnd};
 use tokio::{
     sync::{Notify, watch},
     time::Instant,
 };
 
-use decisions::offline_reason;
-use table::{Entry, Table};
+use contact::Began;
+use session::{Contact, Table};
 
 #[cfg(target_os = "linux")]
 use crate::local::LocalHost;
@@ -43,7 +46,7 @@ use crate::{
     fleet::Members,
     link::tcp::Listening,
     pairing,
-    presence::{OfflineReason, Profile},
+    presence::Profile,
     service_watch::Followers,
     transport::{Transport, Transports},
 };
@@ -58,7 +61,6 @@ pub(crate) struct Peers {
     endpoint: quinn::Endpoint,
     profile: Profile,
     transports: Transports,
-    max_devices: usize,
     /// No more connections are taken.
     stopped: watch::Sender<bool>,
     runtime: tokio::runtime::Handle,
@@ -110,6 +112,7 @@ impl Peers {
             members,
             max_devices,
         } = owner;
+        let table = Table::new(*identity.device_id(), max_devices);
         let peers = Arc::new_cyclic(|me| Self {
             bus,
             identity,
@@ -119,10 +122,9 @@ impl Peers {
             endpoint,
             profile,
             transports,
-            max_devices,
             stopped: watch::Sender::new(false),
             runtime: tokio::runtime::Handle::current(),
-            table: Mutex::default(),
+            table: Mutex::new(table),
             version: watch::Sender::new(0),
             wanted: Notify::new(),
             followers: Followers::default(),
@@ -197,35 +199,26 @@ impl Peers {
 
     /// The devices there are or were, by id.
     pub(crate) fn known(&self) -> Vec<Known> {
-        let mut known: Vec<_> = {
-            let table = self.lock();
-            table
-                .entries
-                .iter()
-                .map(|(id, entry)| Known {
-                    device: self.describe(*id, entry),
-                    times_online: entry.machine.times_online,
-                    last_offline: entry.machine.last_offline().cloned(),
-                })
-                .collect()
-        };
-        known.sort_by_key(|known| known.device.id);
-        known
+        let table = self.lock();
+        let known = table.iter().map(|(id, contact)| Known {
+            device: self.describe(*id, contact),
+            times_online: contact.machine().times_online,
+            last_offline: contact.machine().last_offline().cloned(),
+        });
+        known.collect()
     }
 
-    fn describe(&self, id: DeviceId, entry: &Entry) -> Device {
-        let addresses = match &entry.session {
-            Some(session) => vec![session.connection.remote_address()],
-            None => entry.addrs.clone(),
+    fn describe(&self, id: DeviceId, contact: &Contact) -> Device {
+        let connection = contact.session().map(|session| &session.connection);
+        let addresses = match connection {
+            Some(connection) => vec![connection.remote_address()],
+            None => contact.addrs().to_vec(),
         };
         Device {
             id,
-            name: entry.name.clone(),
-            presence: entry.machine.presence().clone(),
-            transport: entry
-                .session
-                .as_ref()
-                .map(|session| session.connection.transport()),
+            name: contact.notes.name.clone(),
+            presence: contact.machine().presence().clone(),
+            transport: connection.map(Connection::transport),
             trusted: self.trusts(&id),
             addresses,
         }
@@ -233,9 +226,9 @@ impl Peers {
 
     pub(crate) fn sessions(&self) -> Vec<(DeviceId, Session)> {
         let table = self.lock();
-        let sessions = table.entries.iter();
+        let sessions = table.iter();
         sessions
-            .filter_map(|(id, entry)| Some((*id, entry.session.clone()?)))
+            .filter_map(|(id, contact)| Some((*id, contact.session()?.clone())))
             .collect()
     }
 
@@ -246,13 +239,10 @@ impl Peers {
         }
         let news = {
             let mut table = self.lock();
-            let entry = table.entries.entry(found.id).or_insert_with(Entry::new);
-            entry.name = found.name;
-            entry.addrs = found.addrs;
-            entry.forgotten = false;
-            // A sign of life: what failed before is worth another try at once.
-            entry.failures = 0;
-            Arc::clone(&entry.news)
+            let contact = table.contact(found.id);
+            contact.notes.name = found.name;
+            contact.found(found.addrs);
+            Arc::clone(&contact.notes.news)
         };
         news.notify_waiters();
         self.tell();
@@ -261,14 +251,7 @@ impl Peers {
 
     /// A device has answered at an address, and is trusted now: discovery need not have heard of it.
     pub(crate) fn met(&self, device: DeviceId, address: SocketAddr) {
-        {
-            let mut table = self.lock();
-            let entry = table.entries.entry(device).or_insert_with(Entry::new);
-            entry.forgotten = false;
-            if !entry.addrs.contains(&address) {
-                entry.addrs.push(address);
-            }
-        }
+        self.lock().contact(device).met(address);
         self.tell();
         self.dial_if_useful(device);
     }
@@ -277,13 +260,11 @@ impl Peers {
     pub(crate) fn network_changed(&self) {
         let devices: Vec<_> = {
             let mut table = self.lock();
-            let entries = table.entries.iter_mut();
-            entries
-                .map(|(id, entry)| {
-                    entry.failures = 0;
-                    entry.networks += 1;
-                    entry.news.notify_waiters();
-                    *id
+            let contacts = table.network_changed();
+            contacts
+                .map(|(id, contact)| {
+                    contact.notes.news.notify_waiters();
+                    id
                 })
                 .collect()
         };
@@ -294,28 +275,21 @@ impl Peers {
 
     /// No source knows the device any more. A connection to it is not touched.
     pub(crate) fn not_a_candidate(&self, id: DeviceId) {
-        let mut table = self.lock();
-        let Some(entry) = table.entries.get_mut(&id) else {
-            return;
-        };
-        entry.forget_addrs(Instant::now());
-        table.forget_if_unknown(&id);
-        drop(table);
-        self.tell();
+        let known = self.lock().not_a_candidate(&id, Instant::now().into());
+        if known {
+            self.tell();
+        }
     }
 
     /// Trust has changed: a device that lost it goes at once.
     pub(crate) fn trust_changed(&self, device: DeviceId, withdrawn: bool) {
+        self.tell();
         if !withdrawn {
             self.dial_if_useful(device);
             return;
         }
         self.audit.tell(AuditEvent::TrustWithdrawn { device });
-        let session = self
-            .lock()
-            .entries
-            .get(&device)
-            .and_then(|entry| entry.session.clone());
+        let session = self.lock().session(&device).cloned();
         if let Some(session) = session {
             session.peer.close(
                 DeathReason::AccessRevoked,
@@ -337,9 +311,8 @@ impl Peers {
         let mut changed = self.changed();
         let dials_before = self
             .lock()
-            .entries
             .get(&device)
-            .map_or(0, |entry| entry.dials);
+            .map_or(0, |contact| contact.notes.dials);
         let mut asked = false;
         loop {
             changed.mark_unchanged();
@@ -348,11 +321,11 @@ impl Peers {
             }
             let error = {
                 let table = self.lock();
-                let entry = table.entries.get(&device);
-                if let Some(session) = entry.and_then(|entry| entry.session.as_ref()) {
+                if let Some(session) = table.session(&device) {
                     return Ok(session.peer.clone());
                 }
-                entry.and_then(|entry| entry.last_error.clone())
+                let contact = table.get(&device);
+                contact.and_then(|contact| contact.notes.last_error.clone())
             };
             let error = error
                 .filter(|(dial, _)| *dial > dials_before)
@@ -382,11 +355,7 @@ impl Peers {
 
     /// The session with a device if there is one; otherwise it is looked for, and a change told when there is.
     pub(crate) fn session_or_dial(&self, device: DeviceId) -> Option<Peer> {
-        let session = {
-            let table = self.lock();
-            let entry = table.entries.get(&device);
-            entry.and_then(|entry| entry.session.clone())
-        };
+        let session = self.lock().session(&device).cloned();
         if session.is_none() {
             self.dial_if_useful(device);
         }
@@ -404,59 +373,30 @@ impl Peers {
     /// Begins to dial a device that may be there, is trusted and has no session.
     fn dial_if_useful(&self, device: DeviceId) {
         let Some(me) = self.me.upgrade() else { return };
-        let mut table = self.lock();
-        if table.closing || !self.may_trust(&device) {
-            return;
+        let trusted = self.may_trust(&device);
+        let begins = self.lock().begin_dial(&device, trusted);
+        if begins {
+            self.runtime.spawn(dial::dial_until_online(me, device));
         }
-        let Some(entry) = table.entries.get_mut(&device) else {
-            return;
-        };
-        if !entry.may_dial() || entry.addrs.is_empty() {
-            return;
-        }
-        entry.dialling = true;
-        entry.machine.dialling();
-        drop(table);
-        self.runtime.spawn(dial::dial_until_online(me, device));
     }
 
     /// A session has begun. What there was before with this device is replaced.
     fn install(&self, device: DeviceId, session: Session) {
         let Some(me) = self.me.upgrade() else { return };
         let (peer, connection) = (session.peer.clone(), session.connection.clone());
-        let (before, again) = {
-            let mut table = self.lock();
-            if table.closing {
-                drop(table);
-                peer.close(
-                    DeathReason::DeviceUnreachable,
-                    CloseCode::Leaving.code(),
-                    "leaving",
-                );
-                return;
-            }
-            let entry = table.entries.entry(device).or_insert_with(Entry::new);
-            entry.worked = connection.dialled_address().or(entry.worked);
-            entry.failures = 0;
-            entry.verdict = None;
-            entry.missed = None;
-            let before = entry.session.replace(session);
-            let again = before.is_some() || entry.lost_session != 0;
-            if let Some(before) = &before {
-                // The same start comes back when it has missed this device, which has not noticed anything yet.
-                let reason = match before.peer.boot() == peer.boot() {
-                    true => OfflineReason::TimedOut,
-                    false => OfflineReason::Restarted,
-                };
-                entry.machine.offline(reason);
-            }
-            entry.machine.online(peer.boot());
-            (before, again)
+        let began = self.lock().begin(device, session);
+        let Ok(Began { before, again }) = began else {
+            peer.close(
+                DeathReason::DeviceUnreachable,
+                CloseCode::Leaving.code(),
+                "leaving",
+            );
+            return;
         };
         if again {
             rpc::telemetry::metrics::reconnected();
         }
-        if let Some(before) = before {
+        if let Some((before, _)) = before {
             let code = CloseCode::Replaced.code();
             before
                 .peer
@@ -484,40 +424,28 @@ impl Peers {
 
     /// A session has ended.
     fn ended(&self, device: DeviceId, peer: &Peer, end: &SessionEnd) {
-        // The session itself is dropped outside the lock.
-        let (_session, reason) = {
+        let is = |session: &Session| session.peer.is_same(peer);
+        let ended = {
             let mut table = self.lock();
-            let Some(entry) = table.entries.get_mut(&device) else {
-                return;
-            };
-            let current = entry.session.as_ref();
-            if !current.is_some_and(|session| session.peer.is_same(peer)) {
-                return;
+            let contact = table.get_mut(&device);
+            let ended = contact.and_then(|contact| contact.ended(is, end, Instant::now().into()));
+            if ended.is_some() {
+                self.members.left(device);
             }
-            entry.lost_session = peer.session_name();
-            let reason = entry.verdict.take().unwrap_or_else(|| offline_reason(end));
-            entry.machine.offline(reason.clone());
-            if reason == OfflineReason::TimedOut {
-                entry.fell_silent(Instant::now());
-            }
-            self.members.left(device);
-            (entry.session.take(), reason)
+            ended
+        };
+        // The session itself is dropped outside the lock.
+        let Some((_session, reason)) = ended else {
+            return;
         };
         tracing::info!(?device, %reason, "device offline");
         self.tell();
         self.dial_if_useful(device);
     }
 
-    /// The epoch of the start that is connected, if one is.
-    fn connected_boot(&self, device: DeviceId) -> Option<BootId> {
-        let table = self.lock();
-        let entry = table.entries.get(&device)?;
-        entry.session.as_ref().map(|session| session.peer.boot())
-    }
-
     /// Takes leave of every device: what is under way ends first, for a short while.
     pub(crate) async fn close(&self, within: Duration) {
-        self.lock().closing = true;
+        self.lock().close();
         self.stopped.send_replace(true);
         self.endpoint.set_server_config(None);
         self.bus.end_waits();
@@ -550,7 +478,7 @@ impl Peers {
 
     /// Ends everything without waiting, and whether or not there still is a runtime that would hear of it.
     pub(crate) fn close_now(&self) {
-        self.lock().closing = true;
+        self.lock().close();
         self.stopped.send_replace(true);
         let code = CloseCode::Leaving.code();
         self.endpoint.close(code.into(), b"leaving");

@@ -5,7 +5,8 @@ use std::time::Duration;
 
 use proto::{BootId, DeviceId};
 
-pub use crate::device::DeviceEvents;
+use crate::device::Device;
+pub use crate::device::{DeviceEvents, DeviceWatch};
 
 /// How quickly a silent device is noticed, and what that costs.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -89,14 +90,69 @@ pub enum Presence {
     Offline(OfflineReason),
 }
 
-/// What the one who asked is told of a device, in order and without gaps.
+/// What the one who asked is told of a device, in order and without gaps: [`DeviceEvents`] of those that come online and go, a
+/// [`DeviceWatch`] of everything.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum DeviceEvent {
+    /// A device may be near: something is heard of it for the first time.
+    Found(DeviceId),
     /// A device has come online.
     Online(DeviceId),
+    /// Something about it is different, and it neither came nor went.
+    Changed(DeviceId, DeviceChange),
     /// It has gone offline; once for each time it came.
     Offline(DeviceId, OfflineReason),
+    /// Nothing tells of it any more. It is not online.
+    Lost(DeviceId),
+}
+
+impl DeviceEvent {
+    /// The device that it is about.
+    pub const fn device(&self) -> DeviceId {
+        match self {
+            Self::Found(id)
+            | Self::Online(id)
+            | Self::Changed(id, _)
+            | Self::Offline(id, _)
+            | Self::Lost(id) => *id,
+        }
+    }
+}
+
+/// What is different about a device, of what [`Device`] says.
+///
+/// Not that it is being dialled: a device that is away is dialled every few seconds, and nothing follows from it for a user.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct DeviceChange {
+    /// It has gone quiet or is heard again, or is offline for another reason.
+    pub presence: bool,
+    /// What it calls itself.
+    pub name: bool,
+    /// Its session has moved to another transport.
+    pub transport: bool,
+    /// Whether it is trusted.
+    pub trusted: bool,
+    /// Where it is connected, or where it may be.
+    pub addresses: bool,
+}
+
+impl DeviceChange {
+    pub(crate) fn between(before: &Device, after: &Device) -> Self {
+        Self {
+            presence: before.presence != after.presence,
+            name: before.name != after.name,
+            transport: before.transport != after.transport,
+            trusted: before.trusted != after.trusted,
+            addresses: before.addresses != after.addresses,
+        }
+    }
+
+    /// Whether nothing is different.
+    pub fn is_nothing(&self) -> bool {
+        *self == Self::default()
+    }
 }
 
 /// A device's way through the states.
@@ -150,10 +206,11 @@ impl Machine {
         }
     }
 
-    /// A dial ended without a session.
+    /// A dial ended without a session: the device is what it was before.
     pub fn dial_failed(&mut self) {
         if self.presence == Presence::Connecting {
-            self.presence = Presence::Candidate;
+            let last = self.last_offline.clone();
+            self.presence = last.map_or(Presence::Candidate, Presence::Offline);
         }
     }
 
@@ -231,6 +288,9 @@ mod tests {
         machine.dialling();
         assert_eq!(machine.presence(), &Presence::Connecting);
         assert_eq!(machine.last_offline(), Some(&OfflineReason::Crashed));
+        machine.dial_failed();
+        let offline = Presence::Offline(OfflineReason::Crashed);
+        assert_eq!(machine.presence(), &offline);
     }
 
     #[test]

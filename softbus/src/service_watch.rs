@@ -8,8 +8,8 @@ use std::{
 
 use proto::{DeviceId, ServiceId};
 use rpc::{
-    CallOption, DeathReason, GetServiceError, Parcel, Peer, RemoteObject, SendRequestError,
-    ServiceEvent, WatchPlace, limits,
+    Binder, Binding, Bound, CallOption, DeathReason, GetServiceError, Parcel, Peer, RemoteObject,
+    SendRequestError, ServiceEvent, WatchPlace,
 };
 use tokio::{
     sync::{oneshot, watch},
@@ -23,8 +23,9 @@ use crate::{peers::Peers, side::Side};
 
 /// How long the device is asked to wait for the service before it is asked again.
 const ASK_TIME: Duration = Duration::from_secs(300);
-/// How long after a failure it is asked again.
-const FIRST_PAUSE: Duration = Duration::from_secs(1);
+/// How long after a failure it is asked again, twice as long each time. The first one is short: an answer that a change has overtaken is
+/// a failure too, and the next answer is right.
+const FIRST_PAUSE: Duration = Duration::from_millis(20);
 const LAST_PAUSE: Duration = Duration::from_secs(60);
 
 /// What happened to a watched service of another device.
@@ -37,24 +38,21 @@ pub enum RemoteServiceEvent {
     Removed(DeathReason),
 }
 
-/// What is known of the service: which proxy, counted, and why the last one died.
-#[derive(Clone, Debug, Default)]
-struct Current {
-    /// How many there have been.
-    proxies: u64,
-    proxy: Option<RemoteObject>,
-    death: Option<DeathReason>,
-}
-
-/// Tells of the coming and going of a service of another device. Dropping it ends the watch.
+/// Tells of the coming and going of a service of another device. Dropping it, and its [`object`](Self::object)s, ends the watch.
 ///
 /// Holds the newest state, not a list of what happened: a watcher that is slow sees fewer events, never too many, and
 /// one that comes and goes in turn.
 #[derive(Debug)]
 pub struct RemoteServiceWatch {
-    current: watch::Receiver<Current>,
+    bound: watch::Receiver<Bound>,
     /// The proxy that was told to be there.
     told: Option<u64>,
+    object: RemoteObject,
+}
+
+/// What a watch and its objects keep.
+#[derive(Debug)]
+struct Kept {
     _follower: Arc<Follower>,
     _place: WatchPlace,
 }
@@ -66,75 +64,55 @@ impl RemoteServiceWatch {
             if let Some(event) = self.look() {
                 return event;
             }
-            if self.current.changed().await.is_err() {
+            if self.bound.changed().await.is_err() {
                 std::future::pending::<()>().await;
             }
         }
     }
 
-    /// Calls the service by whichever proxy of it is alive, and waits for one where there is none: across restarts of its
-    /// process, and across a network that was gone meanwhile. What was not sent because a proxy was dead is sent by the next one;
-    /// what may have been done already is repeated only if that does no harm ([`CallOption::idempotent`]). All of it together
-    /// takes no longer than the call is to wait, by default 8 s.
+    /// The service as an object that outlives every proxy of it, for typed proxies too: each call goes to whichever proxy is alive, and
+    /// waits for one where there is none, across restarts of the service's process and across a network that was gone meanwhile. It
+    /// keeps the watch going; clones share it.
     ///
-    /// Objects in the parcel are passed anew each time.
+    /// What was not sent because a proxy was dead is sent by the next one; what may have been done already is repeated only if that
+    /// does no harm ([`CallOption::idempotent`]). All of it together takes no longer than the call is to wait, by default 8 s. Objects
+    /// in the parcel are passed anew each time.
+    ///
+    /// A call fails as one of a proxy does. [`Indeterminate`](SendRequestError::Indeterminate): it may have been done, once or, where
+    /// it may be repeated, several times. [`DeadObject`](SendRequestError::DeadObject): it was not done, because there has been no
+    /// service since the last one died for that reason, or, at once, because this device may not call it any more; the next call may
+    /// find it again. [`TimedOut`](SendRequestError::TimedOut): there was no answer, or never a service.
+    pub fn object(&self) -> RemoteObject {
+        self.object.clone()
+    }
+
+    /// Calls the service as its [`object`](Self::object) does.
     ///
     /// # Errors
-    /// Those of [`RemoteObject::send_request`]. [`Indeterminate`](SendRequestError::Indeterminate) if the call may have been done,
-    /// once or, where it may be repeated, several times; [`DeadObject`](SendRequestError::DeadObject) or
-    /// [`TimedOut`](SendRequestError::TimedOut) if there was no service for so long.
+    /// Those of [`RemoteObject::send_request`], as [`object`](Self::object) has them.
     pub async fn send_request(
         &self,
         code: u32,
         data: &Parcel,
         option: CallOption,
     ) -> Result<Parcel, SendRequestError> {
-        let wait = option.wait_time().unwrap_or(limits::DEFAULT_WAIT);
-        let deadline = Instant::now() + wait;
-        let mut current = self.current.clone();
-        // Of the proxy that was dead, and what the call has come to so far.
-        let (mut dead, mut so_far) = (None, None);
-        loop {
-            let there = current.wait_for(|now| now.proxy.is_some() && Some(now.proxies) != dead);
-            let Ok(Ok(found)) = tokio::time::timeout_at(deadline, there)
-                .await
-                .map(|found| found.map(|found| (found.proxies, found.proxy.clone())))
-            else {
-                return Err(so_far.unwrap_or(SendRequestError::TimedOut { after: wait }));
-            };
-            let (number, Some(proxy)) = found else {
-                continue;
-            };
-            let left = deadline.saturating_duration_since(Instant::now());
-            // Zero would be the default.
-            let left = left.max(Duration::from_millis(1));
-            match proxy.send_request(code, data, option.wait(left)).await {
-                Err(SendRequestError::Indeterminate) if option.is_idempotent() => {
-                    so_far = Some(SendRequestError::Indeterminate);
-                }
-                Err(error @ SendRequestError::DeadObject { .. }) => {
-                    so_far.get_or_insert(error);
-                }
-                other => return other,
-            }
-            dead = Some(number);
-        }
+        self.object.send_request(code, data, option).await
     }
 
     fn look(&mut self) -> Option<RemoteServiceEvent> {
-        let current = self.current.borrow_and_update().clone();
-        let now = current.proxy.as_ref().map(|_| current.proxies);
+        let current = self.bound.borrow_and_update().clone();
+        let now = current.object.as_ref().map(|_| current.times);
         if self.told == now {
             return None;
         }
         if self.told.take().is_some() {
             // What came instead is told next.
-            self.current.mark_changed();
+            self.bound.mark_changed();
             let death = current.death.unwrap_or(DeathReason::DeviceUnreachable);
             return Some(RemoteServiceEvent::Removed(death));
         }
         self.told = now;
-        current.proxy.map(RemoteServiceEvent::Added)
+        current.object.map(RemoteServiceEvent::Added)
     }
 }
 
@@ -145,7 +123,7 @@ pub(crate) struct Followers(Mutex<HashMap<(ServiceId, DeviceId), Weak<Follower>>
 /// A task, ended with the last watch.
 #[derive(Debug)]
 struct Follower {
-    current: watch::Receiver<Current>,
+    binding: Binding,
     task: AbortHandle,
 }
 
@@ -167,45 +145,44 @@ impl Followers {
         followers.retain(|_, follower| follower.strong_count() > 0);
         let known = followers.get(&(service, device)).and_then(Weak::upgrade);
         let follower = known.unwrap_or_else(|| {
-            let (sender, current) = watch::channel(Current::default());
+            let (binder, binding) = Binding::new();
             let task = match side {
                 #[cfg(target_os = "linux")]
                 Side::Host(attachment) => {
                     let attachment = Arc::downgrade(attachment);
-                    side.spawn(follow_through_host(attachment, service, device, sender))
+                    side.spawn(follow_through_host(attachment, service, device, binder))
                 }
                 Side::Network(peers) if device == peers.bus.party().device => {
-                    side.spawn(follow_own(Arc::downgrade(peers), service, sender))
+                    side.spawn(follow_own(Arc::downgrade(peers), service, binder))
                 }
                 Side::Network(peers) => {
                     peers.wanted.notify_one();
-                    side.spawn(follow(Arc::downgrade(peers), service, device, sender))
+                    side.spawn(follow(Arc::downgrade(peers), service, device, binder))
                 }
             };
             let task = task.abort_handle();
-            let follower = Arc::new(Follower { current, task });
+            let follower = Arc::new(Follower { binding, task });
             followers.insert((service, device), Arc::downgrade(&follower));
             follower
         });
-        let mut current = follower.current.clone();
-        current.mark_changed();
-        RemoteServiceWatch {
-            current,
-            told: None,
+        let binding = follower.binding.clone();
+        let mut bound = binding.watch();
+        bound.mark_changed();
+        let kept = Kept {
             _follower: follower,
             _place: place,
+        };
+        RemoteServiceWatch {
+            bound,
+            told: None,
+            object: binding.object(service, device, Arc::new(kept)),
         }
     }
 }
 
 /// Waits for the device, asks it for the service, waits for its end, and so on. What ends a round is an event, or a pause
 /// that grows.
-async fn follow(
-    peers: Weak<Peers>,
-    service: ServiceId,
-    device: DeviceId,
-    current: watch::Sender<Current>,
-) {
+async fn follow(peers: Weak<Peers>, service: ServiceId, device: DeviceId, binder: Binder) {
     let mut pause = FIRST_PAUSE;
     loop {
         let Some(peer) = online(&peers, device).await else {
@@ -214,7 +191,7 @@ async fn follow(
         let asked = Instant::now();
         match peer.wait_for_service(service, ASK_TIME).await {
             Ok(object) => {
-                if until_death(&object, &current).await {
+                if until_death(&object, &binder).await {
                     pause = FIRST_PAUSE;
                     continue;
                 }
@@ -237,7 +214,7 @@ async fn follow_through_host(
     attachment: Weak<Attachment>,
     service: ServiceId,
     device: DeviceId,
-    current: watch::Sender<Current>,
+    binder: Binder,
 ) {
     let mut pause = FIRST_PAUSE;
     while let Some(attachment) = attachment.upgrade() {
@@ -247,14 +224,24 @@ async fn follow_through_host(
             Ok(object) if object.as_proxy().is_none() => {
                 let mut watch = attachment.bus.samgr().watch_without_place(service);
                 drop(attachment);
-                added(&current, object);
-                while watch.next().await != ServiceEvent::Removed {}
-                removed(&current, DeathReason::ServiceRemoved);
-                continue;
+                // Whoever is told that it is there may remove it at once, and a watch tells no end of what it never told of.
+                let there = tokio::select! {
+                    biased;
+                    event = watch.next() => event == ServiceEvent::Added,
+                    () = std::future::ready(()) => false,
+                };
+                if there {
+                    binder.bind(object);
+                    while watch.next().await != ServiceEvent::Removed {}
+                    binder.unbind(DeathReason::ServiceRemoved);
+                    pause = FIRST_PAUSE;
+                    continue;
+                }
+                // The host has not heard yet that it is gone.
             }
             Ok(object) => {
                 drop(attachment);
-                if until_death(&object, &current).await {
+                if until_death(&object, &binder).await {
                     pause = FIRST_PAUSE;
                     continue;
                 }
@@ -268,7 +255,7 @@ async fn follow_through_host(
 }
 
 /// The same of a service of this node.
-async fn follow_own(peers: Weak<Peers>, service: ServiceId, current: watch::Sender<Current>) {
+async fn follow_own(peers: Weak<Peers>, service: ServiceId, binder: Binder) {
     let mut watch = match peers.upgrade() {
         Some(peers) => peers.bus.samgr().watch_without_place(service),
         None => return,
@@ -277,26 +264,10 @@ async fn follow_own(peers: Weak<Peers>, service: ServiceId, current: watch::Send
         let event = watch.next().await;
         let Some(peers) = peers.upgrade() else { return };
         match (event, peers.bus.samgr().check(service)) {
-            (ServiceEvent::Added, Some(object)) => added(&current, object),
-            _ => removed(&current, DeathReason::ServiceRemoved),
+            (ServiceEvent::Added, Some(object)) => binder.bind(object),
+            _ => binder.unbind(DeathReason::ServiceRemoved),
         }
     }
-}
-
-fn added(current: &watch::Sender<Current>, object: RemoteObject) {
-    current.send_modify(|current| {
-        current.proxies += 1;
-        current.proxy = Some(object);
-    });
-}
-
-fn removed(current: &watch::Sender<Current>, reason: DeathReason) {
-    // Not dropped under the lock of the channel: it may be the last reference.
-    let mut before = None;
-    current.send_modify(|current| {
-        before = current.proxy.take();
-        current.death = Some(reason);
-    });
 }
 
 /// The session with a device as soon as there is one; `None` when the node is gone.
@@ -312,7 +283,7 @@ async fn online(peers: &Weak<Peers>, device: DeviceId) -> Option<Peer> {
 }
 
 /// Tells that the service is there, and after its death that it is gone. Whether it could be linked.
-async fn until_death(object: &RemoteObject, current: &watch::Sender<Current>) -> bool {
+async fn until_death(object: &RemoteObject, binder: &Binder) -> bool {
     let (tell, died) = oneshot::channel();
     let tell = Mutex::new(Some(tell));
     let link = object.link_to_death(move |reason| {
@@ -324,10 +295,7 @@ async fn until_death(object: &RemoteObject, current: &watch::Sender<Current>) ->
     let Ok(_link) = link else {
         return false;
     };
-    added(current, object.clone());
-    removed(
-        current,
-        died.await.unwrap_or(DeathReason::DeviceUnreachable),
-    );
+    binder.bind(object.clone());
+    binder.unbind(died.await.unwrap_or(DeathReason::DeviceUnreachable));
     true
 }

@@ -10,29 +10,14 @@
 #[path = "../../tests/fuzz/src"]
 mod fuzz {
     mod input;
+    pub mod replay;
     pub mod softbus;
 }
 
-use std::{fs, path::Path};
-
+use fuzz::replay::replay;
 #[cfg(target_os = "linux")]
 use fuzz::softbus::local;
-use fuzz::softbus::stream;
-
-/// Runs a target over all that is kept for it.
-fn replay(target: &str, run: fn(&[u8])) {
-    let corpus = Path::new(env!("CARGO_MANIFEST_DIR")).join("../tests/fuzz/corpus");
-    let mut inputs = 0;
-    for entry in fs::read_dir(corpus.join(target)).unwrap() {
-        let path = entry.unwrap().path();
-        // Shown if the test fails.
-        println!("{}", path.display());
-        run(&fs::read(path).unwrap());
-        inputs += 1;
-    }
-    assert!(inputs > 0, "nothing is kept for {target}");
-    run(&[]);
-}
+use fuzz::softbus::{moving, stream};
 
 #[test]
 fn streams() {
@@ -43,4 +28,9 @@ fn streams() {
 #[test]
 fn processes() {
     replay("local", local::run);
+}
+
+#[test]
+fn links_that_move() {
+    replay("moving", moving::run);
 }

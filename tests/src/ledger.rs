@@ -8,12 +8,11 @@ mod audit;
 pub use audit::{Totals, audit};
 
 use std::{
-    collections::HashMap,
     fs::{self, File},
     io::{self, Write},
     path::{Path, PathBuf},
     sync::{
-        Arc, Mutex, MutexGuard, PoisonError,
+        Arc,
         atomic::{AtomicU64, Ordering},
     },
     time::Duration,
@@ -30,9 +29,6 @@ pub const LEDGER: ServiceId = ServiceId::new(1405).expect("a number of a service
 
 /// The one method: takes the name of a call and writes it down.
 const WRITE: u32 = 1;
-
-/// How long a service is waited for before another one is called.
-const A_MOMENT: Duration = Duration::from_millis(500);
 
 /// What the ledger of a device has written down.
 fn entries_of(home: &Path) -> PathBuf {
@@ -100,7 +96,7 @@ impl RemoteStub for Ledger {
 
 /// How a call ended, for who made it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum End {
+pub(crate) enum End {
     Answered,
     /// It may have been done or not.
     Unknown,
@@ -111,7 +107,7 @@ enum End {
 }
 
 impl End {
-    fn of(result: &Result<Parcel, SendRequestError>) -> Self {
+    pub(crate) fn of(result: &Result<Parcel, SendRequestError>) -> Self {
         match result {
             Ok(_) => Self::Answered,
             Err(
@@ -138,8 +134,8 @@ impl End {
     }
 }
 
-/// A device that calls the ledgers of others without end. Half of its calls are made once, however they end; the other half
-/// may be done twice, and are repeated until they are answered.
+/// A device that calls the ledgers of others without end, each as one object that outlives every proxy. Half of its calls are made once,
+/// however they end; the other half may be done twice, and are repeated until they are answered.
 #[derive(Debug)]
 pub struct Teller {
     shared: Arc<Shared>,
@@ -149,10 +145,8 @@ pub struct Teller {
 
 #[derive(Debug)]
 struct Shared {
-    node: Node,
-    /// What was got last. A proxy that is dead is only noticed by calling it.
-    proxies: Mutex<HashMap<DeviceId, RemoteObject>>,
-    whom: Vec<DeviceId>,
+    own: DeviceId,
+    ledgers: Vec<(DeviceId, RemoteObject)>,
     calls: Lines,
     /// Which start of its device this is.
     start: usize,
@@ -178,10 +172,14 @@ impl Teller {
         let calls = Lines::open(&path)?;
         calls.write("start")?;
         let before = fs::read_to_string(&path)?;
+        let samgr = node.samgr();
+        let ledgers = whom.into_iter().map(|whom| {
+            let watch = samgr.watch_of(LEDGER, &whom).map_err(io::Error::other)?;
+            Ok((whom, watch.object()))
+        });
         let shared = Arc::new(Shared {
-            node: node.clone(),
-            proxies: Mutex::default(),
-            whom,
+            own: node.device_id(),
+            ledgers: ledgers.collect::<io::Result<_>>()?,
             calls,
             start: before.lines().filter(|line| *line == "start").count(),
             next: AtomicU64::new(0),
@@ -221,52 +219,27 @@ impl Teller {
 }
 
 impl Shared {
-    fn proxies(&self) -> MutexGuard<'_, HashMap<DeviceId, RemoteObject>> {
-        self.proxies.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    async fn proxy(&self, whom: DeviceId) -> Option<RemoteObject> {
-        let known = self.proxies().get(&whom).cloned();
-        if known.is_some() {
-            return known;
-        }
-        let samgr = self.node.samgr();
-        let proxy = samgr.get_within(LEDGER, &whom, A_MOMENT).await.ok()?;
-        self.proxies().insert(whom, proxy.clone());
-        Some(proxy)
-    }
-
     /// One call, repeated if it may be.
     async fn call(&self, repeat: bool) -> io::Result<()> {
         let number = self.next.fetch_add(1, Ordering::Relaxed);
-        let whom = self.whom[(self.first + number as usize) % self.whom.len()];
-        let kind = if repeat { "repeated" } else { "once" };
-        let name = format!("{kind} {} {} {number}", self.node.device_id(), self.start);
-        let mut begun = false;
+        let (whom, ledger) = &self.ledgers[(self.first + number as usize) % self.ledgers.len()];
+        if ledger.bound().is_none() {
+            // It is not there now. The next call is of another one.
+            return Ok(());
+        }
+        let (kind, option) = match repeat {
+            true => ("repeated", CallOption::two_way().idempotent()),
+            false => ("once", CallOption::two_way()),
+        };
+        let name = format!("{kind} {} {} {number}", self.own, self.start);
+        self.calls.write(&format!("begin {name} {whom}"))?;
+        let mut data = Parcel::new();
+        data.write_string(&name).map_err(io::Error::other)?;
         loop {
-            let Some(proxy) = self.proxy(whom).await else {
-                match begun {
-                    true => continue,
-                    false => return Ok(()),
-                }
-            };
-            if !begun {
-                self.calls.write(&format!("begin {name} {whom}"))?;
-                begun = true;
-            }
-            let mut data = Parcel::new();
-            data.write_string(&name).map_err(io::Error::other)?;
-            let option = match repeat {
-                true => CallOption::two_way().idempotent(),
-                false => CallOption::two_way(),
-            };
-            let result = proxy.send_request(WRITE, &data, option).await;
+            let result = ledger.send_request(WRITE, &data, option).await;
             let end = End::of(&result);
-            if end != End::Answered {
-                self.proxies().remove(&whom);
-            }
             if repeat && matches!(end, End::Unknown | End::NotDone) {
-                // Not to synchronise: a dead proxy says so at once, and this is its pace.
+                // Not to synchronise: what is refused is refused at once, and this is its pace.
                 tokio::time::sleep(self.pause).await;
                 continue;
             }

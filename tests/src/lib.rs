@@ -7,8 +7,11 @@
 //! - [`process::Process`]: a child program that reports what it does line by line.
 //! - [`site::Site`]: a lab whose devices are such programs, all trusting each other.
 //! - [`mod@ledger`]: every call that was made and served, so that one lost silently, or done twice, is seen.
+//! - [`relay::Relays`]: a network of our own between devices on loopback, that can be cut, lossy, slow and narrow.
 //! - [`wait::wait_until`]: the only place that polls.
 //! - [`mod@scenarios`]: what the bus has to do, for any [`world::World`]: memory, loopback or lab.
+//! - [`strangers::Flood`]: somebody who does not stop sending; [`deaf::Deaf`]: somebody trusted who asks and does not read.
+//! - [`wall_clock::WallClock`]: a wall clock that jumps.
 //! - [`skip::skip`]: says loudly that a test did not run, and why.
 //!
 //! A test in a lab looks like this:
@@ -27,16 +30,23 @@
 
 #[cfg(target_os = "linux")]
 pub mod avahi;
+#[cfg(target_os = "linux")]
+pub mod deaf;
 pub mod ledger;
 #[cfg(target_os = "linux")]
 pub mod netns;
 #[cfg(unix)]
 pub mod process;
+pub mod relay;
 pub mod scenarios;
 #[cfg(target_os = "linux")]
 pub mod site;
 pub mod skip;
+#[cfg(target_os = "linux")]
+pub mod strangers;
 pub mod wait;
+#[cfg(target_os = "linux")]
+pub mod wall_clock;
 pub mod world;
 
 /// The README's code, so that it compiles as long as it stands there.

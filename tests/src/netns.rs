@@ -14,21 +14,25 @@
 //! so a device may speak mDNS freely.
 //!
 //! The lab needs the right to make network namespaces (root, or root of a user namespace as in
-//! `unshare -Urnm cargo test`) and the programs `ip`, `unshare` and, for loss, `nft`.
+//! `unshare -Urnm cargo test`) and the programs `ip`, `unshare` and, for loss, `nft`; for a narrow
+//! link `tc`.
 
 mod namespace;
 mod network;
+mod packets;
+mod slow;
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs::{self, File};
 use std::io;
 use std::net::Ipv4Addr;
 use std::process::Command;
-use std::sync::{Mutex, MutexGuard};
+use std::sync::{Arc, Mutex, MutexGuard};
+use std::time::Duration;
 
 use crate::process::Process;
 use crate::skip::skip;
-use namespace::Namespace;
+pub use namespace::Namespace;
 pub use network::Network;
 
 /// What went wrong with the lab itself, never with what runs in it.
@@ -58,8 +62,11 @@ pub enum LabError {
 #[derive(Debug)]
 pub struct Lab {
     switch: Namespace,
-    devices: Vec<Namespace>,
+    /// A device without power has lost its namespace, and has another one.
+    devices: Vec<Mutex<Arc<Namespace>>>,
     cut: Mutex<BTreeSet<(Network, usize)>>,
+    /// Of the devices that are far away.
+    relays: Mutex<BTreeMap<usize, slow::Relay>>,
 }
 
 impl Lab {
@@ -84,6 +91,7 @@ impl Lab {
             switch: Namespace::new()?,
             devices: Vec::with_capacity(devices),
             cut: Mutex::default(),
+            relays: Mutex::default(),
         };
         // The switch itself must stay silent, also on a port that is cut.
         lab.switch.within(|| {
@@ -94,7 +102,7 @@ impl Lab {
         for number in 1..=devices {
             let device = Namespace::new()?;
             lab.connect(&device, number, Network::First)?;
-            lab.devices.push(device);
+            lab.devices.push(Mutex::new(Arc::new(device)));
         }
         if devices > Self::FEW_DEVICES {
             lab.introduce_neighbours()?;
@@ -148,8 +156,8 @@ impl Lab {
     /// Connects every device to a second network too, as a telephone is to Wi-Fi and a cable.
     pub fn add_second_network(&self) -> Result<(), LabError> {
         self.add_switch(Network::Second)?;
-        for (index, device) in self.devices.iter().enumerate() {
-            self.connect(device, index + 1, Network::Second)?;
+        for number in 1..=self.devices.len() {
+            self.connect(&self.device(number), number, Network::Second)?;
         }
         Ok(())
     }
@@ -183,7 +191,7 @@ impl Lab {
         self.device(device);
         let table = format!("mute{device}");
         let rule = match muted {
-            true => format!("iifname {} drop;", Network::First.port(device)),
+            true => format!("iifname {} drop;", self.port_of(Network::First, device)),
             false => String::new(),
         };
         self.switch.nft(&format!(
@@ -260,18 +268,21 @@ impl Lab {
 
     /// Takes the power from a device: its cable is dead before anything on it can say goodbye. What runs there is killed by its
     /// [`Process`], after this; the namespace goes with the last of it.
-    pub fn power_off(&mut self, device: usize) -> Result<(), LabError> {
-        self.device(device);
+    pub fn power_off(&self, device: usize) -> Result<(), LabError> {
+        let off = self.device(device);
+        self.delay(device, Duration::ZERO)?;
         self.switch
             .ip(&format!("link del {}", Network::First.port(device)))?;
-        self.devices[device - 1] = Namespace::new()?;
+        let another = Arc::new(Namespace::new()?);
+        *lock(&self.devices[device - 1]) = another;
+        drop(off);
         Ok(())
     }
 
     /// Ends [`power_off`](Self::power_off), in a namespace that remembers nothing. It is not cut, whatever it was.
     pub fn power_on(&self, device: usize) -> Result<(), LabError> {
-        self.lock_cut().remove(&(Network::First, device));
-        self.connect(self.device(device), device, Network::First)
+        lock(&self.cut).remove(&(Network::First, device));
+        self.connect(&self.device(device), device, Network::First)
     }
 
     /// Starts a program on a device. Its standard input and output belong to the [`Process`].
@@ -332,17 +343,16 @@ impl Lab {
                     &format!("neigh replace {address} lladdr {hardware} dev eth0 nud permanent\n");
             }
         }
-        let mut devices = self.devices.iter();
-        devices.try_for_each(|device| device.ip_batch(&lines))
+        (1..=self.devices.len()).try_for_each(|number| self.device(number).ip_batch(&lines))
     }
 
     fn set_cut(&self, network: Network, device: usize, wanted: bool) -> Result<(), LabError> {
         self.device(device);
-        let mut cut = self.lock_cut();
+        let mut cut = lock(&self.cut);
         if cut.contains(&(network, device)) == wanted {
             return Ok(());
         }
-        let port = network.port(device);
+        let port = self.port_of(network, device);
         let master = match wanted {
             true => "nomaster".to_owned(),
             false => format!("master {}", network.switch()),
@@ -355,17 +365,17 @@ impl Lab {
         Ok(())
     }
 
-    fn lock_cut(&self) -> MutexGuard<'_, BTreeSet<(Network, usize)>> {
-        let locked = self.cut.lock();
-        locked.expect("no code panics while it holds this lock")
-    }
-
-    fn device(&self, number: usize) -> &Namespace {
+    fn device(&self, number: usize) -> Arc<Namespace> {
         let index = number.checked_sub(1).expect("devices are numbered from 1");
-        self.devices
-            .get(index)
-            .unwrap_or_else(|| panic!("the lab has no device {number}"))
+        let device = self.devices.get(index);
+        let device = device.unwrap_or_else(|| panic!("the lab has no device {number}"));
+        Arc::clone(&lock(device))
     }
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    let locked = mutex.lock();
+    locked.expect("no code panics while it holds this lock")
 }
 
 /// `/proc/sys/net` shows the namespace of the thread that looks.

@@ -10,12 +10,14 @@ pub mod calls;
 pub mod chains;
 pub mod cycles;
 pub mod deaths;
+pub mod faults;
 pub mod introductions;
 pub mod loading;
 pub mod objects;
 pub mod pairing;
 pub mod presence;
 pub mod protection;
+pub mod rebinding;
 pub mod services;
 pub mod sizes;
 pub mod streams;
@@ -288,6 +290,9 @@ macro_rules! scenarios_of_devices {
             // The host of a bus holds what is registered with it, and hears of an end a little later.
             objects::a_stub_knows_who_holds_it,
             services::a_thousand_services_and_no_more,
+            // Processes of one device do not dial, and a device has one of each service.
+            faults::a_crash_loses_no_call_silently_and_doubles_none,
+            faults::both_dial_at_once_and_have_one_session,
         }
     };
 }
@@ -302,6 +307,11 @@ macro_rules! scenarios_of_nodes {
             watching::calls_of_a_watch_outlive_a_restart_of_the_device,
             watching::waits_do_not_hold_up_a_leave,
             watching::a_wait_outlives_a_restart_of_the_device,
+            rebinding::a_typed_proxy_outlives_a_restart_of_the_device,
+            rebinding::a_typed_call_is_repeated_only_if_that_does_no_harm,
+            rebinding::many_callers_are_bound_again_at_once,
+            rebinding::what_cannot_be_bound_again_is_said,
+            rebinding::a_rebinding_object_leaves_nothing_behind,
             presence::devices_come_and_go_in_order,
             presence::a_node_that_starts_again_has_its_peers_and_services_again,
             presence::a_graceful_leave_is_told_at_once,

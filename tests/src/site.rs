@@ -12,7 +12,12 @@ use serde_json::Value;
 use softbus::{DeviceId, Identity, TrustStore, transport::Transports};
 use tempfile::TempDir;
 
-use crate::{netns::Lab, process::Process};
+use crate::{
+    ledger::{Totals, audit, served},
+    netns::Lab,
+    process::Process,
+    wait::wait_until,
+};
 
 /// For what does not depend on time-outs of devices that are gone.
 pub const SOON: Duration = Duration::from_secs(20);
@@ -74,6 +79,12 @@ impl Site {
         self
     }
 
+    /// What its devices talk by.
+    #[must_use]
+    pub fn transports(&self) -> Transports {
+        self.transports
+    }
+
     /// Who the device of a place is, as text.
     #[must_use]
     pub fn id(&self, place: usize) -> String {
@@ -125,6 +136,100 @@ impl Site {
         assert_eq!(ready["device"], self.id(place));
         node
     }
+
+    /// Starts the devices of these places, which are those from the first on, waits until all are online to all, and has each call
+    /// the ledgers of the others without end.
+    ///
+    /// # Panics
+    /// When they do not find each other.
+    #[must_use]
+    pub fn at_work<const DEVICES: usize>(&self) -> [Node; DEVICES] {
+        let mut nodes = std::array::from_fn(|index| self.start(index + 1));
+        self.all_are_online(&mut nodes);
+        for (index, node) in nodes.iter_mut().enumerate() {
+            node.process
+                .send_line(&self.work(index + 1, DEVICES))
+                .unwrap();
+        }
+        nodes
+    }
+
+    /// What has a device call the ledgers of the others of so many.
+    #[must_use]
+    pub fn work(&self, place: usize, devices: usize) -> String {
+        let others = (1..=devices).filter(|other| *other != place);
+        let others: String = others.map(|other| format!(" {}", self.id(other))).collect();
+        format!("work 8 5{others}")
+    }
+
+    /// Waits until all are online to all: the devices of the places from the first on.
+    ///
+    /// # Panics
+    /// When they are not in time.
+    pub fn all_are_online(&self, nodes: &mut [Node]) {
+        self.all_are_online_within(nodes, 2 * SOON);
+    }
+
+    /// The same, with so much time from one to the next.
+    ///
+    /// # Panics
+    /// As [`all_are_online`](Self::all_are_online).
+    pub fn all_are_online_within(&self, nodes: &mut [Node], within: Duration) {
+        let devices = nodes.len();
+        for (index, node) in nodes.iter_mut().enumerate() {
+            let mut others: Vec<_> = (1..=devices).filter(|place| place - 1 != index).collect();
+            while !others.is_empty() {
+                let online = node.wait_for("online", within);
+                others.retain(|place| online["device"] != self.id(*place));
+            }
+        }
+    }
+
+    /// Waits until the calls to a device are in full swing.
+    ///
+    /// # Panics
+    /// When they are not in time.
+    #[track_caller]
+    pub fn is_called(&self, place: usize) {
+        let home = self.home(place);
+        let enough = served(&home).unwrap() + 200;
+        let called = wait_until(SOON, || served(&home).unwrap() >= enough);
+        assert!(called, "device {place} is called no more");
+    }
+
+    /// Waits until each of these devices has one session with each of the others, and no more.
+    ///
+    /// # Panics
+    /// When they have others.
+    #[track_caller]
+    pub fn all_hold_one_session(&self, nodes: &mut [Node]) {
+        let wanted = nodes.len() as u64 - 1;
+        let mut held = Vec::new();
+        let one = wait_until(SOON, || {
+            held = nodes.iter_mut().map(Node::sessions).collect();
+            held.iter().all(|held| *held == wanted)
+        });
+        assert!(one, "sessions of each: {held:?}");
+    }
+
+    /// All calls of the devices of the places from the first on end, and what their callers were told is what was done: none is lost
+    /// silently, and none doubled.
+    ///
+    /// # Panics
+    /// When one is.
+    #[track_caller]
+    pub fn rest(&self, nodes: &mut [Node]) -> Totals {
+        for node in nodes.iter_mut() {
+            node.told("rest", "rests");
+        }
+        let homes: Vec<_> = (1..=nodes.len())
+            .map(|place| (self.id(place), self.home(place)))
+            .collect();
+        let homes = homes.iter().map(|(id, home)| (id.clone(), home.as_path()));
+        let totals = audit(homes).unwrap().unwrap();
+        println!("{totals}");
+        totals
+    }
 }
 
 fn home(directory: &Path, place: usize) -> PathBuf {
@@ -171,6 +276,28 @@ impl Node {
         let online = self.told("online", "online now");
         let mut online = online["devices"].as_array().unwrap().iter();
         online.any(|online| online == device)
+    }
+
+    /// With how many devices it has a session.
+    ///
+    /// # Panics
+    /// When it does not say it in time.
+    #[track_caller]
+    pub fn sessions(&mut self) -> u64 {
+        self.told("usage", "usage")["sessions"].as_u64().unwrap()
+    }
+
+    /// The most memory that the program has had at a time, in KiB.
+    ///
+    /// # Panics
+    /// When it is gone.
+    #[must_use]
+    pub fn most_memory(&self) -> u64 {
+        let status = format!("/proc/{}/status", self.process.id());
+        let status = std::fs::read_to_string(status).unwrap();
+        let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"));
+        let number = line.unwrap().trim().trim_end_matches(" kB");
+        number.parse().unwrap()
     }
 
     /// Tells the node to do something, and returns the milliseconds that it took.

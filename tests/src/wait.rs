@@ -1,7 +1,7 @@
 //! Waiting for something to become true, with a deadline.
 //!
 //! Prefer an event to a wait: a channel, a line of a [`Process`](crate::process::Process). Where
-//! only asking helps, ask here. This is the one place of the tests that sleeps, and it sleeps
+//! only asking helps, ask here. This is the one place of the tests that sleeps in order to wait, and it sleeps
 //! between questions, never instead of one.
 
 use std::thread;

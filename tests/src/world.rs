@@ -2,9 +2,13 @@
 //!
 //! - [`memory::MemoryWorld`]: a bus each, joined by memory links; its clock may stand still.
 //! - [`loopback::LoopbackWorld`]: a node each on 127.0.0.1, told of each other.
+//! - [`relayed::RelayedWorld`]: the same through relays of our own, which are a network that can be cut.
 //! - `local::LocalWorld`: processes of one device, attached to a host of its bus.
 //! - [`lab::LabWorld`]: a node each in a network namespace of its own; they find each other by mDNS.
+//!
+//! What can be done to them and to the network between them is in [`faults`].
 
+pub mod faults;
 #[cfg(target_os = "linux")]
 pub mod lab;
 #[cfg(target_os = "linux")]
@@ -13,6 +17,7 @@ pub mod loopback;
 pub mod memory;
 pub mod node;
 pub mod raw;
+pub mod relayed;
 
 use std::{fmt::Debug, sync::Arc, time::Duration};
 
@@ -72,6 +77,11 @@ pub trait Device: Debug + Send + Sync {
 
     /// The same, and which process of it: where devices are processes of one, they differ in that.
     fn party(&self) -> Party;
+
+    /// The process that its services are in, as it sees itself: to other devices it may be just a device.
+    fn process(&self) -> Party {
+        self.party()
+    }
 
     /// Registers a service with its system ability manager.
     fn add(

@@ -122,9 +122,29 @@ impl PairingFreeze {
             return Ok(());
         };
         let _lock = directory.lock(LOCK)?;
-        let text = toml::to_string(&self.record).expect("numbers are toml");
-        directory.replace(FILE, text.as_bytes())
+        directory.replace(FILE, write(&self.record).as_bytes())
     }
+
+    /// As the file says, and kept no longer than the process runs.
+    pub(crate) fn from_file(content: &[u8]) -> Option<Self> {
+        let record = parse(content)?;
+        Some(Self {
+            directory: None,
+            record,
+        })
+    }
+
+    /// The file as it would be written.
+    pub(crate) fn to_file(&self) -> String {
+        write(&Record {
+            schema: SCHEMA,
+            ..self.record
+        })
+    }
+}
+
+fn write(record: &Record) -> String {
+    toml::to_string(record).expect("numbers are toml")
 }
 
 fn parse(content: &[u8]) -> Option<Record> {

@@ -46,13 +46,14 @@ impl Parcel {
     /// Appends a reference to an object: 8 bytes, and at most [`MAX_OBJECTS`] of them.
     ///
     /// Whether the receiver may have the object is asked when the parcel is sent; in a reply, whose receiver is
-    /// known, it is asked here.
+    /// known, it is asked here. Of a rebinding object the proxy is passed that there is now.
     ///
     /// # Errors
     /// [`WriteParcelError::TooManyObjects`], [`WriteParcelError::Pass`], [`WriteParcelError::CapacityExceeded`];
     /// nothing is written.
     pub fn write_remote_object(&mut self, object: &RemoteObject) -> Result<(), WriteParcelError> {
-        self.write_item(object.clone().into())
+        let object = object.bound().ok_or(PassObjectError::DeadObject)?;
+        self.write_item(object.into())
     }
 
     /// Appends something and its slot.

@@ -36,6 +36,7 @@ pub(crate) struct Transact<'a> {
 
 enum Progress<'a> {
     New,
+    /// Not by this proxy: of a stub of this process, or by whichever proxy there is.
     Local(Boxed<'a, Parcel>),
     /// Something has to come before it can be sent.
     Waits(Boxed<'a, Option<Call<'a>>>),
@@ -86,6 +87,13 @@ impl<'a> Transact<'a> {
                 let data = self.take_data();
                 self.progress = Progress::Local(Box::pin(async move {
                     dispatch::call_local(local, code, interface, &data, option).await
+                }));
+                return None;
+            }
+            Repr::Rebinding(rebinding) => {
+                let data = self.take_data();
+                self.progress = Progress::Local(Box::pin(async move {
+                    rebinding.call(code, interface, &data, option).await
                 }));
                 return None;
             }

@@ -249,10 +249,13 @@ for each item: item. By code, one object: device, service, code, one_way, reply 
 unread_bytes (left of the reply), elapsed_ms")]
     Call(Call),
 
-    /// Print devices coming online and going offline, until Ctrl-C
+    /// Print devices as they are found, come online, change and go, until Ctrl-C
+    ///
+    /// Those that are known already come first.
     #[command(after_help = "\
 JSON: one object for each event, with the field event: started, online, offline and stopped, as
-`softbus run` has them")]
+`softbus run` has them; found, and changed with the fields of `softbus devices`, changed with the list
+changed of those that are different; lost")]
     Watch,
 }
 

@@ -4,13 +4,13 @@ use std::time::{Instant, SystemTime, UNIX_EPOCH};
 
 use serde_json::{Value, json};
 use softbus::{
-    DeviceEvent, DeviceId, Node, TrustStore,
+    Device, DeviceEvent, DeviceId, Node, TrustStore,
     certs::{TrustChange, TrustEvent, escape_untrusted},
-    presence::OfflineReason,
+    presence::{DeviceChange, OfflineReason},
 };
 
 use crate::{
-    command::{Context, addresses, local_name},
+    command::{Context, addresses, devices, local_name},
     failure::Failure,
     output::Style,
 };
@@ -63,28 +63,49 @@ impl<'a> Events<'a> {
         })
     }
 
-    pub(crate) fn device(&self, event: &DeviceEvent) -> Result<(), Failure> {
+    /// What happened to a device, and what is known of it now.
+    pub(crate) fn device(&self, event: &DeviceEvent, now: Option<&Device>) -> Result<(), Failure> {
+        let id = event.device();
+        let addresses = now.map(addresses).unwrap_or_default();
         match event {
-            DeviceEvent::Online(device) => {
-                let addresses = self.addresses(device);
-                let object = self.object("online", device, json!({ "addresses": addresses }));
-                self.print(&object, "online", Style::Good, device, &addresses.join(" "))
+            DeviceEvent::Online(_) => {
+                let object = self.object("online", &id, json!({ "addresses": addresses }));
+                self.print(&object, "online", Style::Good, &id, &addresses.join(" "))
             }
-            DeviceEvent::Offline(device, reason) => {
+            DeviceEvent::Offline(_, reason) => {
                 let (reason, detail) = describe(reason);
-                let object = self.object(
-                    "offline",
-                    device,
-                    json!({ "reason": reason, "detail": detail }),
-                );
+                let more = json!({ "reason": reason, "detail": detail });
                 let why = detail.map_or_else(
                     || reason.replace('_', " "),
                     |detail| format!("{reason}: {detail}"),
                 );
-                self.print(&object, "offline", Style::Bad, device, &why)
+                let object = self.object("offline", &id, more);
+                self.print(&object, "offline", Style::Bad, &id, &why)
+            }
+            DeviceEvent::Found(_) => {
+                let object = self.object("found", &id, self.known(now));
+                self.print(&object, "found", Style::Dim, &id, &addresses.join(" "))
+            }
+            DeviceEvent::Changed(_, change) => {
+                let mut more = self.known(now);
+                let said = now.map(|now| said(change, now)).unwrap_or_default();
+                more["changed"] = said.iter().map(|(what, _)| *what).collect();
+                let object = self.object("changed", &id, more);
+                let said: Vec<_> = said.into_iter().map(|(_, now)| now).collect();
+                self.print(&object, "changed", Style::Plain, &id, &said.join(", "))
+            }
+            DeviceEvent::Lost(_) => {
+                let object = self.object("lost", &id, json!({}));
+                self.print(&object, "lost", Style::Dim, &id, "")
             }
             _ => Ok(()),
         }
+    }
+
+    /// As `softbus devices` says it.
+    fn known(&self, device: Option<&Device>) -> Value {
+        let names = self.names.as_ref();
+        device.map_or_else(|| json!({}), |device| devices::object(names, device))
     }
 
     pub(crate) fn trust(&self, change: &TrustChange) -> Result<(), Failure> {
@@ -142,15 +163,42 @@ impl<'a> Events<'a> {
     fn name(&self, device: &DeviceId) -> Option<String> {
         local_name(self.names.as_ref(), device)
     }
+}
 
-    fn addresses(&self, id: &DeviceId) -> Vec<String> {
-        let devices = self.node.devices();
-        devices
-            .iter()
-            .find(|device| device.id == *id)
-            .map(addresses)
-            .unwrap_or_default()
-    }
+/// What is different about a device: for machines, and how it is now, for people.
+fn said(change: &DeviceChange, now: &Device) -> Vec<(&'static str, String)> {
+    let name = now.name.as_deref().unwrap_or("-");
+    let transport = now.transport.map(|transport| transport.to_string());
+    let said = [
+        (
+            change.presence,
+            "presence",
+            devices::presence(&now.presence).0.to_owned(),
+        ),
+        (
+            change.name,
+            "claimed_name",
+            format!("\"{}\"", escape_untrusted(name, 64)),
+        ),
+        (
+            change.transport,
+            "transport",
+            transport.unwrap_or_else(|| "-".to_owned()),
+        ),
+        (
+            change.trusted,
+            "trusted",
+            if now.trusted {
+                "trusted"
+            } else {
+                "not trusted"
+            }
+            .to_owned(),
+        ),
+        (change.addresses, "addresses", addresses(now).join(" ")),
+    ];
+    let different = said.into_iter().filter(|(different, ..)| *different);
+    different.map(|(_, what, now)| (what, now)).collect()
 }
 
 /// A name for machines, and what is to be said besides.

@@ -5,6 +5,8 @@
 //! no proxy dies. Bulk streams stay where they were opened. When both ends have ended everything on the old link, it is closed; fails it before,
 //! bytes may be missing, and the whole link fails.
 
+pub(crate) mod fuzzing;
+
 use std::{
     sync::{
         Arc, Mutex, MutexGuard, PoisonError,
@@ -28,8 +30,8 @@ pub(crate) struct MovingLink {
     /// By number of the lane.
     places: Mutex<Vec<Arc<Place>>>,
     next: watch::Sender<Option<Arc<dyn Link>>>,
-    /// Bulk streams of the next link.
-    bulk: mpsc::Sender<BulkStream>,
+    /// Bulk streams of the next link; whoever takes those has it, so that their end is seen.
+    bulk: Mutex<Option<mpsc::Sender<BulkStream>>>,
     accepted: tokio::sync::Mutex<mpsc::Receiver<BulkStream>>,
 }
 
@@ -41,7 +43,7 @@ impl MovingLink {
             first,
             places: Mutex::default(),
             next: watch::Sender::new(None),
-            bulk,
+            bulk: Mutex::new(Some(bulk)),
             accepted: tokio::sync::Mutex::new(accepted),
         })
     }
@@ -81,7 +83,14 @@ impl MovingLink {
         }
         self.first.finish();
         places.iter().for_each(|place| place.wake());
-        tokio::spawn(forward(next, self.bulk.clone()));
+        let bulk = self
+            .bulk
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .take();
+        if let Some(bulk) = bulk {
+            tokio::spawn(forward(next, bulk));
+        }
         true
     }
 

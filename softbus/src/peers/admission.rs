@@ -6,7 +6,7 @@ use rustls::pki_types::CertificateDer;
 
 use rpc::Peer;
 
-use super::{Connection, Entry, Peers};
+use super::{Connection, Peers};
 
 impl Peers {
     /// Whether a device is talked to: it is in the store, or here as a member of a fleet.
@@ -32,8 +32,7 @@ impl Peers {
     /// A connection of a device brought no session.
     pub(super) fn no_member_without_session(&self, device: DeviceId) {
         let table = self.lock();
-        let entry = table.entries.get(&device);
-        if entry.is_none_or(|entry| entry.session.is_none()) {
+        if table.session(&device).is_none() {
             self.members.left(device);
         }
     }
@@ -43,6 +42,8 @@ impl Peers {
         for (device, session) in self.sessions() {
             self.admit_still(device, &session.connection, &session.peer);
         }
+        // Who is a member is trusted.
+        self.tell();
     }
 
     /// A session whose device would not be let in any more ends.
@@ -56,14 +57,5 @@ impl Peers {
                 peer.close(DeathReason::AccessRevoked, code, "revoked");
             }
         }
-    }
-
-    /// The limit, if one more device is over it. A device that has a session already is always taken.
-    pub(super) fn full_for(&self, device: DeviceId) -> Option<usize> {
-        let table = self.lock();
-        let mut others = table.entries.iter().filter(|(id, _)| **id != device);
-        let limit = self.max_devices;
-        let has_session = |(_, entry): &(&DeviceId, &Entry)| entry.session.is_some();
-        (others.by_ref().filter(has_session).count() >= limit).then_some(limit)
     }
 }

@@ -1,5 +1,6 @@
 //! What a node decides about connections with another device: whom it welcomes, which of two connections stays, when it dials
-//! again, and what the end of a session says. Pure, so that the simulation (`tests/simulation`) runs the very same.
+//! again, and what the end of a session says. Pure, so that the simulation (`tests/simulation`) runs the very same; what is
+//! remembered for it is in `contact`, `table` and `silence`.
 
 use std::time::Duration;
 
@@ -7,6 +8,11 @@ use certs::CloseCode;
 use proto::{BootId, message::DeathReason};
 use rpc::{link::LinkClosed, peer::SessionEnd};
 
+pub use super::{
+    contact::{Began, Contact, Round, Talk},
+    silence::{Look, Silence, TICK, Watch, nobody_listens},
+    table::{Refusal, Table},
+};
 use crate::presence::OfflineReason;
 
 /// How long one round of dialling may take.
@@ -83,6 +89,12 @@ pub fn welcome_due(current: Option<Current>, dialling: bool, hello: Hello) -> Du
     } else {
         Due::Now
     }
+}
+
+/// Whether a peer has our Welcome for certain: something came after it, or it said Welcome itself (`None`). It may never have heard
+/// ours, as long as nothing more comes.
+pub fn confirmed(welcomed: Option<u64>, received: impl FnOnce() -> u64) -> bool {
+    welcomed.is_none_or(|before| before != received())
 }
 
 /// How long nobody is dialled after so many failures. Doubles from 250 ms to 30 s, with up to a quarter of jitter so that devices

@@ -1,6 +1,10 @@
 //! Dialling: every address a device is known by, staggered, until one answers as that device.
 
-use std::{net::SocketAddr, sync::Arc, time::Duration};
+use std::{
+    net::SocketAddr,
+    sync::Arc,
+    time::{Duration, Instant},
+};
 
 use certs::{CloseCode, VerifyPeerError, tls};
 use proto::{DeviceId, message::VersionRange};
@@ -9,11 +13,13 @@ use rpc::{
     opening::{self, OpenSessionError, Remote},
     session::passing_rules::Party,
 };
-use tokio::{task::JoinSet, time::Instant};
+use tokio::task::JoinSet;
 
 use super::{
     Connection, Peers, Session,
-    decisions::{self, DIAL_TIME, backoff},
+    contact::Round,
+    decisions::{self, DIAL_TIME},
+    session::Contact,
 };
 use crate::{
     link::{
@@ -23,8 +29,6 @@ use crate::{
     transport::Transport,
 };
 
-/// How much later the next address is tried.
-const STAGGER: Duration = Duration::from_millis(250);
 /// How much sooner than TCP, QUIC is tried at an address: longer than any answer takes that comes at all.
 const HEAD_START: Duration = Duration::from_millis(700);
 
@@ -57,47 +61,28 @@ pub(super) async fn dial_until_online(peers: Arc<Peers>, device: DeviceId) {
         let result = dial_once(&peers, device).await;
         let (pause, heard) = {
             let mut table = peers.lock();
-            let closing = table.closing;
             let trusted = peers.may_trust(&device);
-            let Some(entry) = table.entries.get_mut(&device) else {
+            let Some(contact) = table.get_mut(&device) else {
                 return;
             };
-            entry.dials += 1;
+            let notes = &mut contact.notes;
+            notes.dials += 1;
             if let Err(error) = &result {
                 tracing::debug!(?device, %error, "dial");
-                entry.last_error = Some((entry.dials, error.clone()));
+                notes.last_error = Some((notes.dials, error.clone()));
             }
-            let (online, now) = (entry.session.is_some(), Instant::now());
-            if entry.forgotten {
-                entry.forget_addrs(now);
-            }
-            if online || closing || !trusted || entry.addrs.is_empty() {
-                entry.dialling = false;
-                entry.machine.dial_failed();
-                table.forget_if_unknown(&device);
-                drop(table);
-                peers.tell();
-                return;
-            }
-            // Between two rounds no dial is open, and a connection of the peer's is welcome.
-            entry.dialling = false;
-            entry.failures += 1;
             // Under the lock, so that nothing is heard between the look and the wait.
-            (
-                backoff(entry.failures_that_count(now), chance()),
-                Arc::clone(&entry.news).notified_owned(),
-            )
+            let heard = Arc::clone(&notes.news).notified_owned();
+            let pause = table.dial_ended(&device, trusted, chance, Instant::now());
+            (pause, heard)
         };
         peers.tell();
+        let Some(pause) = pause else { return };
         let _ = tokio::time::timeout(pause, heard).await;
         let mut table = peers.lock();
-        let Some(entry) = table.entries.get_mut(&device) else {
-            return;
-        };
-        if !entry.may_dial() {
+        if !table.get_mut(&device).is_some_and(Contact::dial_again) {
             return;
         }
-        entry.dialling = true;
     }
 }
 
@@ -117,27 +102,21 @@ pub(super) fn jittered(pause: Duration) -> Duration {
 /// says Hello, because a session that nobody takes would live on and be taken for the one there is.
 async fn dial_once(peers: &Arc<Peers>, device: DeviceId) -> Result<(), DialError> {
     let mut attempts = JoinSet::new();
-    let mut tried = Vec::new();
-    let mut networks = None;
+    let mut tried = Round::default();
     let mut last = DialError::NoAnswer;
     let round = async {
         loop {
             let (addrs, heard) = {
                 let table = peers.lock();
-                let Some(entry) = table.entries.get(&device) else {
+                let Some(contact) = table.get(&device) else {
                     return false;
                 };
-                let heard = Arc::clone(&entry.news).notified_owned();
-                if networks.replace(entry.networks) != Some(entry.networks) {
-                    // What was sent before from nowhere to nowhere is repeated later and later.
-                    tried.clear();
-                }
-                (entry.addrs_to_try(&tried), heard)
+                let heard = Arc::clone(&contact.notes.news).notified_owned();
+                (tried.due(contact), heard)
             };
-            for (index, addr) in addrs.into_iter().enumerate() {
-                tried.push(addr);
+            for (addr, later) in addrs {
                 for (transport, after) in peers.attempts() {
-                    let after = STAGGER * index as u32 + after;
+                    let after = later + after;
                     let peers = Arc::clone(peers);
                     attempts.spawn(async move {
                         if !after.is_zero() {
@@ -262,8 +241,7 @@ fn refused(check: &tls::PeerCheck, device: DeviceId, addr: SocketAddr) -> Option
 async fn open(peers: &Peers, device: DeviceId, connection: Connection) -> Result<(), DialError> {
     let replaces = {
         let table = peers.lock();
-        let entry = table.entries.get(&device);
-        entry.map_or(0, |entry| entry.lost_session)
+        table.get(&device).map_or(0, Contact::lost_session)
     };
     let admitted = peers.admit(&connection.certificates());
     let admitted = admitted.map_err(|error| DialError::Failed(error.to_string()))?;

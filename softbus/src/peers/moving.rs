@@ -64,7 +64,7 @@ pub(super) async fn follow(peers: Weak<Peers>, device: DeviceId, session: Sessio
 fn heard_of(peers: &Weak<Peers>, device: DeviceId) -> Option<impl Future<Output = ()> + use<>> {
     let peers = peers.upgrade()?;
     let table = peers.lock();
-    let news = Arc::clone(&table.entries.get(&device)?.news);
+    let news = Arc::clone(&table.get(&device)?.notes.news);
     Some(news.notified_owned())
 }
 
@@ -117,8 +117,8 @@ async fn first_to_answer(
 ) -> Result<Connection, DialError> {
     let mut addrs = {
         let table = peers.lock();
-        let entry = table.entries.get(&device);
-        entry.map(|entry| entry.addrs.clone()).unwrap_or_default()
+        let contact = table.get(&device);
+        contact.map_or_else(Vec::new, |contact| contact.addrs().to_vec())
     };
     if !addrs.contains(&current) {
         addrs.push(current);
@@ -178,7 +178,7 @@ impl Peers {
     /// The session with a device, if that is its name.
     fn session_named(&self, device: DeviceId, name: u64) -> Option<Session> {
         let table = self.lock();
-        let session = table.entries.get(&device)?.session.as_ref()?;
+        let session = table.session(&device)?;
         (session.peer.session_name() == name).then(|| session.clone())
     }
 
@@ -186,15 +186,10 @@ impl Peers {
     fn moved(&self, device: DeviceId, peer: &Peer, connection: Connection) {
         let before = {
             let mut table = self.lock();
-            let entry = table.entries.get_mut(&device);
-            entry.and_then(|entry| {
-                let session = entry.session.as_mut()?;
-                if !session.peer.is_same(peer) {
-                    return None;
-                }
-                entry.worked = connection.dialled_address();
-                Some(session.move_to(connection.clone()))
-            })
+            let contact = table.get_mut(&device);
+            let is = |session: &Session| session.peer.is_same(peer);
+            let to = |session: &mut Session| session.move_to(connection.clone());
+            contact.and_then(|contact| contact.moved(is, to))
         };
         // Who was replaced meanwhile closes what it was on.
         let Some(before) = before else { return };

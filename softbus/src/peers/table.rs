@@ -1,207 +1,293 @@
-//! What is known of each device.
+//! What is known of each device, and who may have a session. Pure, as what is known of one (`contact`).
 
-use std::{collections::HashMap, net::SocketAddr, sync::Arc, time::Duration};
+use std::{
+    collections::BTreeMap,
+    time::{Duration, Instant},
+};
 
-use proto::DeviceId;
-use rpc::Peer;
-use tokio::{sync::Notify, time::Instant};
+use proto::{BootId, DeviceId};
 
-use super::{Connection, DialError, decisions::Current};
-use crate::presence::{Machine, OfflineReason};
+use super::{
+    contact::{Began, Contact, Talk},
+    decisions::{Due, Ghost, Hello, ghost},
+};
 
-#[derive(Default)]
-pub(super) struct Table {
-    pub(super) entries: HashMap<DeviceId, Entry>,
-    pub(super) closing: bool,
+/// All devices that something is known of.
+#[derive(Debug)]
+pub struct Table<S: Talk, N> {
+    me: DeviceId,
+    /// With how many devices there may be a session.
+    limit: usize,
+    contacts: BTreeMap<DeviceId, Contact<S, N>>,
+    closing: bool,
 }
 
-/// How long a device that fell silent is missed.
-const MISSED: Duration = Duration::from_secs(600);
+/// Why who has said Hello gets no session.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Refusal {
+    /// Another process of it is the one to talk to.
+    Ghost(Ghost),
+    /// There are sessions with so many devices already.
+    Full(usize),
+}
 
-impl Table {
-    /// A device that nobody tells of any more and that never was here is forgotten, once nothing is under way with it.
-    pub(super) fn forget_if_unknown(&mut self, id: &DeviceId) {
-        let unknown = |entry: &Entry| {
-            entry.may_dial() && entry.addrs.is_empty() && entry.machine.times_online == 0
+impl<S: Talk, N: Default> Table<S, N> {
+    /// That of a device, which has a session with so many others at most.
+    pub const fn new(me: DeviceId, limit: usize) -> Self {
+        Self {
+            me,
+            limit,
+            contacts: BTreeMap::new(),
+            closing: false,
+        }
+    }
+
+    /// What is known of a device.
+    pub fn get(&self, device: &DeviceId) -> Option<&Contact<S, N>> {
+        self.contacts.get(device)
+    }
+
+    /// The same, to say what has happened.
+    pub fn get_mut(&mut self, device: &DeviceId) -> Option<&mut Contact<S, N>> {
+        self.contacts.get_mut(device)
+    }
+
+    /// All that something is known of, by id.
+    pub fn iter(&self) -> impl Iterator<Item = (&DeviceId, &Contact<S, N>)> {
+        self.contacts.iter()
+    }
+
+    /// Something is heard of a device.
+    pub fn contact(&mut self, device: DeviceId) -> &mut Contact<S, N> {
+        self.contacts.entry(device).or_default()
+    }
+
+    /// The session with a device.
+    pub fn session(&self, device: &DeviceId) -> Option<&S> {
+        self.contacts.get(device)?.session()
+    }
+
+    /// No session begins from here on.
+    pub const fn close(&mut self) {
+        self.closing = true;
+    }
+
+    /// Whether it was closed.
+    pub const fn is_closing(&self) -> bool {
+        self.closing
+    }
+
+    /// This device is on other networks than before: what did not answer is worth another try at once.
+    pub fn network_changed(&mut self) -> impl Iterator<Item = (DeviceId, &mut Contact<S, N>)> {
+        self.contacts.iter_mut().map(|(device, contact)| {
+            contact.network_changed();
+            (*device, contact)
+        })
+    }
+
+    /// No source knows the device any more. A session with it is not touched. Whether anything was known of it.
+    pub fn not_a_candidate(&mut self, device: &DeviceId, now: Instant) -> bool {
+        let Some(contact) = self.contacts.get_mut(device) else {
+            return false;
         };
-        if self.entries.get(id).is_some_and(unknown) {
-            self.entries.remove(id);
-        }
+        contact.forget_addrs(now);
+        self.forget_if_unknown(device);
+        true
     }
-}
 
-pub(super) struct Entry {
-    pub(super) machine: Machine,
-    pub(super) name: Option<String>,
-    pub(super) addrs: Vec<SocketAddr>,
-    /// The address that worked last.
-    pub(super) worked: Option<SocketAddr>,
-    pub(super) session: Option<Session>,
-    /// A dial is open.
-    pub(super) dialling: bool,
-    /// Connections of the device that are being welcomed.
-    pub(super) welcoming: u32,
-    /// Told when something new is known of the device.
-    pub(super) news: Arc<Notify>,
-    /// How often this device was on other networks than before: then every address is worth another try.
-    pub(super) networks: u64,
-    /// When it fell silent, as what is behind a cut cable does: it may be back at any moment, and where it was.
-    pub(super) missed: Option<Instant>,
-    /// No source names it any more; `addrs` is where it was when it fell silent.
-    pub(super) forgotten: bool,
-    /// Dials that failed since something worked or something new was heard.
-    pub(super) failures: u32,
-    /// The last dial that failed, and how many there have been.
-    pub(super) last_error: Option<(u64, DialError)>,
-    pub(super) dials: u64,
-    /// What `offline` is told instead of what the connection says.
-    pub(super) verdict: Option<OfflineReason>,
-    /// The last session's name, for a peer that still believes in it.
-    pub(super) lost_session: u64,
-}
-
-#[derive(Clone)]
-pub(crate) struct Session {
-    pub(crate) peer: Peer,
-    pub(crate) connection: Connection,
-    /// What had come when we said Welcome; `None` where the peer did. It may never have heard ours, as long as nothing more comes.
-    welcomed: Option<u64>,
-}
-
-impl Session {
-    /// On a connection that we dialled.
-    pub(super) fn dialled(peer: Peer, connection: Connection) -> Self {
-        Self {
-            peer,
-            connection,
-            welcomed: None,
+    /// A device that nobody tells of any more and that never was here is forgotten, once nothing is under way with it.
+    fn forget_if_unknown(&mut self, device: &DeviceId) {
+        if self.get(device).is_some_and(Contact::is_unknown) {
+            self.contacts.remove(device);
         }
     }
 
-    /// On a connection that the peer dialled; `welcomed` is [`Connection::before_welcome`].
-    pub(super) fn welcomed(peer: Peer, connection: Connection, welcomed: Option<u64>) -> Self {
-        Self {
-            peer,
-            connection,
-            welcomed,
+    /// Something suggests to dial. Whether a dial begins.
+    pub fn begin_dial(&mut self, device: &DeviceId, trusted: bool) -> bool {
+        let contact = self.contacts.get_mut(device);
+        !self.closing && trusted && contact.is_some_and(Contact::begin_dial)
+    }
+
+    /// A round of dialling has ended, and the pause before the next if there is to be one. `chance` is a random byte.
+    pub fn dial_ended(
+        &mut self,
+        device: &DeviceId,
+        trusted: bool,
+        chance: impl FnOnce() -> u8,
+        now: Instant,
+    ) -> Option<Duration> {
+        let wanted = trusted && !self.closing;
+        let contact = self.contacts.get_mut(device)?;
+        let pause = contact.dial_ended(wanted, chance, now);
+        if pause.is_none() {
+            self.forget_if_unknown(device);
+        }
+        pause
+    }
+
+    /// Whether who has said Hello may have a session at all.
+    ///
+    /// # Errors
+    /// Why not.
+    pub fn judge(&self, device: &DeviceId, boot: BootId) -> Result<(), Refusal> {
+        let known = self.session(device).map(|session| session.current().boot);
+        if let Some(ghost) = ghost(known, boot) {
+            return Err(Refusal::Ghost(ghost));
+        }
+        // A device that has a session already is always taken.
+        let others = self.iter().filter(|(id, _)| *id != device);
+        match others
+            .filter(|(_, other)| other.session().is_some())
+            .count()
+            >= self.limit
+        {
+            true => Err(Refusal::Full(self.limit)),
+            false => Ok(()),
         }
     }
 
-    /// What there is to say of it to who dials meanwhile.
-    pub(super) fn current(&self) -> Current {
-        Current {
-            boot: self.peer.boot(),
-            name: self.peer.session_name(),
-            confirmed: self.welcomed != Some(self.connection.received()),
+    /// Whether Welcome may be withheld from a device: the smaller id does that for a while, and the other never.
+    pub fn withholds(&self, device: &DeviceId) -> bool {
+        self.me < *device
+    }
+
+    /// When a device that has said Hello is to hear Welcome. If that is now, or it has waited long enough, its connection is being
+    /// welcomed from here on until [`Table::welcomed`].
+    pub fn welcome(&mut self, device: DeviceId, hello: Hello, waited: bool) -> Due {
+        let due = match self.withholds(&device) && !waited {
+            true => {
+                let contact = self.get(&device);
+                contact.map_or(Due::Now, |contact| contact.welcome_due(hello))
+            }
+            false => Due::Now,
+        };
+        if due == Due::Now {
+            self.contact(device).begin_welcome();
         }
+        due
     }
 
-    /// Goes on elsewhere. Returns where it was.
-    pub(super) fn move_to(&mut self, connection: Connection) -> Connection {
-        self.welcomed = None;
-        std::mem::replace(&mut self.connection, connection)
-    }
-}
-
-impl Entry {
-    pub(super) fn new() -> Self {
-        Self {
-            machine: Machine::new(),
-            name: None,
-            addrs: Vec::new(),
-            worked: None,
-            session: None,
-            dialling: false,
-            welcoming: 0,
-            news: Arc::new(Notify::new()),
-            networks: 0,
-            missed: None,
-            forgotten: false,
-            failures: 0,
-            last_error: None,
-            dials: 0,
-            verdict: None,
-            lost_session: 0,
+    /// A connection has a session or will have none.
+    pub fn welcomed(&mut self, device: &DeviceId) {
+        if let Some(contact) = self.contacts.get_mut(device) {
+            contact.end_welcome();
         }
+        self.forget_if_unknown(device);
     }
 
-    /// Whether a dial would bring a session that there is not, and that is not about to be.
-    pub(super) fn may_dial(&self) -> bool {
-        !self.dialling && self.welcoming == 0 && self.session.is_none()
-    }
-
-    /// It is dialled where it was, too.
-    pub(super) fn fell_silent(&mut self, now: Instant) {
-        self.missed = Some(now);
-        if let Some(worked) = self.worked.filter(|worked| !self.addrs.contains(worked)) {
-            self.addrs.push(worked);
+    /// A session has begun, and replaces what there was.
+    ///
+    /// # Errors
+    /// The session, when there are to be none any more.
+    pub fn begin(&mut self, device: DeviceId, session: S) -> Result<Began<S>, S> {
+        match self.closing {
+            true => Err(session),
+            false => Ok(self.contact(device).begin(session)),
         }
-    }
-
-    /// Whether it fell silent not long ago.
-    pub(super) fn is_missed(&self, now: Instant) -> bool {
-        let since = self.missed.map(|missed| now.duration_since(missed));
-        since.is_some_and(|since| since < MISSED)
-    }
-
-    /// The failures that make the pause between two dials longer: of a device that is missed no more than make it a second. With a
-    /// round of three seconds it is dialled within four of when it can be reached.
-    pub(super) fn failures_that_count(&self, now: Instant) -> u32 {
-        match self.is_missed(now) {
-            true => self.failures.min(3),
-            false => self.failures,
-        }
-    }
-
-    /// No source names the device any more. Where it was when it fell silent is dialled for as long as it is missed.
-    pub(super) fn forget_addrs(&mut self, now: Instant) {
-        let (missed, worked) = (self.is_missed(now), self.worked);
-        self.addrs.retain(|addr| missed && Some(*addr) == worked);
-        self.forgotten = true;
-    }
-
-    /// The addresses to dial that were not tried yet, the one that worked last first.
-    pub(super) fn addrs_to_try(&self, tried: &[SocketAddr]) -> Vec<SocketAddr> {
-        let mut addrs = self.addrs.clone();
-        addrs.retain(|addr| !tried.contains(addr));
-        if let Some(index) = addrs.iter().position(|addr| Some(*addr) == self.worked) {
-            addrs[..=index].rotate_right(1);
-        }
-        addrs
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::peers::decisions::backoff;
 
-    #[test]
-    fn a_device_that_fell_silent_is_dialled_often_for_a_while() {
-        let now = Instant::now();
-        let mut entry = Entry::new();
-        let pause_after = |entry: &mut Entry, failures, now| {
-            entry.failures = failures;
-            backoff(entry.failures_that_count(now), 0).as_millis()
-        };
-        assert_eq!(pause_after(&mut entry, 7, now), 16_000);
-        entry.missed = Some(now);
-        assert_eq!(pause_after(&mut entry, 1, now), 250);
-        assert_eq!(pause_after(&mut entry, 7, now), 1000);
-        assert_eq!(pause_after(&mut entry, 7, now + MISSED), 16_000);
+    #[derive(Clone, Debug, PartialEq)]
+    struct Session(BootId);
+
+    impl Talk for Session {
+        type Address = u8;
+
+        fn current(&self) -> super::super::decisions::Current {
+            super::super::decisions::Current {
+                boot: self.0,
+                name: 1,
+                confirmed: true,
+            }
+        }
+
+        fn address(&self) -> Option<u8> {
+            None
+        }
+    }
+
+    const BOOT: BootId = BootId {
+        epoch: 3,
+        random: 3,
+    };
+    const HELLO: Hello = Hello {
+        boot: BOOT,
+        replaces: 0,
+    };
+
+    fn id(number: u8) -> DeviceId {
+        DeviceId::from_bytes([number; 32])
+    }
+
+    fn table() -> Table<Session, ()> {
+        Table::new(id(5), 2)
     }
 
     #[test]
-    fn where_a_device_was_when_it_fell_silent_outlives_what_is_said_of_it() {
-        let now = Instant::now();
-        let [here, there] = [1, 2].map(|port| SocketAddr::from(([10, 0, 0, 1], port)));
-        let mut entry = Entry::new();
-        (entry.addrs, entry.worked) = (vec![here], Some(there));
-        entry.fell_silent(now);
-        assert_eq!(entry.addrs, [here, there]);
-        entry.forget_addrs(now);
-        assert_eq!(entry.addrs, [there]);
-        entry.forget_addrs(now + MISSED);
-        assert_eq!(entry.addrs, []);
+    fn one_device_more_than_the_limit_is_refused_and_one_that_is_here_is_not() {
+        let mut table = table();
+        for device in [1, 2] {
+            assert_eq!(table.judge(&id(device), BOOT), Ok(()));
+            table.begin(id(device), Session(BOOT)).expect("it is open");
+        }
+        assert_eq!(table.judge(&id(3), BOOT), Err(Refusal::Full(2)));
+        assert_eq!(table.judge(&id(2), BOOT), Ok(()));
+        let older = BootId { epoch: 2, ..BOOT };
+        let ghost = Err(Refusal::Ghost(Ghost::Older));
+        assert_eq!(table.judge(&id(2), older), ghost);
+    }
+
+    #[test]
+    fn the_smaller_id_withholds_welcome_while_it_dials_and_the_other_does_not() {
+        let mut table = table();
+        for device in [1, 9] {
+            table.contact(id(device)).found(vec![1]);
+            assert!(table.begin_dial(&id(device), true));
+        }
+        assert_eq!(table.welcome(id(1), HELLO, false), Due::Now);
+        assert_eq!(table.welcome(id(9), HELLO, false), Due::WhenDialEnds);
+        assert_eq!(table.welcome(id(9), HELLO, true), Due::Now);
+    }
+
+    #[test]
+    fn no_dial_begins_beside_another_a_welcome_or_a_session() {
+        let mut table = table();
+        assert!(!table.begin_dial(&id(9), true), "nobody knows where it is");
+        table.contact(id(9)).found(vec![1]);
+        assert!(!table.begin_dial(&id(9), false));
+        assert_eq!(table.welcome(id(9), HELLO, false), Due::Now);
+        assert!(!table.begin_dial(&id(9), true));
+        table.welcomed(&id(9));
+        assert!(table.begin_dial(&id(9), true));
+        assert!(!table.begin_dial(&id(9), true));
+        table.begin(id(9), Session(BOOT)).expect("it is open");
+        let pause = table.dial_ended(&id(9), true, || 0, Instant::now());
+        assert_eq!(pause, None);
+        assert!(!table.begin_dial(&id(9), true));
+    }
+
+    #[test]
+    fn who_leaves_takes_no_session_and_dials_nobody() {
+        let mut table = table();
+        table.contact(id(9)).found(vec![1]);
+        table.close();
+        assert!(!table.begin_dial(&id(9), true));
+        assert_eq!(table.begin(id(9), Session(BOOT)).err(), Some(Session(BOOT)));
+    }
+
+    #[test]
+    fn who_never_was_here_is_forgotten_when_nobody_names_it() {
+        let mut table = table();
+        table.contact(id(9)).found(vec![1]);
+        assert!(table.begin_dial(&id(9), true));
+        assert!(table.not_a_candidate(&id(9), Instant::now()));
+        assert!(table.get(&id(9)).is_some(), "it is being dialled");
+        let pause = table.dial_ended(&id(9), true, || 0, Instant::now());
+        assert_eq!(pause, None);
+        assert!(table.get(&id(9)).is_none());
     }
 }

@@ -7,8 +7,9 @@ use proto::DeviceId;
 use rpc::{link::LinkClosed, opening::Incoming};
 
 use super::{
-    Connection, Entry, Peers, Session, Table,
-    decisions::{Due, Ghost, Hello, WITHHELD, ghost, welcome_due},
+    Connection, Peers, Session,
+    decisions::{Due, Ghost, Hello, WITHHELD},
+    table::Refusal,
 };
 
 /// An admitted device that has said Hello.
@@ -27,18 +28,9 @@ pub(super) async fn open_session(peers: &Arc<Peers>, guest: Guest) {
         connection,
         incoming,
     } = guest;
-    if let Some(refusal) = judge_boot(peers, device, &incoming) {
-        incoming.refuse(refusal.code(), "boot id");
-        return;
-    }
-    if let Some(limit) = peers.full_for(device) {
-        let (name, value) = ("devices with a session", limit as u64);
-        peers
-            .audit
-            .tell(AuditEvent::LimitReached { limit: name, value });
-        let text = format!("{limit} devices are connected");
-        incoming.refuse(CloseCode::Limit.code(), &text);
-        return;
+    let judged = peers.lock().judge(&device, incoming.boot());
+    if let Err(refusal) = judged {
+        return refuse(peers, device, incoming, refusal);
     }
     let hello = Hello {
         boot: incoming.boot(),
@@ -61,16 +53,23 @@ pub(super) async fn open_session(peers: &Arc<Peers>, guest: Guest) {
     }
 }
 
-/// Refuses ghosts.
-fn judge_boot(peers: &Peers, device: DeviceId, incoming: &Incoming) -> Option<CloseCode> {
-    match ghost(peers.connected_boot(device), incoming.boot())? {
-        Ghost::Older => {
+fn refuse(peers: &Peers, device: DeviceId, incoming: Incoming, refusal: Refusal) {
+    match refusal {
+        Refusal::Ghost(Ghost::Older) => {
             tracing::warn!(?device, "an older start of the device dialled");
-            Some(CloseCode::Replaced)
+            incoming.refuse(CloseCode::Replaced.code(), "boot id");
         }
-        Ghost::Double => {
+        Refusal::Ghost(Ghost::Double) => {
             peers.audit.tell(AuditEvent::IdentityInUse { device });
-            Some(CloseCode::IdentityInUse)
+            incoming.refuse(CloseCode::IdentityInUse.code(), "boot id");
+        }
+        Refusal::Full(devices) => {
+            peers.audit.tell(AuditEvent::LimitReached {
+                limit: "devices with a session",
+                value: devices as u64,
+            });
+            let text = format!("{devices} devices are connected");
+            incoming.refuse(CloseCode::Limit.code(), &text);
         }
     }
 }
@@ -90,59 +89,40 @@ impl<'a> Welcoming<'a> {
         hello: Hello,
         gone: impl Future<Output = LinkClosed>,
     ) -> Option<Self> {
-        if peers.me() < device {
-            let mut changed = peers.changed();
-            let due = async {
-                loop {
-                    changed.mark_unchanged();
-                    match Self::judge(peers, device, hello) {
-                        Ok(welcoming) => return Some(welcoming),
-                        Err(Due::Never) => return None,
-                        Err(_) => {}
-                    }
-                    if changed.changed().await.is_err() {
-                        return None;
-                    }
+        let mut changed = peers.changed();
+        let due = async {
+            loop {
+                changed.mark_unchanged();
+                match Self::ask(peers, device, hello, false) {
+                    Ok(welcoming) => return Some(welcoming),
+                    Err(Due::Never) => return None,
+                    Err(_) => {}
                 }
-            };
-            tokio::select! {
-                due = tokio::time::timeout(WITHHELD, due) => if let Ok(due) = due {
-                    return due;
-                },
-                _ = gone => return None,
+                if changed.changed().await.is_err() {
+                    return None;
+                }
             }
+        };
+        tokio::select! {
+            due = tokio::time::timeout(WITHHELD, due) => match due {
+                Ok(due) => due,
+                Err(_) => Self::ask(peers, device, hello, true).ok(),
+            },
+            _ = gone => None,
         }
-        Some(Self::begin(peers, &mut peers.lock(), device))
     }
 
-    /// The smaller id's decision, in one look.
-    fn judge(peers: &'a Peers, device: DeviceId, hello: Hello) -> Result<Self, Due> {
-        let mut table = peers.lock();
-        let entry = table.entries.get(&device);
-        let current = entry.and_then(|entry| entry.session.as_ref());
-        let dialling = entry.is_some_and(|entry| entry.dialling);
-        match welcome_due(current.map(Session::current), dialling, hello) {
-            Due::Now => Ok(Self::begin(peers, &mut table, device)),
+    fn ask(peers: &'a Peers, device: DeviceId, hello: Hello, waited: bool) -> Result<Self, Due> {
+        match peers.lock().welcome(device, hello, waited) {
+            Due::Now => Ok(Self { peers, device }),
             later => Err(later),
         }
-    }
-
-    fn begin(peers: &'a Peers, table: &mut Table, device: DeviceId) -> Self {
-        let entry = table.entries.entry(device).or_insert_with(Entry::new);
-        entry.welcoming += 1;
-        Self { peers, device }
     }
 }
 
 impl Drop for Welcoming<'_> {
     fn drop(&mut self) {
-        {
-            let mut table = self.peers.lock();
-            if let Some(entry) = table.entries.get_mut(&self.device) {
-                entry.welcoming -= 1;
-            }
-            table.forget_if_unknown(&self.device);
-        }
+        self.peers.lock().welcomed(&self.device);
         self.peers.dial_if_useful(self.device);
     }
 }

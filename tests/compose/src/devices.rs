@@ -44,6 +44,19 @@ impl Devices {
             .map(drop)
     }
 
+    /// `name` trusts the device `id` no longer.
+    ///
+    /// # Errors
+    /// The command fails.
+    pub fn forget(&self, name: &str, id: &str) -> Result<(), ComposeError> {
+        self.run(name, &["trust", "remove", id]).map(drop)
+    }
+
+    /// The directory of a device.
+    pub fn home(&self, name: &str) -> PathBuf {
+        self.directory.join(name)
+    }
+
     /// Makes a CA, issues `member` a certificate, and has all of `listing` take who has one.
     ///
     /// # Errors

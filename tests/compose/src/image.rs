@@ -11,55 +11,82 @@ use crate::{ComposeError, command::output};
 
 const WITHIN: Duration = Duration::from_secs(120);
 
-/// Builds the image `name` from the stage `local` of `dockerfile`: programs, in `/bin`, and the libraries they need.
-///
-/// # Errors
-/// A program is not there, or the image cannot be built.
-pub fn build(name: &str, dockerfile: &Path, programs: &[PathBuf]) -> Result<(), ComposeError> {
-    let context = tempfile::tempdir().map_err(|source| file(Path::new("."), source))?;
-    let dist = context.path().join("dist");
-    for program in programs {
-        if !program.exists() {
-            return Err(ComposeError::NotBuilt {
-                path: program.display().to_string(),
-            });
+/// An image that is removed when this is dropped.
+#[derive(Debug)]
+pub struct Image {
+    name: String,
+}
+
+impl Image {
+    /// Builds the image `name` from the stage `local` of `dockerfile`: programs, in `/bin`, and the libraries they need.
+    ///
+    /// # Errors
+    /// A program is not there, or the image cannot be built.
+    pub fn build(
+        name: &str,
+        dockerfile: &Path,
+        programs: &[PathBuf],
+    ) -> Result<Self, ComposeError> {
+        let context = tempfile::tempdir().map_err(|source| file(Path::new("."), source))?;
+        let dist = context.path().join("dist");
+        for program in programs {
+            add(program, &dist)?;
         }
-        let name = program.file_name().unwrap_or_default();
-        let to = dist.join("bin").join(name);
-        copy(program, &to)?;
-        strip(&to);
-        for library in libraries(program)? {
-            let inside = library.strip_prefix("/").unwrap_or(&library);
-            copy(&library, &dist.join(inside))?;
+        copy(dockerfile, &context.path().join("Dockerfile"))?;
+        let mut docker = Command::new("docker");
+        docker
+            .args(["build", "--quiet", "--target", "local", "--tag", name])
+            .arg(context.path());
+        output(docker, WITHIN)?;
+        Ok(Self {
+            name: name.to_owned(),
+        })
+    }
+
+    /// What it is called.
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// Bytes of it.
+    ///
+    /// # Errors
+    /// Docker does not answer.
+    pub fn size(&self) -> Result<u64, ComposeError> {
+        let mut docker = Command::new("docker");
+        docker.args(["image", "inspect", "--format", "{{.Size}}", &self.name]);
+        let size = output(docker, WITHIN)?;
+        Ok(size.trim().parse().unwrap_or_default())
+    }
+}
+
+impl Drop for Image {
+    fn drop(&mut self) {
+        let mut docker = Command::new("docker");
+        docker.args(["image", "rm", &self.name]);
+        if let Err(error) = output(docker, WITHIN) {
+            eprintln!("the image {} is left: {error}", self.name);
         }
     }
-    copy(dockerfile, &context.path().join("Dockerfile"))?;
-    let mut docker = Command::new("docker");
-    docker
-        .args(["build", "--quiet", "--target", "local", "--tag", name])
-        .arg(context.path());
-    output(docker, WITHIN).map(drop)
 }
 
-/// Removes an image.
-///
-/// # Errors
-/// There is none of this name, or a container has it.
-pub fn remove(name: &str) -> Result<(), ComposeError> {
-    let mut docker = Command::new("docker");
-    docker.args(["image", "rm", name]);
-    output(docker, WITHIN).map(drop)
-}
-
-/// Bytes of an image.
-///
-/// # Errors
-/// There is none of this name.
-pub fn size(name: &str) -> Result<u64, ComposeError> {
-    let mut docker = Command::new("docker");
-    docker.args(["image", "inspect", "--format", "{{.Size}}", name]);
-    let size = output(docker, WITHIN)?;
-    Ok(size.trim().parse().unwrap_or_default())
+/// Puts a program where the image takes it from.
+fn add(program: &Path, dist: &Path) -> Result<(), ComposeError> {
+    if !program.exists() {
+        return Err(ComposeError::NotBuilt {
+            path: program.display().to_string(),
+        });
+    }
+    let to = dist
+        .join("bin")
+        .join(program.file_name().unwrap_or_default());
+    copy(program, &to)?;
+    strip(&to);
+    for library in libraries(program)? {
+        let inside = library.strip_prefix("/").unwrap_or(&library);
+        copy(&library, &dist.join(inside))?;
+    }
+    Ok(())
 }
 
 /// Debug information is of no use there, and most of a development build. Where `strip` is missing the image is larger.

@@ -1,6 +1,7 @@
 //! A network of containers, and what may happen to each of them.
 
 use std::{
+    net::Ipv4Addr,
     path::{Path, PathBuf},
     process::Command,
     time::Duration,
@@ -47,6 +48,34 @@ pub struct Container {
     network: String,
 }
 
+/// Where a container that runs is.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Inside {
+    /// Its first process, as the machine numbers it.
+    pub process: u32,
+    /// The hardware address of its interface.
+    pub hardware: String,
+    /// The address that Docker gave it.
+    pub address: Ipv4Addr,
+    /// How many bits of that are the network's.
+    pub prefix: u8,
+}
+
+impl Inside {
+    fn parse(text: &str) -> Option<Self> {
+        let mut words = text.split(' ');
+        let process = words.next()?.parse().ok().filter(|process| *process > 0)?;
+        let hardware = words.next()?.to_owned();
+        let (address, prefix) = words.next()?.split_once('/')?;
+        Some(Self {
+            process,
+            hardware,
+            address: address.parse().ok()?,
+            prefix: prefix.parse().ok()?,
+        })
+    }
+}
+
 impl Lan {
     /// Starts all services of `file`, as a project of this name, with these variables for the file.
     ///
@@ -56,6 +85,27 @@ impl Lan {
         file: &Path,
         project: &str,
         environment: &[(&str, &str)],
+    ) -> Result<Self, ComposeError> {
+        Self::with(file, project, environment, "--detach")
+    }
+
+    /// The same without starting them: [`Container::start`] starts each when it is its turn.
+    ///
+    /// # Errors
+    /// Compose is not installed, or fails.
+    pub fn create(
+        file: &Path,
+        project: &str,
+        environment: &[(&str, &str)],
+    ) -> Result<Self, ComposeError> {
+        Self::with(file, project, environment, "--no-start")
+    }
+
+    fn with(
+        file: &Path,
+        project: &str,
+        environment: &[(&str, &str)],
+        how: &str,
     ) -> Result<Self, ComposeError> {
         let compose: &[&str] = match command::output(docker(&["compose", "version"]), ONE) {
             Ok(_) => &["docker", "compose"],
@@ -68,16 +118,16 @@ impl Lan {
             environment: environment.iter().map(owned).collect(),
             compose,
         };
-        lan.compose(&["up", "--detach", "--no-build"], ALL)?;
+        lan.compose(&["up", how, "--no-build"], ALL)?;
         Ok(lan)
     }
 
-    /// The container of a service that runs.
+    /// The container of a service, whether it runs or not.
     ///
     /// # Errors
     /// There is none.
     pub fn container(&self, service: &str) -> Result<Container, ComposeError> {
-        let id = self.compose(&["ps", "--quiet", service], ONE)?;
+        let id = self.compose(&["ps", "--all", "--quiet", service], ONE)?;
         Ok(Container {
             id: id.trim().to_owned(),
             network: format!("{}_lan", self.project),
@@ -173,6 +223,21 @@ impl Container {
     /// Puts it on the network again, with another interface and maybe another address.
     pub fn connect(&self) -> Result<(), ComposeError> {
         self.docker(&["network", "connect", &self.network])
+    }
+
+    /// Its process and its place on the network, as they are now.
+    ///
+    /// # Errors
+    /// Docker fails, or the container does not run.
+    pub fn inside(&self) -> Result<Inside, ComposeError> {
+        const FORMAT: &str = "{{.State.Pid}}{{range .NetworkSettings.Networks}} {{.MacAddress}} {{.IPAddress}}/{{.IPPrefixLen}}{{end}}";
+        let words = ["inspect", "--format", FORMAT, &self.id];
+        let found = command::output(docker(&words), ONE)?;
+        let inside = Inside::parse(found.trim());
+        inside.ok_or_else(|| ComposeError::NotRunning {
+            container: self.id.clone(),
+            found,
+        })
     }
 
     fn docker(&self, words: &[&str]) -> Result<(), ComposeError> {

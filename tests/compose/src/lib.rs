@@ -1,14 +1,18 @@
 //! Devices in containers: a network of docker-compose whose devices are started, asked with the `softbus` command, and taken away.
 //!
 //! For tests of a device application of any kind, see `README.md`: an image with the application and the `softbus` command, a
-//! directory with identities ([`devices`]), and a test that says what happens to which container ([`Lan`]).
+//! directory with identities ([`devices`]), and a test that says what happens to which container ([`Lan`]). What happens to the packets
+//! between them is in [`weather`]; [`compose_world`] runs the scenarios that all other kinds of devices are tried with.
 
 pub mod command;
+pub mod compose_world;
 pub mod devices;
+pub mod ground;
 pub mod image;
 mod lan;
+pub mod weather;
 
-pub use lan::{Answer, Container, Lan};
+pub use lan::{Answer, Container, Inside, Lan};
 
 /// Why something could not be done with containers.
 #[derive(Debug, thiserror::Error)]
@@ -48,6 +52,20 @@ pub enum ComposeError {
         /// Where it was looked for.
         path: String,
     },
+    /// It is asked where it is and is nowhere.
+    #[error("container {container} does not run, or is on no network: {found:?}")]
+    NotRunning {
+        /// Which.
+        container: String,
+        /// What Docker says of it.
+        found: String,
+    },
+    /// Something could not be done to the network of a container.
+    #[error("the network of a container: {0}. Only root may change it, where the containers are")]
+    Network(#[from] testkit::netns::LabError),
+    /// A device has another identity than it can have.
+    #[error("no device id: {0:?}")]
+    NotADevice(String),
     /// A file could not be written or read.
     #[error("{path}: {source}")]
     File {

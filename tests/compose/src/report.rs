@@ -6,6 +6,7 @@ use std::{
 };
 
 use serde_json::json;
+use softbus::transport::Transport;
 
 use crate::Failure;
 
@@ -14,6 +15,7 @@ pub(crate) struct Report {
     colours: bool,
     passed: usize,
     failed: usize,
+    transport: String,
     began: Instant,
 }
 
@@ -24,8 +26,14 @@ impl Report {
             colours: !json && io::stdout().is_terminal(),
             passed: 0,
             failed: 0,
+            transport: String::new(),
             began: Instant::now(),
         }
+    }
+
+    /// What follows is over this transport.
+    pub(crate) fn over(&mut self, transport: Transport) {
+        self.transport = transport.to_string();
     }
 
     /// Something that takes a while, and that nobody asks about later.
@@ -51,8 +59,11 @@ impl Report {
         self.passed += usize::from(passed);
         self.failed += usize::from(!passed);
         let line = if self.json {
-            json!({ "scenario": name, "passed": passed, "seconds": seconds, "found": found })
-                .to_string()
+            json!({
+                "scenario": name, "transport": self.transport, "passed": passed,
+                "seconds": seconds, "found": found,
+            })
+            .to_string()
         } else {
             let verdict = match (passed, self.colours) {
                 (true, true) => "\u{1b}[32mok    \u{1b}[0m",
@@ -60,12 +71,17 @@ impl Report {
                 (false, true) => "\u{1b}[31mFAILED\u{1b}[0m",
                 (false, false) => "FAILED",
             };
-            format!(
-                "{verdict} {name:12} {seconds:5.1} s  {about}\n{:23}{found}",
-                ""
-            )
+            let line = format!("{verdict} {name:12} {seconds:5.1} s  {about}");
+            match &*found {
+                "" => line.trim_end().to_owned(),
+                found => format!("{line}\n{:23}{found}", ""),
+            }
         };
         let _ = writeln!(io::stdout(), "{line}");
+    }
+
+    pub(crate) fn failed(&self) -> usize {
+        self.failed
     }
 
     pub(crate) fn all_passed(&self) -> bool {

@@ -57,11 +57,13 @@ const GONE: Duration = Duration::from_secs(15);
 
 fn discovery(world: &World) -> Result<String, Failure> {
     for from in FRIENDS {
-        eventually(SOON, || world.sees(from, &World::others(from), true))?;
+        let others = World::others(from);
+        eventually(SOON, || world.sees(from, &others, true))?;
+        eventually(SOON, || world.talks(from, &others))?;
     }
     let seconds = world.began.elapsed().as_secs_f64();
     Ok(format!(
-        "all online to all, seen by {seconds:.1} s after the start, of which looking took 4 s"
+        "all online to all, seen by {seconds:.1} s after the start, of which looking took 8 s"
     ))
 }
 
@@ -165,7 +167,7 @@ fn killed(world: &World) -> Result<String, Failure> {
     if gone.code != Some(3) {
         return Err(format!("exit code {:?} for what is gone, {}", gone.code, gone.error).into());
     }
-    world.container("service").start()?;
+    world.start_again("service")?;
     let back = eventually(SOON, || world.greet("alice", "service"))?;
     Ok(format!(
         "told after {told:.1} s ({reason}), called again {back:.1} s after its start"
@@ -216,7 +218,7 @@ fn rolling(world: &World) -> Result<String, Failure> {
     let mut longest: f64 = 0.0;
     for name in FRIENDS {
         world.container(name).stop()?;
-        world.container(name).start()?;
+        world.start_again(name)?;
         for other in World::others(name) {
             let to = eventually(SOON, || world.greet(other, name))?;
             let from = eventually(SOON, || world.greet(name, other))?;

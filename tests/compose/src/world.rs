@@ -8,7 +8,8 @@ use std::{
 };
 
 use serde_json::Value;
-use softbus_compose::{Answer, Container, Lan, devices::Devices};
+use softbus::transport::Transport;
+use softbus_compose::{Answer, Container, Lan, devices::Devices, weather::Weather};
 use tempfile::TempDir;
 use testkit::wait::wait_for;
 
@@ -26,11 +27,18 @@ pub(crate) struct World {
     ids: HashMap<&'static str, String>,
     /// When the containers had been started.
     pub(crate) began: Instant,
+    /// By which they talk: by TCP because no UDP gets through.
+    transport: Transport,
     state: TempDir,
 }
 
 impl World {
-    pub(crate) fn start(file: &Path, image: &str, softbus: &Path) -> Result<Self, Failure> {
+    pub(crate) fn start(
+        file: &Path,
+        image: &str,
+        softbus: &Path,
+        transport: Transport,
+    ) -> Result<Self, Failure> {
         let state = tempfile::tempdir()?;
         let devices = Devices::new(softbus.to_owned(), state.path().to_owned());
         let mut ids = HashMap::new();
@@ -57,13 +65,49 @@ impl World {
         for name in ALL {
             containers.insert(name, lan.container(name)?);
         }
-        Ok(Self {
+        let world = Self {
             lan,
             containers,
             ids,
             began,
+            transport,
             state,
-        })
+        };
+        for name in ALL {
+            world.block(name)?;
+        }
+        Ok(world)
+    }
+
+    /// Starts a container that has ended.
+    pub(crate) fn start_again(&self, name: &str) -> Result<(), Failure> {
+        self.container(name).start()?;
+        self.block(name)
+    }
+
+    /// Where all has to go by TCP, lets no UDP into a container. One that starts has a network like new.
+    fn block(&self, name: &str) -> Result<(), Failure> {
+        if self.transport == Transport::Tcp {
+            let weather = Weather {
+                without_udp: true,
+                ..Weather::default()
+            };
+            weather.apply(0, &[Some(self.container(name).inside()?)])?;
+        }
+        Ok(())
+    }
+
+    /// What a device has with these is on the transport that is meant to be tried.
+    pub(crate) fn talks(&self, from: &str, to: &[&str]) -> Result<(), Failure> {
+        for (name, device) in to.iter().zip(self.devices(from, to)?) {
+            let found = &device["transport"];
+            same(
+                found,
+                &self.transport.to_string(),
+                &format!("{from} to {name}"),
+            )?;
+        }
+        Ok(())
     }
 
     pub(crate) fn id(&self, name: &str) -> &str {
@@ -82,8 +126,7 @@ impl World {
             None => fs::remove_file(file)?,
         }
         self.container(name).stop()?;
-        self.container(name).start()?;
-        Ok(())
+        self.start_again(name)
     }
 
     /// Calls a method of the room of `of`, as a process of `from`.

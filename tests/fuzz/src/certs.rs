@@ -2,6 +2,7 @@
 
 pub mod certificate;
 pub mod fleet;
+pub mod freeze;
 pub mod invitation;
 pub mod pairing;
 pub mod policy;

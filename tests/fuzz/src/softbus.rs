@@ -2,6 +2,7 @@
 
 #[cfg(target_os = "linux")]
 pub mod local;
+pub mod moving;
 pub mod stream;
 
 use super::input::Input;

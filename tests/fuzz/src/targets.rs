@@ -3,6 +3,7 @@
 pub mod append;
 pub mod dynamic;
 pub mod frame;
+pub mod guests;
 pub mod identity;
 pub mod message;
 pub mod parcel;

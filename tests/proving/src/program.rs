@@ -1,5 +1,6 @@
 //! What is on the command line, and what comes of it.
 
+mod by;
 mod chart;
 mod clock;
 mod device;
@@ -11,6 +12,7 @@ mod stats;
 
 use std::{path::PathBuf, process::ExitCode};
 
+use by::By;
 use clap::{Parser, Subcommand};
 
 type Failure = Box<dyn std::error::Error + Send + Sync>;
@@ -32,25 +34,34 @@ enum What {
     Soak(Soak),
     /// A device, obeying lines on its standard input
     #[command(hide = true)]
-    Device {
-        /// Where its identity is
-        directory: PathBuf,
+    Device(device::Options),
+    /// A process that is attached to the host of its device
+    #[command(hide = true)]
+    Process {
+        /// Where the host is
+        socket: PathBuf,
     },
 }
 
 /// What to measure, and where to put it.
 #[derive(clap::Args)]
 struct Measure {
-    /// Only these: newcomer, mesh, offline, back, calls, loss, false-offline, idle, crowd
+    /// Only these: newcomer, mesh, offline, process, back, calls, loss, false-offline, idle, crowd
     #[arg(long, value_delimiter = ',')]
     only: Vec<String>,
+    /// Of the situations of `calls` only those in whose name this is
+    #[arg(long)]
+    situation: Option<String>,
     /// How often what is measured is repeated
     #[arg(long, default_value_t = 20)]
     times: usize,
+    /// By what the devices talk; by default everything is measured twice
+    #[arg(long, value_enum)]
+    transport: Option<By>,
     /// How many devices the crowd has
     #[arg(long, default_value_t = 50)]
     crowd: usize,
-    /// Writes the table into this file, between its marks, and the chart beside it
+    /// Writes the tables into this file, each between its marks, and the charts beside it
     #[arg(long)]
     write: Option<PathBuf>,
 }
@@ -67,6 +78,12 @@ struct Soak {
     /// What decides who is hurt and when; drawn and said where it is not given
     #[arg(long)]
     seed: Option<u64>,
+    /// How often a device connects and is killed, before the churn; in at most half of the time
+    #[arg(long, default_value_t = 1000)]
+    cycles: u32,
+    /// By what the devices talk
+    #[arg(long, value_enum, default_value_t = By::Quic)]
+    transport: By,
 }
 
 /// 0 when all went as promised, 1 when not, 2 when it could not be tried.
@@ -74,7 +91,8 @@ pub(super) fn main() -> ExitCode {
     let done = match Arguments::parse().what {
         What::Measure(options) => measure::run(&options),
         What::Soak(options) => soak::run(&options),
-        What::Device { directory } => device::run(&directory).map(|()| true),
+        What::Device(options) => device::run(&options).map(|()| true),
+        What::Process { socket } => device::process::run(&socket).map(|()| true),
     };
     match done {
         Ok(true) => ExitCode::SUCCESS,

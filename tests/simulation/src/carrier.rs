@@ -2,6 +2,7 @@
 
 use std::{fmt::Debug, sync::Arc};
 
+use async_trait::async_trait;
 use rpc::link::Link;
 
 use crate::{log::Place, network::Transfer};
@@ -15,12 +16,19 @@ pub(crate) struct Numbered {
 }
 
 /// A network.
+#[async_trait]
 pub(crate) trait Carrier: Debug + Send + Sync {
     /// A device is there from here on.
     fn start(&self, place: Place);
 
-    /// Dials a device. The link is there at once; whether anybody answers on it will be seen.
-    fn dial(&self, from: Place, to: u8) -> Numbered;
+    /// Where a device is now.
+    fn address(&self, device: u8) -> u32;
+
+    /// Dials a device where it may be. The link is there at once; whether anybody answers on it will be seen.
+    fn dial(&self, from: Place, to: u8, address: u32) -> Numbered;
+
+    /// Waits until a connection that was dialled is one. Whether it is.
+    async fn connected(&self, link: u32) -> bool;
 
     /// Does what is due. Returns connections that their devices have just heard of.
     fn perform(&self, transfer: Transfer) -> Vec<u32>;
@@ -46,10 +54,36 @@ pub(crate) trait Carrier: Debug + Send + Sync {
     /// Breaks a connection: both ends notice, each at its time.
     fn break_link(&self, link: u32);
 
-    /// Whether what the end that dialled says by itself comes to the end that was dialled; where no session begins before that end
-    /// has been heard, it always does.
-    fn hears(&self, link: u32) -> bool;
+    /// Changes whenever something comes to a device on a connection, what keeps it alive too.
+    fn received(&self, link: u32, device: u8) -> u64;
 
-    /// A device is gone. Its peers hear nothing more, or, where `host_answers`, that nobody knows the connection.
+    /// What has come to who was dialled, where a session begins before that end has been heard.
+    fn before_welcome(&self, link: u32, device: u8) -> Option<u64>;
+
+    /// Whether it is worth looking how long nothing has come to a device on a connection.
+    fn is_silent(&self, link: u32, device: u8) -> bool;
+
+    /// Whether nothing is under way on a connection, as far as that is known.
+    fn is_quiet(&self, link: u32) -> bool;
+
+    /// Nobody looks any more, until the network says so.
+    fn looked(&self, device: u8);
+
+    /// Whether a host says that nobody listens there.
+    fn refuses(&self, from: u8, to: u8) -> bool;
+
+    /// A device is elsewhere from here on. Who has dialled takes its connections along.
+    fn move_away(&self, device: u8);
+
+    /// A device stands still as its peers see it: nothing leaves it, and what comes waits.
+    fn hold(&self, device: u8);
+
+    /// It goes on.
+    fn go_on(&self, device: u8);
+
+    /// All that stand still.
+    fn held(&self) -> Vec<u8>;
+
+    /// A device is gone. Its peers hear nothing more, or, where `host_answers`, that nobody knows the connection or has the port.
     fn crash(&self, place: Place, host_answers: bool);
 }

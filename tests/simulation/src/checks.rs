@@ -9,6 +9,7 @@ mod deaths;
 mod order;
 mod presence;
 mod services;
+mod tables;
 mod wire;
 
 use std::{
@@ -25,6 +26,7 @@ use deaths::Deaths;
 use order::Order;
 use presence::Presence;
 use services::Services;
+use tables::Tables;
 use wire::Wire;
 
 /// What a session holds when nothing is under way: each end's system ability manager.
@@ -64,10 +66,14 @@ pub enum Rule {
     Services,
     /// Who is there is online, and goes offline for a reason.
     Presence,
+    /// Who is not trusted has no session, and nothing of it runs.
+    Trust,
     /// A two-way call has one terminal frame.
     TerminalFrame,
     /// Nobody breaks the protocol.
     Protocol,
+    /// What a session holds is what the frames say that have passed.
+    Tables,
     /// Nothing is left behind: entries of tables, tasks, memory.
     Leftover,
     /// Nothing panics but what was told to.
@@ -109,6 +115,7 @@ pub struct Checks {
     deaths: Deaths,
     presence: Presence,
     services: Services,
+    tables: Tables,
     wire: Wire,
 }
 
@@ -132,6 +139,16 @@ struct World {
     healed: BTreeMap<(u8, u8), u64>,
     /// When a connection was last broken on purpose.
     broke: Option<u64>,
+    /// When a device was last at another address.
+    moved: BTreeMap<u8, u64>,
+    /// Devices that stand still, and since when others go on.
+    still: BTreeSet<u8>,
+    went_on: BTreeMap<u8, u64>,
+    /// Who does not trust whom, and since when; and until when others did not.
+    distrusts: BTreeMap<(u8, u8), u64>,
+    trusts: BTreeMap<(u8, u8), u64>,
+    /// Which start of a device is the last.
+    starts: BTreeMap<u8, Place>,
 }
 
 #[derive(Debug)]
@@ -157,8 +174,26 @@ impl World {
             Event::Started(place) => {
                 self.down.remove(&place.device);
                 self.up.insert(place.device, self.now);
+                self.starts.insert(place.device, *place);
             }
-            Event::Crashed(place) | Event::Leaves(place) => {
+            Event::Moved(device) => {
+                self.moved.insert(*device, self.now);
+            }
+            Event::StandsStill(device) => {
+                self.still.insert(*device);
+            }
+            Event::GoesOn(device) => {
+                self.still.remove(device);
+                self.went_on.insert(*device, self.now);
+            }
+            Event::Distrusts(by, of) => {
+                self.distrusts.insert((*by, *of), self.now);
+            }
+            Event::Trusts(by, of) => {
+                self.distrusts.remove(&(*by, *of));
+                self.trusts.insert((*by, *of), self.now);
+            }
+            Event::Crashed(place) | Event::Leaves(place) | Event::Gone(place) => {
                 self.down.insert(place.device);
                 self.gone.insert(place.device, self.now);
             }
@@ -281,7 +316,25 @@ impl World {
         let down = [one, other]
             .iter()
             .any(|device| self.down.contains(device) || (since > 0 && later(self.up.get(device))));
-        cut || down || later(self.broke.as_ref())
+        let hindered = [one, other]
+            .iter()
+            .any(|device| self.stood_still_since(since, *device) || later(self.moved.get(device)));
+        let distrust =
+            self.distrusted_since(since, one, other) || self.distrusted_since(since, other, one);
+        cut || down || hindered || distrust || later(self.broke.as_ref())
+    }
+
+    /// Whether a device stood still at some time since then.
+    fn stood_still_since(&self, since: u64, device: u8) -> bool {
+        let goes_on = self.went_on.get(&device).is_some_and(|at| *at >= since);
+        self.still.contains(&device) || goes_on
+    }
+
+    /// Whether one device did not trust another at some time since then.
+    fn distrusted_since(&self, since: u64, by: u8, of: u8) -> bool {
+        let way = (by, of);
+        let given = self.trusts.get(&way).is_some_and(|at| *at >= since);
+        self.distrusts.contains_key(&way) || given
     }
 
     /// Whether a device was not there at some time since then.
@@ -329,6 +382,7 @@ impl Checks {
             // All that happened at one time is known now.
             self.calls.explain(&self.world)?;
             self.deaths.explain(&self.world)?;
+            self.presence.explain(&self.world)?;
         }
         self.world.now = entry.at;
         self.world.count += 1;
@@ -338,6 +392,7 @@ impl Checks {
         self.deaths.see(&self.world, &entry.event)?;
         self.presence.see(&self.world, &entry.event)?;
         self.services.see(&self.world, &entry.event)?;
+        self.tables.see(&entry.event)?;
         self.wire.see(&entry.event)?;
         self.world.see(&entry.event)
     }

@@ -1,6 +1,9 @@
 //! Where a run writes what happens, and where each entry is checked as it comes.
 
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::{
+    collections::BTreeSet,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+};
 
 use crate::{
     checks::{Checks, Violation},
@@ -20,6 +23,8 @@ struct State {
     log: Vec<Entry>,
     checks: Checks,
     violation: Option<Violation>,
+    /// Ends of connections at which something was sent or has come since somebody asked.
+    touched: BTreeSet<(u32, usize)>,
 }
 
 impl Journal {
@@ -39,11 +44,25 @@ impl Journal {
     pub(crate) fn record(&self, event: Event) {
         let at = self.calendar.now();
         let mut state = self.state();
+        match &event {
+            Event::Sent(passage, _) => {
+                state.touched.insert((passage.link, passage.from));
+            }
+            Event::Arrived(passage, _) => {
+                state.touched.insert((passage.link, 1 - passage.from));
+            }
+            _ => {}
+        }
         let entry = Entry { at, event };
         if state.violation.is_none() {
             state.violation = state.checks.see(&entry).err();
         }
         state.log.push(entry);
+    }
+
+    /// The ends of connections at which something was sent or has come since this was asked last.
+    pub(crate) fn touched(&self) -> BTreeSet<(u32, usize)> {
+        std::mem::take(&mut self.state().touched)
     }
 
     /// Whether a rule was broken.

@@ -1,18 +1,18 @@
 //! What happens in a run, in its order: what the checks look at, what two runs of one seed have to agree on, and what a
 //! person reads to understand a failure.
 
+mod frames;
+
 use std::fmt;
 
-use proto::{
-    CallId,
-    frame::{Frame, Status},
-    message::{Control, DeathReason},
-};
+use proto::message::DeathReason;
 use rpc::{
     GetServiceError, LinkToDeathError, SendRequestError, parcel::PassObjectError, peer::SessionEnd,
     session::Usage,
 };
 use softbus::presence::OfflineReason;
+
+pub use frames::{Frames, Passage};
 
 /// A start of a device: it crashes, and is another place when it starts again.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -97,6 +97,18 @@ pub enum Event {
     Crashed(Place),
     /// It says goodbye.
     Leaves(Place),
+    /// It has, and is gone.
+    Gone(Place),
+    /// A device is at another address.
+    Moved(u8),
+    /// A device stands still: nothing leaves it, and what comes waits.
+    StandsStill(u8),
+    /// It goes on.
+    GoesOn(u8),
+    /// A device trusts another one no longer.
+    Distrusts(u8, u8),
+    /// It does again.
+    Trusts(u8, u8),
     /// Nothing passes any more in this direction.
     Cut(u8, u8),
     /// It does again.
@@ -155,6 +167,20 @@ pub enum Event {
         of: u8,
         /// Why.
         reason: OfflineReason,
+    },
+    /// A device has gone quiet to another.
+    Suspects {
+        /// To whom.
+        at: Place,
+        /// Which device.
+        of: u8,
+    },
+    /// And is heard again.
+    Heard {
+        /// By whom.
+        at: Place,
+        /// Which device.
+        of: u8,
     },
     /// Everything has had its time: whether a device is online to another.
     Sees {
@@ -254,6 +280,17 @@ pub enum Event {
     /// It has arrived.
     Arrived(Passage, Frames),
 
+    /// What a session holds, at a moment when nobody works.
+    Usage {
+        /// Over which connection.
+        link: u32,
+        /// At which of its ends: 0 is the one that dialled.
+        end: usize,
+        /// Nothing is under way on the connection, in neither direction.
+        quiet: bool,
+        /// How much.
+        usage: Usage,
+    },
     /// Everything has had its time: what somebody who still watches sees of the object.
     Remains {
         /// Which watch.
@@ -279,114 +316,6 @@ pub enum Event {
     },
 }
 
-/// Where something travels.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub struct Passage {
-    /// On which connection.
-    pub link: u32,
-    /// From which of its ends: 0 is the one that dialled.
-    pub from: usize,
-    /// On which lane; `None` for a bulk stream.
-    pub lane: Option<u16>,
-}
-
-/// What travels, without what is random: tags, chains and names of sessions.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Frames {
-    /// A call: its id if it is answered, its target's place in the table of exports, its code.
-    Call {
-        /// What names it in its reply.
-        id: Option<CallId>,
-        /// What is called.
-        handle: u32,
-        /// Which method.
-        code: u32,
-        /// How many objects it carries.
-        grants: usize,
-        /// Whether something of it travels beside the lane.
-        bulk: bool,
-    },
-    /// The end of a call.
-    Reply {
-        /// Which.
-        id: CallId,
-        /// How.
-        status: Status,
-        /// How many objects it carries.
-        grants: usize,
-    },
-    /// One-way calls of the lane have ended.
-    Ack {
-        /// How many since the session began.
-        calls: u64,
-        /// How many of them were refused.
-        refused: u64,
-    },
-    /// The caller waits no longer.
-    Cancel(CallId),
-    /// Grants are given back.
-    Release {
-        /// Of what.
-        handle: u32,
-        /// How many.
-        count: u32,
-    },
-    /// An object is dead.
-    Obituary {
-        /// Which.
-        handle: u32,
-        /// Why.
-        reason: DeathReason,
-    },
-    /// Another frame.
-    Other(&'static str),
-    /// A piece of a bulk body.
-    Piece {
-        /// Of which.
-        id: u64,
-        /// How long; `None` is its end.
-        len: Option<usize>,
-    },
-}
-
-impl Frames {
-    /// What a frame says.
-    pub fn of(frame: &Frame) -> Self {
-        match frame {
-            Frame::Call(call) => Self::Call {
-                id: call.id,
-                handle: call.handle.index(),
-                code: call.code,
-                grants: call.grants.iter().count(),
-                bulk: call.bulk.is_some(),
-            },
-            Frame::Reply(reply) => Self::Reply {
-                id: reply.id,
-                status: reply.status,
-                grants: reply.grants.iter().count(),
-            },
-            Frame::Cancel(cancel) => Self::Cancel(cancel.id),
-            Frame::Release(release) => Self::Release {
-                handle: release.handle.index(),
-                count: release.count,
-            },
-            Frame::Bind(_) => Self::Other("bind"),
-            Frame::Ack(ack) => Self::Ack {
-                calls: ack.calls,
-                refused: ack.refused,
-            },
-            Frame::Control(Control::Obituary(obituary)) => Self::Obituary {
-                handle: obituary.handle.index(),
-                reason: obituary.reason,
-            },
-            Frame::Control(Control::Hello(_)) => Self::Other("hello"),
-            Frame::Control(Control::Welcome(_)) => Self::Other("welcome"),
-            Frame::Control(Control::GoAway(_)) => Self::Other("go away"),
-            Frame::Control(_) => Self::Other("control"),
-        }
-    }
-}
-
 /// An event and when it happened, in milliseconds since the beginning.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Entry {
@@ -408,6 +337,12 @@ fn write(f: &mut fmt::Formatter<'_>, event: &Event) -> fmt::Result {
         Event::Started(place) => write!(f, "{place} starts"),
         Event::Crashed(place) => write!(f, "{place} crashes"),
         Event::Leaves(place) => write!(f, "{place} leaves"),
+        Event::Gone(place) => write!(f, "{place} is gone"),
+        Event::Moved(device) => write!(f, "d{device} is at another address"),
+        Event::StandsStill(device) => write!(f, "d{device} stands still"),
+        Event::GoesOn(device) => write!(f, "d{device} goes on"),
+        Event::Distrusts(by, of) => write!(f, "d{by} trusts d{of} no longer"),
+        Event::Trusts(by, of) => write!(f, "d{by} trusts d{of} again"),
         Event::Cut(from, to) => write!(f, "nothing passes from d{from} to d{to}"),
         Event::Healed(from, to) => write!(f, "it passes again from d{from} to d{to}"),
         Event::Broke(link) => write!(f, "connection {link} breaks"),
@@ -427,6 +362,8 @@ fn write(f: &mut fmt::Formatter<'_>, event: &Event) -> fmt::Result {
         Event::Dialled { at, to, link } => write!(f, "{at} dials d{to}, connection {link}"),
         Event::Online { at, of } => write!(f, "{of} is online to {at}"),
         Event::Offline { at, of, reason } => write!(f, "d{of} is offline to {at}: {reason}"),
+        Event::Suspects { at, of } => write!(f, "d{of} has gone quiet to {at}"),
+        Event::Heard { at, of } => write!(f, "d{of} is heard again by {at}"),
         Event::Sees { at, of, link } => write!(f, "{at} sees d{of} by {link:?}"),
         Event::SessionBegan { at, with, link } => {
             write!(f, "{at} has a session with {with} on connection {link}")
@@ -483,6 +420,9 @@ fn write(f: &mut fmt::Formatter<'_>, event: &Event) -> fmt::Result {
         Event::Told(watch, reason) => write!(f, "watch {watch} is told: {reason}"),
         Event::Sent(passage, frames) => write!(f, "  {passage} sent    {frames}"),
         Event::Arrived(passage, frames) => write!(f, "  {passage} arrived {frames}"),
+        Event::Usage {
+            link, end, usage, ..
+        } => write!(f, "  {link} end {end} holds {usage:?}"),
         Event::Remains { watch, dead } => write!(f, "watch {watch} remains, dead: {dead:?}"),
         Event::Holds { at, with, usage } => write!(f, "{at} holds of d{with}: {usage:?}"),
         Event::Over { tasks, panics } => {
@@ -513,46 +453,5 @@ fn write_begun(f: &mut fmt::Formatter<'_>, call: u32, begun: &Begun) -> fmt::Res
     match wait {
         Some(wait) => write!(f, " within {wait} ms"),
         None => Ok(()),
-    }
-}
-
-impl fmt::Display for Passage {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let way = if self.from == 0 { "-->" } else { "<--" };
-        match self.lane {
-            Some(lane) => write!(f, "{}{way} lane {lane}", self.link),
-            None => write!(f, "{}{way} bulk  ", self.link),
-        }
-    }
-}
-
-impl fmt::Display for Frames {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let id = |id: &CallId| format!("{}.{}", id.slot, id.generation);
-        match self {
-            Self::Call {
-                id: call,
-                handle,
-                code,
-                grants,
-                bulk,
-            } => {
-                let call = call.as_ref().map_or_else(|| "one-way".to_owned(), id);
-                write!(f, "call {call} of handle {handle}, code {code:#x}")?;
-                write!(f, ", {grants} objects{}", if *bulk { ", bulk" } else { "" })
-            }
-            Self::Reply {
-                id: call,
-                status,
-                grants,
-            } => write!(f, "reply {} {status:?}, {grants} objects", id(call)),
-            Self::Ack { calls, refused } => write!(f, "ack {calls}, {refused} refused"),
-            Self::Cancel(call) => write!(f, "cancel {}", id(call)),
-            Self::Release { handle, count } => write!(f, "release {handle} x {count}"),
-            Self::Obituary { handle, reason } => write!(f, "obituary {handle}: {reason}"),
-            Self::Other(kind) => f.write_str(kind),
-            Self::Piece { id, len: Some(len) } => write!(f, "{len} bytes of body {id}"),
-            Self::Piece { id, len: None } => write!(f, "end of body {id}"),
-        }
     }
 }

@@ -13,6 +13,23 @@ use std::{
 use clap::Parser;
 use softbus_simulation::{Below, Run, run, run_twice};
 
+/// What a seed came to that ends the search.
+enum Failure {
+    /// It broke a rule.
+    Broken(Run),
+    /// It went two ways, from this entry on.
+    Parted(u64, usize),
+}
+
+impl Failure {
+    const fn seed(&self) -> u64 {
+        match self {
+            Self::Broken(run) => run.seed,
+            Self::Parted(seed, _) => *seed,
+        }
+    }
+}
+
 /// How much of a log is shown, when nobody asked for all of it.
 const LAST: usize = 60;
 
@@ -35,6 +52,9 @@ struct Arguments {
     /// Run each seed twice, and see that the same happens
     #[arg(long)]
     twice: bool,
+    /// Sum up all logs in a number, to compare with that of another process
+    #[arg(long)]
+    hash: bool,
     /// Show all that happened, frames included
     #[arg(long, requires = "seed")]
     log: bool,
@@ -48,58 +68,87 @@ fn main() -> ExitCode {
         Below::Frames
     };
     let failed = match arguments.seed {
-        Some(seed) => {
-            let run = run_as_asked(seed, below, arguments.twice);
-            if arguments.log {
-                for entry in &run.log {
-                    println!("{entry}");
-                }
-            }
-            println!("seed {seed}: {} entries", run.log.len());
-            run.violation.is_some().then_some(run)
-        }
+        Some(seed) => run_one(seed, below, &arguments),
         None => {
             let seeds = arguments.from..arguments.from.saturating_add(arguments.seeds);
-            run_all(seeds, below, arguments.twice)
+            run_all(seeds, below, &arguments)
         }
     };
-    let Some(run) = failed else {
+    let Some(failure) = failed else {
         return ExitCode::SUCCESS;
     };
-    show(&run, &arguments);
+    match &failure {
+        Failure::Broken(run) => show(run, arguments.log),
+        Failure::Parted(seed, at) => println!("\nseed {seed} goes two ways from entry {at} on"),
+    }
+    println!("see it again: {}", command(&failure, arguments.quic));
     ExitCode::FAILURE
 }
 
-fn run_as_asked(seed: u64, below: Below, twice: bool) -> Run {
-    if !twice {
-        return run(seed, below);
-    }
-    match run_twice(seed, below) {
+/// The command that does it again.
+fn command(failure: &Failure, quic: bool) -> String {
+    let quic = if quic { " --quic" } else { "" };
+    let how = match failure {
+        Failure::Broken(_) => "--log",
+        Failure::Parted(..) => "--twice",
+    };
+    let seed = failure.seed();
+    format!("cargo run -p softbus-simulation -- --seed {seed}{quic} {how}")
+}
+
+fn run_one(seed: u64, below: Below, arguments: &Arguments) -> Option<Failure> {
+    let run = match run_as_asked(seed, below, arguments.twice) {
         Ok(run) => run,
-        Err(parts) => panic!("seed {seed} goes two ways from entry {parts} on"),
+        Err(failure) => return Some(failure),
+    };
+    if arguments.log {
+        for entry in &run.log {
+            println!("{entry}");
+        }
+    }
+    println!("seed {seed}: {} entries", run.log.len());
+    run.violation.is_some().then_some(Failure::Broken(run))
+}
+
+fn run_as_asked(seed: u64, below: Below, twice: bool) -> Result<Run, Failure> {
+    match twice {
+        true => run_twice(seed, below).map_err(|at| Failure::Parted(seed, at)),
+        false => Ok(run(seed, below)),
     }
 }
 
-/// Runs seeds on as many threads as there are processors. Returns the lowest that broke a rule, of those that were run.
-fn run_all(seeds: std::ops::Range<u64>, below: Below, twice: bool) -> Option<Run> {
+/// Runs seeds on as many threads as there are processors. Returns the lowest that failed, of those that were run.
+fn run_all(seeds: std::ops::Range<u64>, below: Below, arguments: &Arguments) -> Option<Failure> {
     let began = Instant::now();
     let next = AtomicU64::new(seeds.start);
     let entries = AtomicU64::new(0);
-    let failed: Mutex<Option<Run>> = Mutex::new(None);
+    let hash = AtomicU64::new(0);
+    let failed: Mutex<Option<Failure>> = Mutex::new(None);
     let found = || failed.lock().unwrap_or_else(PoisonError::into_inner);
+    let fail = |failure: Failure| {
+        let mut failed = found();
+        let lower = |known: &Failure| known.seed() > failure.seed();
+        if failed.as_ref().is_none_or(lower) {
+            *failed = Some(failure);
+        }
+    };
     let work = || {
         while found().is_none() {
             let seed = next.fetch_add(1, Ordering::Relaxed);
             if seed >= seeds.end {
                 return;
             }
-            let run = run_as_asked(seed, below, twice);
-            entries.fetch_add(run.log.len() as u64, Ordering::Relaxed);
-            if run.violation.is_some() {
-                let mut failed = found();
-                if failed.as_ref().is_none_or(|known| known.seed > seed) {
-                    *failed = Some(run);
+            match run_as_asked(seed, below, arguments.twice) {
+                Ok(run) => {
+                    entries.fetch_add(run.log.len() as u64, Ordering::Relaxed);
+                    if arguments.hash {
+                        hash.fetch_xor(run.hash(), Ordering::Relaxed);
+                    }
+                    if run.violation.is_some() {
+                        fail(Failure::Broken(run));
+                    }
                 }
+                Err(failure) => fail(failure),
             }
         }
     };
@@ -113,13 +162,16 @@ fn run_all(seeds: std::ops::Range<u64>, below: Below, twice: bool) -> Option<Run
     if failed.is_none() {
         let seconds = began.elapsed().as_secs_f64();
         println!("{count} seeds, {entries} entries, {seconds:.1} s: no rule broken");
+        if arguments.hash {
+            println!("hash of all logs: {:016x}", hash.into_inner());
+        }
     }
     failed
 }
 
-/// What broke a rule, and how to see it again.
-fn show(run: &Run, arguments: &Arguments) {
-    if !arguments.log {
+/// What broke a rule.
+fn show(run: &Run, log_is_shown: bool) {
+    if !log_is_shown {
         let at = run.violation.as_ref().map_or(0, |violation| violation.at);
         let until = run.log.partition_point(|entry| entry.at <= at);
         for entry in &run.log[until.saturating_sub(LAST)..until] {
@@ -129,9 +181,4 @@ fn show(run: &Run, arguments: &Arguments) {
     if let Some(violation) = &run.violation {
         println!("\nseed {} breaks a rule: {violation}", run.seed);
     }
-    let quic = if arguments.quic { " --quic" } else { "" };
-    println!(
-        "see it again: cargo run -p softbus-simulation -- --seed {}{quic} --log",
-        run.seed
-    );
 }

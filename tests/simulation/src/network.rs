@@ -4,10 +4,12 @@
 //! else does. A lost frame is a late one, because a connection repeats it. What passes in neither or in one direction ends
 //! connections as silence does: each end notices for itself, and some time after the other.
 
+mod carrier;
 mod link;
 
 use std::{
     collections::{BTreeMap, BTreeSet, VecDeque},
+    net::SocketAddr,
     ops::RangeInclusive,
     sync::{Arc, Mutex, MutexGuard, PoisonError, Weak},
     task::Waker,
@@ -19,7 +21,7 @@ use rpc::link::LinkClosed;
 use tokio::sync::{Notify, mpsc};
 
 use crate::{
-    carrier::{Carrier, Numbered},
+    carrier::Numbered,
     journal::Journal,
     log::{Event, Frames, Passage, Place},
     random::Random,
@@ -29,6 +31,10 @@ use link::SimulatedLink;
 
 /// After how long without a packet a connection is given up, in milliseconds: what nodes use by default.
 const IDLE: u64 = 5000;
+/// How often something is sent when nothing else is.
+const KEEP_ALIVE: u64 = 1000;
+/// How often devices look how long nothing has come (`softbus::__decisions::TICK`).
+pub(crate) const TICK: u64 = 100;
 /// How much later than that it may be noticed.
 const NOTICED: RangeInclusive<u64> = 0..=1000;
 /// How late what had to be repeated is.
@@ -52,6 +58,8 @@ pub(crate) struct Weather {
 pub(crate) enum Transfer {
     /// A device hears of a connection.
     Knock(u32),
+    /// Who dialled it hears that it is one.
+    Connected(u32),
     /// The next frame of a lane arrives.
     Frame { link: u32, lane: u16, from: usize },
     /// The next piece of a bulk stream arrives.
@@ -63,7 +71,11 @@ pub(crate) enum Transfer {
         closed: LinkClosed,
     },
     /// A datagram arrives.
-    Datagram { from: u8, to: u8, bytes: BytesMut },
+    Datagram {
+        from: SocketAddr,
+        to: SocketAddr,
+        bytes: BytesMut,
+    },
     /// The timer of a QUIC connection is due.
     Timer { link: u32, at: u64 },
     /// One end has heard nothing since then.
@@ -85,6 +97,12 @@ struct State {
     weather: Weather,
     /// Directions in which nothing passes.
     cuts: BTreeSet<(u8, u8)>,
+    /// Devices that stand still, those whose host says that nobody listens, and where those are that have moved.
+    still: BTreeSet<u8>,
+    refusing: BTreeSet<u8>,
+    addresses: BTreeMap<u8, u32>,
+    /// Devices that look how long nothing has come.
+    looking: BTreeSet<u8>,
     links: Vec<Connection>,
     /// Where bulk streams open, at ends that have not answered.
     unanswered: BTreeMap<u32, mpsc::UnboundedReceiver<u64>>,
@@ -106,6 +124,13 @@ struct Connection {
     hung_up: [Arc<Notify>; 2],
     /// Nothing leaves this end any more.
     mute: [bool; 2],
+    /// Where the second end was dialled, and whether it is there no longer.
+    address: u32,
+    severed: bool,
+    /// Who dialled knows that it is a connection.
+    connected: bool,
+    /// How many frames and pieces have come to each end.
+    received: [u64; 2],
     /// Since when this end has heard nothing.
     silent_since: [Option<u64>; 2],
     /// Bulk streams towards each end, as they open.
@@ -160,6 +185,14 @@ impl State {
         };
         self.random.within(&self.weather.latency) + repeated
     }
+
+    /// Whether nothing passes that leaves this end.
+    fn is_blocked(&self, link: u32, from: usize) -> bool {
+        let link = &self.links[link as usize];
+        let way = (link.devices[from], link.devices[1 - from]);
+        let still = self.still.contains(&way.0) || self.still.contains(&way.1);
+        link.severed || still || self.cuts.contains(&way)
+    }
 }
 
 impl Connection {
@@ -199,160 +232,6 @@ impl Connection {
     }
 }
 
-impl Carrier for Network {
-    fn start(&self, _: Place) {}
-
-    fn dial(&self, from: Place, to: u8) -> Numbered {
-        let mut state = self.state();
-        let number = state.links.len() as u32;
-        let (to_first, first) = mpsc::unbounded_channel();
-        let (to_second, second) = mpsc::unbounded_channel();
-        state.links.push(Connection {
-            devices: [from.device, to],
-            places: [Some(from), None],
-            lanes: BTreeMap::new(),
-            streams: BTreeMap::new(),
-            closed: [None, None],
-            hung_up: Default::default(),
-            mute: [false; 2],
-            silent_since: [None; 2],
-            opened: [to_first, to_second],
-        });
-        let at = self.calendar.now() + state.latency();
-        self.schedule(&mut state, at, Transfer::Knock(number));
-        state.unanswered.insert(number, second);
-        drop(state);
-        self.end(number, 0, first)
-            .expect("who asks keeps the network")
-    }
-
-    fn perform(&self, transfer: Transfer) -> Vec<u32> {
-        match transfer {
-            Transfer::Knock(link) => {
-                let state = &mut *self.state();
-                let [from, to] = state.links[link as usize].devices;
-                if state.cuts.contains(&(from, to)) {
-                    let at = self.calendar.now() + state.random.within(&REPEATED);
-                    self.schedule(state, at, Transfer::Knock(link));
-                    return Vec::new();
-                }
-                let open = !state.links[link as usize].is_closed(0);
-                return open.then_some(link).into_iter().collect();
-            }
-            Transfer::Frame { link, lane, from } => self.frame_arrives(link, lane, from),
-            Transfer::Piece { link, id, from } => self.piece_arrives(link, id, from),
-            Transfer::Hangup { link, to, closed } => {
-                let state = &mut *self.state();
-                let Connection { devices, .. } = state.links[link as usize];
-                let own = matches!(closed, LinkClosed::Failed(_));
-                // A goodbye is said once, and is not repeated.
-                if own || !state.cuts.contains(&(devices[1 - to], devices[to])) {
-                    state.links[link as usize].close(to, closed);
-                }
-            }
-            Transfer::Silence { link, at, since } => {
-                let state = &mut *self.state();
-                if state.links[link as usize].silent_since[at] == Some(since) {
-                    state.links[link as usize].close(at, LinkClosed::TimedOut);
-                    self.listen(state, link);
-                }
-            }
-            // Of the other network.
-            Transfer::Datagram { .. } | Transfer::Timer { .. } => {}
-        }
-        Vec::new()
-    }
-
-    fn answer(&self, link: u32, place: Place) -> Option<Numbered> {
-        let mut state = self.state();
-        let opened = state.unanswered.remove(&link)?;
-        state.links[link as usize].places[1] = Some(place);
-        drop(state);
-        self.end(link, 1, opened)
-    }
-
-    fn devices(&self, link: u32) -> [u8; 2] {
-        self.state().links[link as usize].devices
-    }
-
-    fn cut(&self, from: u8, to: u8) {
-        let mut state = self.state();
-        if state.cuts.insert((from, to)) {
-            self.journal.record(Event::Cut(from, to));
-            self.listen_all(&mut state);
-        }
-    }
-
-    fn heal(&self, from: u8, to: u8) {
-        let mut state = self.state();
-        if !state.cuts.remove(&(from, to)) {
-            return;
-        }
-        self.journal.record(Event::Healed(from, to));
-        for link in 0..state.links.len() {
-            let devices = state.links[link].devices;
-            for end in 0..2 {
-                if (devices[end], devices[1 - end]) == (from, to) {
-                    self.unstick(&mut state, link as u32, end);
-                }
-            }
-        }
-        self.listen_all(&mut state);
-    }
-
-    fn cuts(&self) -> Vec<(u8, u8)> {
-        self.state().cuts.iter().copied().collect()
-    }
-
-    fn live(&self) -> Vec<u32> {
-        let state = self.state();
-        let links = state.links.iter().enumerate();
-        let live = links.filter(|(_, link)| !link.is_closed(0) && !link.is_closed(1));
-        live.map(|(number, _)| number as u32).collect()
-    }
-
-    fn break_link(&self, link: u32) {
-        let mut state = self.state();
-        self.journal.record(Event::Broke(link));
-        for to in 0..2 {
-            state.links[link as usize].mute[to] = true;
-            let at = self.calendar.now() + state.random.below(100);
-            let closed = LinkClosed::Failed("broken".to_owned());
-            let hangup = Transfer::Hangup { link, to, closed };
-            self.schedule(&mut state, at, hangup);
-        }
-        self.listen(&mut state, link);
-    }
-
-    /// Nobody asks and answers here as keep-alive packets do, which are what is meant.
-    fn hears(&self, link: u32) -> bool {
-        let state = self.state();
-        let link = &state.links[link as usize];
-        let [from, to] = link.devices;
-        !link.is_closed(0) && !link.mute[0] && !state.cuts.contains(&(from, to))
-    }
-
-    fn crash(&self, place: Place, host_answers: bool) {
-        let mut state = self.state();
-        for link in 0..state.links.len() {
-            for end in 0..2 {
-                if state.links[link].places[end] != Some(place) {
-                    continue;
-                }
-                let link = link as u32;
-                if host_answers && !state.links[link as usize].mute[end] {
-                    let at = self.calendar.now() + state.random.within(&(100..=1500));
-                    let (to, closed) = (1 - end, LinkClosed::Reset);
-                    let hangup = Transfer::Hangup { link, to, closed };
-                    self.schedule(&mut state, at, hangup);
-                }
-                state.links[link as usize].close(end, LinkClosed::ByUs);
-                self.listen(&mut state, link);
-            }
-        }
-    }
-}
-
 impl Network {
     /// One without connections.
     pub(crate) fn new(
@@ -365,6 +244,10 @@ impl Network {
             random,
             weather,
             cuts: BTreeSet::new(),
+            still: BTreeSet::new(),
+            refusing: BTreeSet::new(),
+            addresses: BTreeMap::new(),
+            looking: BTreeSet::new(),
             links: Vec::new(),
             unanswered: BTreeMap::new(),
         };
@@ -406,9 +289,12 @@ impl Network {
     fn listen(&self, state: &mut State, number: u32) {
         let now = self.calendar.now();
         for at in 0..2 {
-            let link = &state.links[number as usize];
-            let towards = (link.devices[1 - at], link.devices[at]);
-            let hears = !link.mute[1 - at] && !state.cuts.contains(&towards);
+            let mute = state.links[number as usize].mute[1 - at];
+            let hears = !mute && !state.is_blocked(number, 1 - at);
+            let here = state.links[number as usize].devices[at];
+            if !hears && state.still.contains(&here) {
+                continue;
+            }
             let link = &mut state.links[number as usize];
             match (hears, link.silent_since[at]) {
                 (true, _) => link.silent_since[at] = None,
@@ -420,7 +306,26 @@ impl Network {
                         let link = number;
                         let since = now;
                         self.schedule(state, due, Transfer::Silence { link, at, since });
+                        self.begin_to_look(state, here);
                     }
+                }
+            }
+        }
+    }
+
+    fn begin_to_look(&self, state: &mut State, device: u8) {
+        if state.looking.insert(device) {
+            let at = self.calendar.now() + TICK;
+            let tie = state.random.next();
+            self.calendar.add(at, tie, Due::Look(device));
+        }
+    }
+
+    fn unstick_all(&self, state: &mut State) {
+        for link in 0..state.links.len() as u32 {
+            for from in 0..2 {
+                if !state.is_blocked(link, from) {
+                    self.unstick(state, link, from);
                 }
             }
         }
@@ -455,8 +360,8 @@ impl Network {
 
     fn frame_arrives(&self, link: u32, lane: u16, from: usize) {
         let state = &mut *self.state();
+        let blocked = state.is_blocked(link, from);
         let connection = &mut state.links[link as usize];
-        let [here, there] = [connection.devices[from], connection.devices[1 - from]];
         let over = connection.is_closed(1 - from);
         let Some(of) = connection.lanes.get_mut(&(lane, from)) else {
             return;
@@ -464,13 +369,14 @@ impl Network {
         if over {
             return;
         }
-        if state.cuts.contains(&(here, there)) {
+        if blocked {
             of.stuck += 1;
             return;
         }
         let Some(frame) = of.under_way.pop_front() else {
             return;
         };
+        connection.received[1 - from] += 1;
         of.bytes -= frame.len();
         self.note(link, Some(lane), from, &frame, Event::Arrived);
         of.arrived.put_u32_le(frame.len() as u32);
@@ -481,8 +387,8 @@ impl Network {
 
     fn piece_arrives(&self, link: u32, id: u64, from: usize) {
         let state = &mut *self.state();
+        let blocked = state.is_blocked(link, from);
         let connection = &mut state.links[link as usize];
-        let [here, there] = [connection.devices[from], connection.devices[1 - from]];
         let over = connection.is_closed(1 - from);
         let opened = connection.opened[1 - from].clone();
         let Some(of) = connection.streams.get_mut(&(id, from)) else {
@@ -491,13 +397,14 @@ impl Network {
         if over {
             return;
         }
-        if state.cuts.contains(&(here, there)) {
+        if blocked {
             of.stuck += 1;
             return;
         }
         let Some(piece) = of.under_way.pop_front() else {
             return;
         };
+        connection.received[1 - from] += 1;
         let len = match &piece {
             Piece::Bytes(bytes) => Some(bytes.len()),
             Piece::End | Piece::Reset => None,

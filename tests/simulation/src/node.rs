@@ -1,8 +1,13 @@
 //! A device: a bus, its sessions with others, and how they come about.
 //!
-//! Who is welcome, which of two connections that cross is kept, when somebody is dialled again, and who is online is decided by the
-//! very code of nodes (`softbus::__decisions`, `softbus::presence::Machine`). What is around that, and bound to connections of
-//! QUIC and TCP there (`softbus/src/peers`), is written again here, in the same order.
+//! What it decides of that is the very code of nodes: `softbus::__decisions`, with its table of devices, and
+//! `softbus::presence::Machine`. Here is what in a node is bound to connections of QUIC and TCP (`softbus/src/peers`): what asks the
+//! table, and does what it says.
+
+mod answer;
+mod dial;
+mod trust;
+mod watch;
 
 use std::{
     collections::BTreeMap,
@@ -17,30 +22,21 @@ use async_trait::async_trait;
 use proto::{BootId, DeviceId, message::DeathReason};
 use rpc::{
     Bus, BusConfig, GetServiceError, Neighbours, Peer, limits,
-    link::LinkClosed,
-    opening::{self, Incoming, Remote},
-    session::passing_rules::Party,
+    peer::SessionEnd,
+    session::{Usage, passing_rules::Party},
 };
-use softbus::{
-    __decisions::{
-        Current, DIAL_TIME, Due, Hello, WITHHELD, backoff, ghost, offline_reason, welcome_due,
-    },
-    presence::{Machine, OfflineReason},
-};
+use softbus::__decisions::{Began, Current, Table, Talk, Watch, confirmed};
 use tokio::{sync::Notify, task::AbortHandle};
 
 use crate::{
-    carrier::Numbered,
+    carrier::Carrier,
     log::{Event, Place},
     random::Random,
     simulation::Shared,
 };
 
-/// Close codes that nodes use (`certs::CloseCode`).
-mod code {
-    pub(super) const REPLACED: u32 = 0x109;
-    pub(super) const DUPLICATE: u32 = 0x107;
-}
+/// With how many devices there may be a session.
+const LIMIT: usize = 1024;
 
 /// A start of a device.
 #[derive(Debug)]
@@ -50,7 +46,9 @@ pub(crate) struct Node {
     /// Its bus.
     pub(crate) bus: Arc<Bus>,
     shared: Arc<Shared>,
-    table: Mutex<BTreeMap<u8, Entry>>,
+    table: Mutex<Table<Session, Notes>>,
+    /// What was last seen of each session's connection.
+    seen: Mutex<BTreeMap<u8, (u32, Watch)>>,
     /// Something in the table has changed.
     changed: Notify,
     /// For the jitter of pauses.
@@ -62,42 +60,56 @@ pub(crate) struct Node {
     me: Weak<Self>,
 }
 
-/// What is known of another device.
+/// What is kept of another device beside what decides about its connections.
 #[derive(Debug, Default)]
-struct Entry {
-    machine: Machine,
-    session: Option<Session>,
-    /// A dial is open.
-    dialling: bool,
-    /// Connections of the device that are being welcomed.
-    welcoming: u32,
-    /// Dials that failed since something worked.
-    failures: u32,
-    /// The last session's name, for a device that still believes in it.
-    lost: u64,
+struct Notes {
+    /// Told when something new is known of it.
+    news: Arc<Notify>,
+    /// How often it was dialled, and the last time it said that it does not trust this one.
+    dials: u64,
+    refused: u64,
 }
 
-impl Entry {
-    /// Whether a dial would bring a session that there is not, and that is not about to be.
-    const fn may_dial(&self) -> bool {
-        !self.dialling && self.welcoming == 0 && self.session.is_none()
-    }
-}
-
+/// A session, as the table has it.
 #[derive(Clone, Debug)]
 struct Session {
     peer: Peer,
     link: u32,
-    /// This end dialled, and so the other has said Welcome.
-    dialled: bool,
+    /// Where the device was dialled.
+    address: Option<u32>,
+    /// What had come when we said Welcome, where the other end may never have heard it.
+    welcomed: Option<u64>,
+    at: Place,
+    network: Arc<dyn Carrier>,
+}
+
+impl Talk for Session {
+    type Address = u32;
+
+    fn current(&self) -> Current {
+        let received = || self.network.received(self.link, self.at.device);
+        Current {
+            boot: self.peer.boot(),
+            name: self.peer.session_name(),
+            confirmed: confirmed(self.welcomed, received),
+        }
+    }
+
+    fn address(&self) -> Option<u32> {
+        self.address
+    }
 }
 
 /// Who a device is.
 pub(crate) const fn party(device: u8) -> Party {
     Party {
-        device: DeviceId::from_bytes([device; 32]),
+        device: id(device),
         process: Party::HOST,
     }
+}
+
+const fn id(device: u8) -> DeviceId {
+    DeviceId::from_bytes([device; 32])
 }
 
 /// Which of the simulated devices that is.
@@ -128,7 +140,8 @@ impl Node {
             place,
             bus: Bus::new(config),
             shared: Arc::clone(shared),
-            table: Mutex::default(),
+            table: Mutex::new(Table::new(id(place.device), LIMIT)),
+            seen: Mutex::default(),
             changed: Notify::new(),
             chance: Mutex::new(chance),
             alive: AtomicBool::new(true),
@@ -166,28 +179,69 @@ impl Node {
         task
     }
 
-    /// The device hears of another one.
+    fn table(&self) -> MutexGuard<'_, Table<Session, Notes>> {
+        lock(&self.table)
+    }
+
+    /// The device hears where another one is.
     pub(crate) fn candidate(&self, device: u8) {
-        lock(&self.table).entry(device).or_default().failures = 0;
+        let address = self.shared.network.address(device);
+        let news = {
+            let mut table = self.table();
+            let contact = table.contact(id(device));
+            contact.found(vec![address]);
+            Arc::clone(&contact.notes.news)
+        };
+        news.notify_waiters();
+        self.changed.notify_waiters();
         self.dial_if_useful(device);
+    }
+
+    /// The device is on another network than before.
+    pub(crate) fn network_changed(&self) {
+        let devices: Vec<_> = {
+            let mut table = self.table();
+            let contacts = table.network_changed();
+            contacts
+                .map(|(device, contact)| {
+                    contact.notes.news.notify_waiters();
+                    number(&device)
+                })
+                .collect()
+        };
+        for device in devices {
+            self.dial_if_useful(device);
+        }
     }
 
     /// The devices that there is a session with.
     pub(crate) fn peers(&self) -> Vec<(u8, Peer)> {
-        let table = lock(&self.table);
+        let table = self.table();
         let sessions = table.iter();
         sessions
-            .filter_map(|(device, entry)| Some((*device, entry.session.as_ref()?.peer.clone())))
+            .filter_map(|(device, contact)| Some((number(device), contact.session()?.peer.clone())))
             .collect()
+    }
+
+    /// What the session on a connection holds, if it lives.
+    pub(crate) fn usage(&self, link: u32) -> Option<Usage> {
+        let table = self.table();
+        let mut sessions = table.iter().filter_map(|(_, contact)| contact.session());
+        let session = sessions.find(|session| session.link == link)?;
+        let peer = session.peer.clone();
+        drop(sessions);
+        drop(table);
+        peer.end().is_none().then(|| peer.usage())
     }
 
     /// Writes down who is online here, and by which connection.
     pub(crate) fn tell_who_is_online(&self) {
         for of in (0..self.shared.devices).filter(|of| *of != self.place.device) {
             let link = {
-                let table = lock(&self.table);
-                let entry = table.get(&of).filter(|entry| entry.machine.is_online());
-                entry.and_then(|entry| Some(entry.session.as_ref()?.link))
+                let table = self.table();
+                let contact = table.get(&id(of));
+                let online = contact.filter(|contact| contact.machine().is_online());
+                online.and_then(|contact| Some(contact.session()?.link))
             };
             let at = self.place;
             self.record(Event::Sees { at, of, link });
@@ -200,16 +254,30 @@ impl Node {
     /// Why there is none.
     pub(crate) async fn session(&self, device: u8) -> Result<Peer, GetServiceError> {
         let until = tokio::time::Instant::now() + limits::DEFAULT_WAIT;
+        let known = || {
+            let table = self.table();
+            let contact = table.get(&id(device));
+            contact.map_or((0, 0), |contact| {
+                (contact.notes.dials, contact.notes.refused)
+            })
+        };
+        let (before, _) = known();
         let mut asked = false;
         loop {
             let changed = self.changed.notified();
+            if !self.trusts(device) {
+                return Err(GetServiceError::DeviceNotTrusted);
+            }
             let peer = {
-                let table = lock(&self.table);
-                let session = table.get(&device).and_then(|entry| entry.session.as_ref());
+                let table = self.table();
+                let session = table.session(&id(device));
                 session.map(|session| session.peer.clone())
             };
             if let Some(peer) = peer {
                 return Ok(peer);
+            }
+            if known().1 > before {
+                return Err(GetServiceError::NotTrustedByDevice);
             }
             if !std::mem::replace(&mut asked, true) {
                 self.dial_if_useful(device);
@@ -220,165 +288,65 @@ impl Node {
         }
     }
 
-    /// Begins to dial a device that has no session.
-    fn dial_if_useful(&self, device: u8) {
-        let Some(me) = self.me.upgrade() else { return };
-        if !self.is_alive() {
-            return;
-        }
-        {
-            let mut table = lock(&self.table);
-            let entry = table.entry(device).or_default();
-            if !entry.may_dial() {
-                return;
-            }
-            entry.dialling = true;
-            entry.machine.dialling();
-        }
-        self.spawn(async move { me.dial_until_online(device).await });
-    }
-
-    async fn dial_until_online(&self, device: u8) {
-        loop {
-            let _ = tokio::time::timeout(DIAL_TIME, self.dial(device)).await;
-            let failures = {
-                let mut table = lock(&self.table);
-                let entry = table.entry(device).or_default();
-                // Between two rounds no dial is open, and a connection of the peer's is welcome.
-                entry.dialling = false;
-                if entry.session.is_some() {
-                    entry.machine.dial_failed();
-                    None
-                } else {
-                    entry.failures += 1;
-                    Some(entry.failures)
-                }
-            };
-            self.changed.notify_waiters();
-            let Some(failures) = failures else { return };
-            let chance = lock(&self.chance).below(256) as u8;
-            tokio::time::sleep(backoff(failures, chance)).await;
-            let mut table = lock(&self.table);
-            let entry = table.entry(device).or_default();
-            if !entry.may_dial() {
-                return;
-            }
-            entry.dialling = true;
-        }
-    }
-
-    async fn dial(&self, device: u8) {
-        let lost = lock(&self.table).entry(device).or_default().lost;
-        let Numbered { number, link } = self.shared.network.dial(self.place, device);
-        self.record(Event::Dialled {
-            at: self.place,
-            to: device,
-            link: number,
-        });
-        let remote = Remote::device(party(device));
-        if let Ok(peer) = opening::connect(&self.bus, link, remote, lost).await {
-            self.install(device, number, &peer, true);
-        }
-    }
-
-    /// Answers a connection that another device dialled.
-    pub(crate) async fn answer(&self, end: Numbered, device: u8) {
-        let Numbered { number, link } = end;
-        let remote = Remote::device(party(device));
-        let Ok(incoming) = Incoming::accept(&self.bus, link, remote).await else {
-            return;
-        };
-        let known = {
-            let table = lock(&self.table);
-            let session = table.get(&device).and_then(|entry| entry.session.as_ref());
-            session.map(|session| session.peer.boot())
-        };
-        if ghost(known, incoming.boot()).is_some() {
-            return incoming.refuse(code::REPLACED, "boot id");
-        }
-        let hello = Hello {
-            boot: incoming.boot(),
-            replaces: incoming.replaces(),
-        };
-        let due = Welcoming::when_due(self, device, hello, incoming.closed());
-        let Some(_welcoming) = due.await else {
-            return incoming.refuse(code::DUPLICATE, "another connection was kept");
-        };
-        if let Ok(peer) = incoming.welcome(&self.bus).await {
-            self.install(device, number, &peer, false);
-        }
-    }
-
     /// A session has begun; what there was before is replaced.
-    fn install(&self, device: u8, link: u32, peer: &Peer, dialled: bool) {
+    fn install(&self, device: u8, session: Session) {
         let Some(me) = self.me.upgrade() else { return };
-        if !self.is_alive() {
-            return peer.close(DeathReason::DeviceUnreachable, 0, "");
-        }
-        let at = self.place;
+        let (at, link, peer) = (self.place, session.link, session.peer.clone());
         let with = Place {
             device,
             start: peer.boot().epoch,
         };
+        let watch = Watch::new(session.network.received(link, at.device), now());
+        // A device that is gone takes no session either.
+        let began = match self.is_alive() {
+            true => self.table().begin(id(device), session),
+            false => Err(session),
+        };
+        let Ok(Began { before, .. }) = began else {
+            return peer.close(DeathReason::DeviceUnreachable, code::LEAVING, "leaving");
+        };
         self.record(Event::SessionBegan { at, with, link });
-        let session = Session {
-            peer: peer.clone(),
-            link,
-            dialled,
-        };
-        let before = {
-            let mut table = lock(&self.table);
-            let entry = table.entry(device).or_default();
-            entry.failures = 0;
-            let before = entry.session.replace(session);
-            if before.is_some() && entry.machine.offline(OfflineReason::Restarted) {
-                let reason = OfflineReason::Restarted;
-                self.record(Event::Offline {
-                    at,
-                    of: device,
-                    reason,
-                });
-            }
-            entry.machine.online(peer.boot());
+        lock(&self.seen).insert(device, (link, watch));
+        if let Some((before, reason)) = before {
+            self.record(Event::Offline {
+                at,
+                of: device,
+                reason,
+            });
             self.record(Event::Online { at, of: with });
-            before
-        };
-        if let Some(before) = before {
             before
                 .peer
                 .close(DeathReason::DeviceUnreachable, code::REPLACED, "replaced");
+        } else {
+            self.record(Event::Online { at, of: with });
         }
         self.changed.notify_waiters();
-        let peer = peer.clone();
+        self.admit_still(device, &peer);
         tokio::spawn(async move {
             let end = peer.ended().await;
-            let reason = offline_reason(&end);
             me.record(Event::SessionEnded {
                 at,
                 with: device,
                 link,
-                end,
+                end: end.clone(),
             });
-            me.ended(device, link, &peer, reason);
+            me.ended(device, &peer, &end);
         });
     }
 
     /// A session has ended.
-    fn ended(&self, device: u8, link: u32, peer: &Peer, reason: OfflineReason) {
-        let _session = {
-            let mut table = lock(&self.table);
-            let entry = table.entry(device).or_default();
-            let current = entry.session.as_ref();
-            if current.is_none_or(|session| session.link != link) {
-                return;
-            }
-            entry.lost = peer.session_name();
-            if entry.machine.offline(reason.clone()) {
-                let (at, of) = (self.place, device);
-                self.record(Event::Offline { at, of, reason });
-            }
-            entry.session.take()
+    fn ended(&self, device: u8, peer: &Peer, end: &SessionEnd) {
+        let ended = {
+            let mut table = self.table();
+            let contact = table.get_mut(&id(device));
+            let is = |session: &Session| session.peer.is_same(peer);
+            contact.and_then(|contact| contact.ended(is, end, now()))
         };
+        let Some((_session, reason)) = ended else {
+            return;
+        };
+        let (at, of) = (self.place, device);
+        self.record(Event::Offline { at, of, reason });
         self.changed.notify_waiters();
         self.dial_if_useful(device);
     }
@@ -389,84 +357,37 @@ impl Node {
         for task in std::mem::take(&mut *lock(&self.tasks)) {
             task.abort();
         }
-        let table = std::mem::take(&mut *lock(&self.table));
-        for session in table.into_values().filter_map(|entry| entry.session) {
-            session.peer.close(DeathReason::DeviceUnreachable, 0, "");
-        }
-    }
-}
-
-/// A connection is being welcomed: meanwhile no dial of our own is begun, whose session would replace this one.
-struct Welcoming<'a> {
-    node: &'a Node,
-    device: u8,
-}
-
-impl<'a> Welcoming<'a> {
-    /// Withholds Welcome as long as it is due later; `None` if another connection is kept.
-    async fn when_due(
-        node: &'a Node,
-        device: u8,
-        hello: Hello,
-        gone: impl Future<Output = LinkClosed>,
-    ) -> Option<Self> {
-        if node.place.device < device {
-            let due = async {
-                loop {
-                    let changed = node.changed.notified();
-                    match Self::judge(node, device, hello) {
-                        Ok(welcoming) => return Some(welcoming),
-                        Err(Due::Never) => return None,
-                        Err(_) => changed.await,
-                    }
-                }
-            };
-            tokio::select! {
-                biased;
-                due = tokio::time::timeout(WITHHELD, due) => if let Ok(due) = due {
-                    return due;
-                },
-                _ = gone => return None,
+        let none = Table::new(id(self.place.device), LIMIT);
+        let table = std::mem::replace(&mut *self.table(), none);
+        for (_, contact) in table.iter() {
+            if let Some(session) = contact.session() {
+                session.peer.close(DeathReason::DeviceUnreachable, 0, "");
             }
         }
-        Some(Self::begin(node, &mut lock(&node.table), device))
-    }
-
-    fn judge(node: &'a Node, device: u8, hello: Hello) -> Result<Self, Due> {
-        let mut table = lock(&node.table);
-        let entry = table.get(&device);
-        let dialling = entry.is_some_and(|entry| entry.dialling);
-        let session = entry.and_then(|entry| entry.session.as_ref());
-        let current = session.map(|session| Current {
-            boot: session.peer.boot(),
-            name: session.peer.session_name(),
-            confirmed: session.dialled || node.shared.network.hears(session.link),
-        });
-        match welcome_due(current, dialling, hello) {
-            Due::Now => Ok(Self::begin(node, &mut table, device)),
-            later => Err(later),
-        }
-    }
-
-    fn begin(node: &'a Node, table: &mut BTreeMap<u8, Entry>, device: u8) -> Self {
-        table.entry(device).or_default().welcoming += 1;
-        Self { node, device }
     }
 }
 
-impl Drop for Welcoming<'_> {
-    fn drop(&mut self) {
-        if let Some(entry) = lock(&self.node.table).get_mut(&self.device) {
-            entry.welcoming -= 1;
-        }
-        self.node.dial_if_useful(self.device);
-    }
+/// The time of the machines.
+fn now() -> Instant {
+    tokio::time::Instant::now().into_std()
+}
+
+/// Close codes that nodes use.
+mod code {
+    use certs::CloseCode;
+
+    pub(super) const LEAVING: u32 = CloseCode::Leaving.code();
+    pub(super) const NOT_TRUSTED: u32 = CloseCode::NotTrusted.code();
+    pub(super) const REVOKED: u32 = CloseCode::Revoked.code();
+    pub(super) const REPLACED: u32 = CloseCode::Replaced.code();
+    pub(super) const DUPLICATE: u32 = CloseCode::Duplicate.code();
+    pub(super) const TIMEOUT: u32 = CloseCode::Timeout.code();
 }
 
 #[async_trait]
 impl Neighbours for Node {
-    fn is_trusted(&self, _: &DeviceId) -> bool {
-        true
+    fn is_trusted(&self, device: &DeviceId) -> bool {
+        self.trusts(number(device))
     }
 
     async fn session(&self, with: Party, _: Instant) -> Result<Peer, GetServiceError> {

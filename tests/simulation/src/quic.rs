@@ -1,6 +1,7 @@
 //! The same devices over QUIC: endpoints of quinn-proto with seeded random numbers, and datagrams that are late, lost, overtaken
 //! and cut off as a seed says. Retransmission, idle timeouts and resets are QUIC's own here.
 
+mod carrier;
 mod link;
 
 use std::{
@@ -15,18 +16,16 @@ use bytes::BytesMut;
 use certs::{Identity, tls};
 use quinn_proto::{
     ClientConfig, Connection, ConnectionError, ConnectionHandle, DatagramEvent, Endpoint,
-    EndpointConfig, Event as QuicEvent, IdleTimeout, ServerConfig, StreamEvent, StreamId,
-    TransportConfig,
+    Event as QuicEvent, IdleTimeout, ServerConfig, StreamEvent, StreamId, TransportConfig,
     crypto::rustls::{QuicClientConfig, QuicServerConfig},
 };
-use ring::hmac;
 use rpc::link::LinkClosed;
 use tokio::sync::Notify;
 
 use crate::{
-    carrier::{Carrier, Numbered},
+    carrier::Numbered,
     journal::Journal,
-    log::{Event, Place},
+    log::Place,
     network::{Transfer, Weather},
     random::Random,
     simulation::{Calendar, Due},
@@ -54,6 +53,12 @@ struct State {
     random: Random,
     weather: Weather,
     cuts: BTreeSet<(u8, u8)>,
+    /// Devices that stand still, and what has left them or come to them since.
+    still: BTreeSet<u8>,
+    waiting: Vec<(SocketAddr, SocketAddr, BytesMut)>,
+    refusing: BTreeSet<u8>,
+    addresses: BTreeMap<u8, u32>,
+    looking: BTreeSet<u8>,
     hosts: BTreeMap<u8, Host>,
     /// Ends of connections, by a number of their own.
     ends: Vec<End>,
@@ -148,8 +153,9 @@ fn how(error: ConnectionError) -> LinkClosed {
     }
 }
 
-fn address(device: u8) -> SocketAddr {
-    SocketAddr::new(IpAddr::V4(Ipv4Addr::new(10, 0, 0, device)), PORT)
+/// Where a device is, the so-manieth time.
+fn address(device: u8, moves: u32) -> SocketAddr {
+    SocketAddr::new(IpAddr::V4(Ipv4Addr::new(10, 0, moves as u8, device)), PORT)
 }
 
 fn device(address: SocketAddr) -> u8 {
@@ -192,6 +198,15 @@ fn server(device: u8) -> ServerConfig {
     config
 }
 
+impl State {
+    fn address(&self, device: u8) -> SocketAddr {
+        address(
+            device,
+            self.addresses.get(&device).copied().unwrap_or_default(),
+        )
+    }
+}
+
 impl QuicNetwork {
     pub(crate) fn new(
         random: Random,
@@ -203,6 +218,11 @@ impl QuicNetwork {
             random,
             weather,
             cuts: BTreeSet::new(),
+            still: BTreeSet::new(),
+            waiting: Vec::new(),
+            refusing: BTreeSet::new(),
+            addresses: BTreeMap::new(),
+            looking: BTreeSet::new(),
             hosts: BTreeMap::new(),
             ends: Vec::new(),
             knocks: Vec::new(),
@@ -227,27 +247,42 @@ impl QuicNetwork {
 
     /// A datagram leaves a device; it may not arrive.
     fn send(&self, state: &mut State, from: u8, to: SocketAddr, bytes: &[u8]) {
-        let to = device(to);
+        let sender = state.address(from);
+        if state.still.contains(&from) {
+            let datagram = (sender, to, BytesMut::from(bytes));
+            return state.waiting.push(datagram);
+        }
         let lost = state.random.percent(state.weather.loss);
         let at = self.calendar.now() + state.random.within(&state.weather.latency.clone());
         let tie = state.random.next();
-        if !lost && !state.cuts.contains(&(from, to)) {
+        if !lost && !state.cuts.contains(&(from, device(to))) {
             let bytes = BytesMut::from(bytes);
-            let datagram = Transfer::Datagram { from, to, bytes };
+            let datagram = Transfer::Datagram {
+                from: sender,
+                to,
+                bytes,
+            };
             self.calendar.add(at, tie, Due::Network(datagram));
         }
     }
 
-    fn arrives(&self, from: u8, to: u8, bytes: BytesMut) {
+    fn arrives(&self, sender: SocketAddr, at: SocketAddr, bytes: BytesMut) {
         let state = &mut *self.state();
         let now = self.calendar.time();
+        let (from, to) = (device(sender), device(at));
+        if state.address(to) != at {
+            return;
+        }
+        if state.still.contains(&to) {
+            return state.waiting.push((sender, at, bytes));
+        }
         let Some(host) = state.hosts.get_mut(&to) else {
             return;
         };
         let mut answer = Vec::new();
         let event = host
             .endpoint
-            .handle(now, address(from), None, None, bytes, &mut answer);
+            .handle(now, sender, None, None, bytes, &mut answer);
         match event {
             None => {}
             Some(DatagramEvent::Response(transmit)) => {
@@ -355,107 +390,6 @@ impl QuicNetwork {
             let timer = Transfer::Timer { link: number, at };
             let tie = state.random.next();
             self.calendar.add(at, tie, Due::Network(timer));
-        }
-    }
-}
-
-impl Carrier for QuicNetwork {
-    fn start(&self, place: Place) {
-        let mut state = self.state();
-        let mut seed = [0; 32];
-        for part in seed.chunks_exact_mut(8) {
-            part.copy_from_slice(&state.random.next().to_le_bytes());
-        }
-        // The same for each start of a device, as nodes have it: so peers learn that it has been started again.
-        let reset = hmac::Key::new(hmac::HMAC_SHA256, &[place.device; 32]);
-        let mut config = EndpointConfig::new(Arc::new(reset));
-        config.rng_seed(Some(seed));
-        let server = Arc::new(server(place.device));
-        let host = Host {
-            place,
-            endpoint: Endpoint::new(Arc::new(config), Some(server), true, None),
-            ends: BTreeMap::new(),
-        };
-        state.hosts.insert(place.device, host);
-    }
-
-    fn dial(&self, from: Place, to: u8) -> Numbered {
-        let state = &mut *self.state();
-        let host = state.hosts.get_mut(&from.device);
-        let host = host.expect("who dials has been started");
-        let connected = host.endpoint.connect(
-            self.calendar.time(),
-            client(from.device, to),
-            address(to),
-            tls::SERVER_NAME,
-        );
-        let (handle, connection) = connected.expect("the address is one");
-        let number = self.add(state, from, to, true, handle, connection);
-        self.flush(state, number);
-        self.link(number).expect("who asks keeps the network")
-    }
-
-    fn perform(&self, transfer: Transfer) -> Vec<u32> {
-        match transfer {
-            Transfer::Datagram { from, to, bytes } => self.arrives(from, to, bytes),
-            Transfer::Timer { link, at } => {
-                let state = &mut *self.state();
-                let end = &mut state.ends[link as usize];
-                if end.timer == Some(at) {
-                    end.timer = None;
-                    end.connection.handle_timeout(self.calendar.time());
-                    self.flush(state, link);
-                }
-            }
-            _ => {}
-        }
-        std::mem::take(&mut self.state().knocks)
-    }
-
-    fn devices(&self, link: u32) -> [u8; 2] {
-        let state = self.state();
-        let end = &state.ends[link as usize];
-        [end.peer, end.place.device]
-    }
-
-    fn answer(&self, link: u32, _: Place) -> Option<Numbered> {
-        self.link(link)
-    }
-
-    fn cut(&self, from: u8, to: u8) {
-        if self.state().cuts.insert((from, to)) {
-            self.journal.record(Event::Cut(from, to));
-        }
-    }
-
-    fn heal(&self, from: u8, to: u8) {
-        if self.state().cuts.remove(&(from, to)) {
-            self.journal.record(Event::Healed(from, to));
-        }
-    }
-
-    fn cuts(&self) -> Vec<(u8, u8)> {
-        self.state().cuts.iter().copied().collect()
-    }
-
-    /// A connection of QUIC breaks by silence alone.
-    fn live(&self) -> Vec<u32> {
-        Vec::new()
-    }
-
-    fn break_link(&self, _: u32) {}
-
-    /// Lanes are opened by the end that dialled, when it has heard Welcome.
-    fn hears(&self, _: u32) -> bool {
-        true
-    }
-
-    fn crash(&self, place: Place, _: bool) {
-        let mut state = self.state();
-        state.hosts.remove(&place.device);
-        for end in state.ends.iter_mut().filter(|end| end.place == place) {
-            end.timer = None;
-            end.close(LinkClosed::ByUs);
         }
     }
 }

@@ -4,7 +4,7 @@ mod faults;
 mod panics;
 
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, BTreeSet},
     sync::{
         Arc, Mutex, MutexGuard, PoisonError,
         atomic::{AtomicU32, Ordering},
@@ -21,7 +21,7 @@ use crate::{
     checks::Violation,
     journal::Journal,
     log::{Entry, Event, Place},
-    network::{Network, Transfer, Weather},
+    network::{Network, TICK, Transfer, Weather},
     node::Node,
     quic::QuicNetwork,
     random::Random,
@@ -43,6 +43,14 @@ pub(crate) enum Due {
     Restart(u8),
     /// A device hears of another one.
     Heard(u8, u8),
+    /// A device looks how long it has heard nothing of others.
+    Look(u8),
+    /// A device that took leave is gone.
+    Gone(u8),
+    /// A device that stood still goes on.
+    GoOn(u8),
+    /// A device trusts another one again.
+    Trust(u8, u8),
 }
 
 /// What will happen, and when.
@@ -57,6 +65,20 @@ pub struct Run {
     pub log: Vec<Entry>,
     /// The rule that was broken first, if one was.
     pub violation: Option<Violation>,
+}
+
+impl Run {
+    /// A number that two runs have in common whose logs are the same, in whatever process they were made.
+    pub fn hash(&self) -> u64 {
+        // FNV-1a, over what a person would read: written here, so that it is the same with every version of the library.
+        let fnv = |hash: u64, byte: u8| (hash ^ u64::from(byte)).wrapping_mul(0x100_0000_01b3);
+        let lines = self.log.iter().map(|entry| format!("{entry:?}"));
+        let seed = self.seed.to_le_bytes();
+        let bytes = lines.flat_map(String::into_bytes);
+        seed.into_iter()
+            .chain(bytes)
+            .fold(0xcbf2_9ce4_8422_2325, fnv)
+    }
 }
 
 /// Runs a seed twice.
@@ -129,6 +151,8 @@ pub(crate) struct Shared {
     /// What each holds for another.
     pub(crate) limits: PeerLimits,
     numbers: AtomicU32,
+    /// Who does not trust whom.
+    distrusted: Mutex<BTreeSet<(u8, u8)>>,
     scripts: Mutex<BTreeMap<u32, Script>>,
     returned: Mutex<BTreeMap<u32, (u32, Option<u32>)>>,
     services: Mutex<BTreeMap<(u8, u32), Vec<Standing>>>,
@@ -163,6 +187,12 @@ impl Shared {
     /// Milliseconds since the beginning.
     pub(crate) fn now(&self) -> u64 {
         self.calendar.now()
+    }
+
+    /// Who does not trust whom.
+    pub(crate) fn distrusted(&self) -> MutexGuard<'_, BTreeSet<(u8, u8)>> {
+        let distrusted = self.distrusted.lock();
+        distrusted.unwrap_or_else(PoisonError::into_inner)
     }
 
     /// What the handlers of calls are to do.
@@ -235,9 +265,13 @@ struct Simulation {
     setting: Setting,
     shared: Arc<Shared>,
     applications: BTreeMap<u8, Arc<Application>>,
+    /// Those that take leave.
+    leaving: BTreeMap<u8, Arc<Application>>,
     starts: u64,
     steps: u64,
     faults: u64,
+    /// When it was last looked at what sessions hold.
+    looked: u64,
 }
 
 impl Simulation {
@@ -259,6 +293,7 @@ impl Simulation {
             devices: setting.devices,
             limits: setting.limits,
             numbers: AtomicU32::new(1),
+            distrusted: Mutex::default(),
             scripts: Mutex::default(),
             returned: Mutex::default(),
             services: Mutex::default(),
@@ -268,9 +303,11 @@ impl Simulation {
             setting,
             shared,
             applications: BTreeMap::new(),
+            leaving: BTreeMap::new(),
             starts: 0,
             steps: 0,
             faults: 0,
+            looked: 0,
         }
     }
 
@@ -312,13 +349,33 @@ impl Simulation {
                 None => break,
             }
         }
-        for (from, to) in self.shared.network.cuts() {
-            self.shared.network.heal(from, to);
-        }
+        self.mend();
         self.wait(PATIENCE).await;
     }
 
+    /// What sessions hold that have sent or got something, at a moment when nobody works any more.
+    fn look_at_usage(&self) {
+        for (link, end) in self.shared.journal.touched() {
+            let device = self.shared.network.devices(link)[end];
+            let application = self.applications.get(&device);
+            let usage = application.and_then(|application| application.node.usage(link));
+            if let Some(usage) = usage {
+                let quiet = self.shared.network.is_quiet(link);
+                self.shared.journal.record(Event::Usage {
+                    link,
+                    end,
+                    quiet,
+                    usage,
+                });
+            }
+        }
+    }
+
     fn perform(&mut self, due: Due) {
+        let now = self.shared.now();
+        if std::mem::replace(&mut self.looked, now) != now {
+            self.look_at_usage();
+        }
         match due {
             Due::Network(transfer) => {
                 for link in self.shared.network.perform(transfer) {
@@ -344,6 +401,21 @@ impl Simulation {
                     application.node.candidate(of);
                 }
             }
+            Due::Look(device) => self.look(device),
+            Due::Gone(device) => self.gone(device),
+            Due::GoOn(device) => self.shared.network.go_on(device),
+            Due::Trust(by, of) => self.trust(by, of),
+        }
+    }
+
+    fn look(&self, device: u8) {
+        let application = self.applications.get(&device);
+        let silent = application.is_some_and(|application| application.node.look());
+        if silent {
+            let at = self.shared.now() + TICK;
+            self.shared.calendar.add(at, 0, Due::Look(device));
+        } else {
+            self.shared.network.looked(device);
         }
     }
 
@@ -363,7 +435,12 @@ impl Simulation {
 
     fn act(&mut self) {
         self.steps += 1;
-        let applications: Vec<_> = self.applications.values().cloned().collect();
+        let held = self.shared.network.held();
+        let applications = self.applications.iter();
+        let applications: Vec<_> = applications
+            .filter(|(device, _)| !held.contains(device))
+            .map(|(_, application)| Arc::clone(application))
+            .collect();
         let chosen = self.random.below(applications.len() as u64) as usize;
         if let Some(application) = applications.get(chosen) {
             application.act(&mut self.random, self.setting.devices);

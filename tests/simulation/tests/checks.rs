@@ -63,6 +63,78 @@ fn a_call_that_ends_twice() {
 }
 
 #[test]
+fn an_export_that_is_left_behind() {
+    let rule = after(
+        |event| matches!(event, Event::Usage { quiet: true, usage, .. } if usage.serving + usage.calls == 0),
+        |log, at| {
+            // In all of them: whether nothing is open is for the check to know.
+            for entry in &mut log[at..] {
+                if let Event::Usage { usage, .. } = &mut entry.event {
+                    usage.exports += 1;
+                }
+            }
+        },
+    );
+    assert_eq!(rule, Rule::Tables);
+}
+
+#[test]
+fn an_export_that_is_missing() {
+    let rule = after(
+        |event| matches!(event, Event::Usage { usage, .. } if usage.exports > 1),
+        |log, at| {
+            for entry in &mut log[at..] {
+                if let Event::Usage { usage, .. } = &mut entry.event {
+                    usage.exports = 1;
+                }
+            }
+        },
+    );
+    assert_eq!(rule, Rule::Tables);
+}
+
+#[test]
+fn who_is_trusted_no_longer_stays_online() {
+    let rule = after(
+        |event| matches!(event, Event::Online { .. }),
+        |log, at| {
+            let Event::Online { at: by, of } = &log[at].event else {
+                return;
+            };
+            let event = Event::Distrusts(by.device, of.device);
+            let at = log[at].at;
+            let next = log.partition_point(|entry| entry.at <= at);
+            log.insert(next, Entry { at, event });
+        },
+    );
+    assert_eq!(rule, Rule::Trust);
+}
+
+#[test]
+fn a_device_that_is_suspected_for_nothing() {
+    let suspected = |before: &[Event]| {
+        let quiet = Event::Suspects {
+            at: CALLER,
+            of: OWNER.device,
+        };
+        let frame = Event::Sent(passage(0), Frames::Other("hello"));
+        let events = [Event::Started(CALLER), Event::Started(OWNER), frame];
+        let events = events.into_iter().chain(before.iter().cloned());
+        let log: Vec<_> = events
+            .chain([quiet])
+            .zip([0, 0, 0].into_iter().chain(std::iter::repeat(20_000)))
+            .map(|(event, at)| Entry { at, event })
+            .collect();
+        broken(&log)
+    };
+    let (here, there) = (CALLER.device, OWNER.device);
+    let cut = Event::Cut(there, here);
+    assert_eq!(suspected(&[cut]), None);
+    assert_eq!(suspected(&[Event::StandsStill(there)]), None);
+    assert_eq!(suspected(&[]), Some(Rule::Presence));
+}
+
+#[test]
 fn a_handler_that_runs_twice() {
     assert_eq!(
         after(|event| matches!(event, Event::Ran { .. }), twice),
@@ -421,6 +493,7 @@ fn credit(after: &[Event]) -> Option<Rule> {
         handle: 1,
         code: 1,
         grants: 0,
+        exported: Vec::new(),
         bulk: false,
     };
     let there = passage(0);

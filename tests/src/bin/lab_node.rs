@@ -1,8 +1,10 @@
-//! A device for tests that kill processes: `lab_node DIRECTORY [--quic | --tcp] [--only INTERFACE] [SOCKET]`, whose identity and
+//! A device for tests that kill processes:
+//! `lab_node DIRECTORY [--quic | --tcp] [--only INTERFACE] [--port NUMBER] [--peer DEVICE ADDRESS].. [SOCKET]`, whose identity and
 //! trust store are there. It talks by what is said, and by default by both. With a socket it hosts the bus of its device there, and
 //! leaves the workbench to a process that attaches.
 //!
-//! It finds others by mDNS on all interfaces, so it belongs into a network namespace. It offers a workbench and says
+//! It finds others by mDNS on all interfaces, so it belongs into a network namespace; where it is told of peers it knows those, and
+//! looks for nobody. It offers a workbench, and a narrow one whose queue is short, and says
 //! what happens, a JSON object a line. It obeys lines on its standard input and ends with that:
 //!
 //! - `call DEVICE`: gets the workbench of a device, calls it, and watches it.
@@ -11,14 +13,21 @@
 //! - `again`: calls what it was introduced to last.
 //! - `pairing`: opens a window for pairing by code, and says which; the windows before are dropped.
 //! - `callers`: says who has called its workbench.
-//! - `work COUNT MS`: calls the ledgers of all whom it trusts, so many at a time, with a pause of so many milliseconds.
+//! - `work COUNT MS [DEVICE..]`: calls the ledgers of these devices, or of all whom it trusts, so many at a time, with a pause of so
+//!   many milliseconds.
 //! - `rest`: ends that, and says when all has ended.
+//! - `flood DEVICE COUNT`: calls the workbenches of a device as fast as it can, so many times at a time and one-way beside that.
+//! - `calm`: ends that, and says what it was told.
 //! - `clock`: says what its wall clock shows, in seconds since 1970.
-//! - `online`: says who is online.
+//! - `online`: says who is online, and by what.
 //! - `usage`: says with how many devices it has a session, and what of those is held that is not always there.
 //! - `leave`: takes leave and ends.
 
+#[path = "lab_node/flood.rs"]
+mod flood;
+
 use std::{
+    ffi::OsString,
     io::{self, BufRead, Write},
     path::{Path, PathBuf},
     time::{Duration, Instant, SystemTime, UNIX_EPOCH},
@@ -49,7 +58,7 @@ fn main() -> Result<(), Failure> {
         .enable_all()
         .build()?;
     let mut builder = Node::builder().identity_dir(&directory);
-    let mut interfaces = Interfaces::All;
+    let (mut interfaces, mut told_of_peers) = (Interfaces::All, false);
     let mut hosts = false;
     while let Some(argument) = arguments.next() {
         builder = match argument.to_str() {
@@ -60,17 +69,30 @@ fn main() -> Result<(), Failure> {
                 interfaces = Interfaces::Only(vec![(*name.to_string_lossy()).into()]);
                 builder
             }
+            Some("--port") => builder.port(next(&mut arguments)?.parse()?),
+            Some("--peer") => {
+                told_of_peers = true;
+                let device = next(&mut arguments)?.parse()?;
+                builder.static_peer(device, next(&mut arguments)?.parse()?)
+            }
             _ => {
                 hosts = true;
                 builder.host_local(argument)
             }
         };
     }
-    let builder = builder.mdns(interfaces);
+    if !told_of_peers {
+        builder = builder.mdns(interfaces);
+    }
     runtime.block_on(run(builder, &directory, hosts))?;
     // The thread that reads standard input may wait for ever.
     runtime.shutdown_background();
     Ok(())
+}
+
+fn next(arguments: &mut impl Iterator<Item = OsString>) -> Result<String, Failure> {
+    let argument = arguments.next().ok_or("an argument is missing")?;
+    Ok(argument.to_string_lossy().into_owned())
 }
 
 async fn run(builder: softbus::NodeBuilder, home: &Path, hosts: bool) -> Result<(), Failure> {
@@ -80,6 +102,8 @@ async fn run(builder: softbus::NodeBuilder, home: &Path, hosts: bool) -> Result<
     if !hosts {
         node.samgr().add(SERVICE, &stub, for_all())?;
         node.samgr().add(LEDGER, &ledger(home)?, for_all())?;
+        node.samgr()
+            .add(flood::NARROW, &flood::narrow(), for_all())?;
     }
     say(&json!({ "event": "ready", "device": node.device_id().to_string() }));
     let mut events = node.device_events();
@@ -90,6 +114,7 @@ async fn run(builder: softbus::NodeBuilder, home: &Path, hosts: bool) -> Result<
     let mut introduced = None;
     let mut window = None;
     let mut teller = None;
+    let mut flooding = None;
     loop {
         tokio::select! {
             event = events.next() => tell(&event, started),
@@ -102,6 +127,11 @@ async fn run(builder: softbus::NodeBuilder, home: &Path, hosts: bool) -> Result<
                 Some("clock") => tell_clock(),
                 Some("usage") => tell_usage(&node),
                 Some("rest") => rest(teller.take()).await?,
+                Some("calm") => say(&flooding.take().map_or(Value::Null, flood::Flood::calm)),
+                Some(line) if line.starts_with("flood ") => {
+                    flooding = Some(flood::Flood::begin(&node, line).await?);
+                    say(&json!({ "event": "floods" }));
+                }
                 Some(line) if line.starts_with("work ") => teller = Some(work(&node, home, line)?),
                 Some("pairing") => window = open_pairing(&node, window).await,
                 Some(line) => obey(&node, line, &mut links).await,
@@ -227,11 +257,17 @@ fn tell_callers(bench: &Bench) {
 
 fn work(node: &Node, home: &Path, line: &str) -> Result<Teller, Failure> {
     let words: Vec<_> = line.split(' ').collect();
-    let [_, at_a_time, pause] = words[..] else {
-        return Err("work COUNT MS".into());
+    let [_, at_a_time, pause, ref whom @ ..] = words[..] else {
+        return Err("work COUNT MS [DEVICE..]".into());
     };
-    let trusted = node.trust().ok_or("no network")?.entries();
-    let whom = trusted.into_iter().map(|entry| entry.device).collect();
+    let mut whom = whom
+        .iter()
+        .map(|device| device.parse())
+        .collect::<Result<Vec<DeviceId>, _>>()?;
+    if whom.is_empty() {
+        let trusted = node.trust().ok_or("no network")?.entries();
+        whom.extend(trusted.into_iter().map(|entry| entry.device));
+    }
     let pause = Duration::from_millis(pause.parse()?);
     Ok(Teller::start(node, home, whom, at_a_time.parse()?, pause)?)
 }
@@ -251,12 +287,14 @@ fn tell_clock() {
 }
 
 fn tell_online(node: &Node) {
-    let devices = node.devices().into_iter();
-    let online: Vec<_> = devices
-        .filter(softbus::Device::is_online)
-        .map(|device| device.id.to_string())
-        .collect();
-    say(&json!({ "event": "online now", "devices": online }));
+    let mut online = node.devices();
+    online.retain(softbus::Device::is_online);
+    let devices: Vec<_> = online.iter().map(|device| device.id.to_string()).collect();
+    let by = online
+        .iter()
+        .map(|device| device.transport.map(|transport| transport.to_string()));
+    let by: Vec<_> = by.collect();
+    say(&json!({ "event": "online now", "devices": devices, "by": by }));
 }
 
 /// Of each session the two system ability managers are held, and what a proxy is kept of.

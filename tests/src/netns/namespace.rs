@@ -11,8 +11,9 @@ use rustix::thread::{LinkNameSpaceType, move_into_link_name_space};
 
 use super::LabError;
 
+/// A network namespace that is there as long as this is.
 #[derive(Debug)]
-pub(super) struct Namespace {
+pub struct Namespace {
     file: File,
 }
 
@@ -45,6 +46,21 @@ impl Namespace {
         }
     }
 
+    /// The one that a process is in: of a container, for example.
+    ///
+    /// # Errors
+    /// There is no such process, or it is not ours to look at.
+    pub fn of_process(id: u32) -> Result<Self, LabError> {
+        let path = format!("/proc/{id}/ns/net");
+        match File::open(&path) {
+            Ok(file) => Ok(Self { file }),
+            Err(error) => Err(LabError::Failed {
+                step: format!("open {path}"),
+                detail: error.to_string(),
+            }),
+        }
+    }
+
     /// The namespace as a path that other programs of this user can open while we live.
     pub(super) fn path(&self) -> String {
         format!("/proc/{}/fd/{}", std::process::id(), self.file.as_raw_fd())
@@ -54,10 +70,14 @@ impl Namespace {
         self.file.try_clone()
     }
 
-    pub(super) fn within<T: Send>(&self, work: impl FnOnce() -> T + Send) -> T {
+    /// Runs `work` on a thread that is in it.
+    ///
+    /// # Panics
+    /// When this user may not enter it; a panic of `work` goes on in the caller.
+    pub fn within<T: Send>(&self, work: impl FnOnce() -> T + Send) -> T {
         let file = self.file.as_fd();
         let on_device = || {
-            // A namespace that was made here can be entered from here.
+            // A namespace that was made here can be entered from here, and any other by root.
             move_into_link_name_space(file, Some(LinkNameSpaceType::Network))
                 .expect("entering an open network namespace");
             work()
@@ -74,7 +94,10 @@ impl Namespace {
     }
 
     /// Runs `ip` with these words as arguments.
-    pub(super) fn ip(&self, words: &str) -> Result<(), LabError> {
+    ///
+    /// # Errors
+    /// It is not there, or fails; so with all below.
+    pub fn ip(&self, words: &str) -> Result<(), LabError> {
         self.tool("ip", words, "")
     }
 
@@ -83,8 +106,13 @@ impl Namespace {
         self.tool("ip", "-batch -", lines)
     }
 
+    /// Runs `tc` with these words as arguments.
+    pub fn tc(&self, words: &str) -> Result<(), LabError> {
+        self.tool("tc", words, "")
+    }
+
     /// Has `nft` apply a script, all of it or nothing.
-    pub(super) fn nft(&self, script: &str) -> Result<(), LabError> {
+    pub fn nft(&self, script: &str) -> Result<(), LabError> {
         self.tool("nft", "-f -", script)
     }
 

@@ -298,7 +298,7 @@ pub async fn a_handler_knows_who_calls(world: &mut dyn World) {
     let own = pair.b.check(super::SERVICE).unwrap();
     reverse(&own, 1).await.unwrap();
     let local = world.is_one_device();
-    let callers = [(pair.a.party(), local), (pair.b.party(), true)];
+    let callers = [(pair.a.party(), local), (pair.b.process(), true)];
     assert_eq!(pair.bench.callers(), callers);
 }
 

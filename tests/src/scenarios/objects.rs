@@ -42,7 +42,7 @@ pub async fn an_own_service_is_the_stub_itself(world: &mut dyn World) {
     let own = device.get(SERVICE, &device.id()).await.unwrap();
     assert_eq!((own.device(), &own), (None, &stub));
     assert_eq!(reverse(&own, 2019).await, Ok(9102));
-    assert_eq!(bench.callers(), [(device.party(), true)]);
+    assert_eq!(bench.callers(), [(device.process(), true)]);
     keep(&own, &[&own]).await.unwrap();
     assert_eq!(bench.kept().pop(), Some(stub));
 }

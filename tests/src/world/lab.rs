@@ -1,8 +1,11 @@
 //! Nodes in network namespaces that find each other by mDNS.
 
 use std::{
+    collections::BTreeSet,
+    net::Ipv4Addr,
     path::PathBuf,
     sync::{Arc, Weak},
+    time::Duration,
 };
 
 use softbus::{
@@ -12,6 +15,7 @@ use tempfile::TempDir;
 
 use super::{
     Device, World,
+    faults::{Cuts, Delays, Loses, Moves, Mutes, Narrows, Outages, Sleeps},
     node::{NodeDevice, Trusting, Vanish},
 };
 use crate::netns::Lab;
@@ -26,6 +30,9 @@ pub struct LabWorld {
     /// By place, from 1.
     members: Vec<Weak<NodeDevice>>,
     ids: Vec<DeviceId>,
+    /// Places without power.
+    off: BTreeSet<usize>,
+    moves: u8,
 }
 
 impl LabWorld {
@@ -43,6 +50,8 @@ impl LabWorld {
             transports: Transports::default(),
             members: Vec::new(),
             ids: Vec::new(),
+            off: BTreeSet::new(),
+            moves: 0,
         })
     }
 
@@ -94,6 +103,16 @@ impl LabWorld {
         Arc::new(device.expect("a node starts"))
     }
 
+    /// The place of a device, from 1.
+    fn place(&self, id: &DeviceId) -> usize {
+        let index = self.ids.iter().position(|known| known == id);
+        index.expect("it was started here before") + 1
+    }
+
+    fn running(&self, id: &DeviceId) -> Option<Arc<NodeDevice>> {
+        self.members[self.place(id) - 1].upgrade()
+    }
+
     fn home(&self, place: usize) -> PathBuf {
         self.directory.path().join(place.to_string())
     }
@@ -106,20 +125,103 @@ impl World for LabWorld {
     }
 
     async fn restart(&mut self, device: &Arc<dyn Device>) -> Arc<dyn Device> {
-        let index = self.ids.iter().position(|id| *id == device.id());
-        let index = index.expect("it was started here before");
+        let place = self.place(&device.id());
         // One that was cut off is still running, and has the identity.
-        if let Some(running) = self.members[index].upgrade() {
+        if let Some(running) = self.running(&device.id()) {
             running.crash();
         }
-        let place = index + 1;
-        self.lab.heal(place).expect("the lab can heal a device");
+        let back = match self.off.remove(&place) {
+            true => self.lab.power_on(place),
+            false => self.lab.heal(place),
+        };
+        back.expect("the lab can connect a device");
         let device = self.start(place, |builder| builder);
-        self.members[index] = Arc::downgrade(&device);
+        self.members[place - 1] = Arc::downgrade(&device);
         device
     }
 
     fn distrust(&self, device: &DeviceId, other: &DeviceId) {
         self.trusting.forget(device, other);
+    }
+}
+
+const WORKS: &str = "the lab does what it is told";
+
+#[async_trait(?Send)]
+impl Cuts for LabWorld {
+    async fn cut(&mut self, device: &DeviceId) {
+        self.lab.cut(self.place(device)).expect(WORKS);
+    }
+
+    async fn heal(&mut self, device: &DeviceId) {
+        self.lab.heal(self.place(device)).expect(WORKS);
+    }
+}
+
+#[async_trait(?Send)]
+impl Mutes for LabWorld {
+    async fn mute(&mut self, device: &DeviceId, muted: bool) {
+        self.lab.mute(self.place(device), muted).expect(WORKS);
+    }
+}
+
+#[async_trait(?Send)]
+impl Loses for LabWorld {
+    async fn lose(&mut self, percent: u8) {
+        self.lab.drop_percent(percent).expect(WORKS);
+    }
+}
+
+#[async_trait(?Send)]
+impl Narrows for LabWorld {
+    async fn narrow(&mut self, bytes_per_second: Option<u32>) {
+        let mut places = 1..=self.lab.len();
+        let narrowed = places.try_for_each(|place| self.lab.bandwidth(place, bytes_per_second));
+        narrowed.expect(WORKS);
+    }
+}
+
+#[async_trait(?Send)]
+impl Delays for LabWorld {
+    async fn delay(&mut self, by: Duration) {
+        // What one sends another goes over the links of both.
+        let mut places = 1..=self.lab.len();
+        let delayed = places.try_for_each(|place| self.lab.delay(place, by / 2));
+        delayed.expect(WORKS);
+    }
+}
+
+#[async_trait(?Send)]
+impl Moves for LabWorld {
+    async fn change_address(&mut self, device: &DeviceId) {
+        self.moves += 1;
+        let address = Ipv4Addr::new(10, 77, 0, 100 + self.moves);
+        let changed = self.lab.change_address(self.place(device), address);
+        changed.expect(WORKS);
+    }
+}
+
+#[async_trait(?Send)]
+impl Sleeps for LabWorld {
+    async fn suspend(&mut self, device: &DeviceId) {
+        let device = self.running(device);
+        device.expect("the device is there").suspend();
+    }
+
+    async fn resume(&mut self, device: &DeviceId) {
+        let device = self.running(device);
+        device.expect("the device is there").resume();
+    }
+}
+
+#[async_trait(?Send)]
+impl Outages for LabWorld {
+    async fn power_off(&mut self, device: &Arc<dyn Device>) {
+        let place = self.place(&device.id());
+        self.lab.power_off(place).expect(WORKS);
+        self.off.insert(place);
+        if let Some(running) = self.running(&device.id()) {
+            running.crash();
+        }
     }
 }

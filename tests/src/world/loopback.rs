@@ -3,7 +3,7 @@
 use std::{
     net::{Ipv4Addr, SocketAddr},
     path::PathBuf,
-    sync::Arc,
+    sync::{Arc, Weak},
 };
 
 use softbus::{
@@ -16,7 +16,9 @@ use tempfile::TempDir;
 use super::{
     Device, World,
     node::{NodeDevice, Trusting, Vanish},
+    relayed::RelayedWorld,
 };
+use crate::relay::Relays;
 
 /// Any free port.
 pub const LOCAL: SocketAddr = SocketAddr::new(std::net::IpAddr::V4(Ipv4Addr::LOCALHOST), 0);
@@ -28,6 +30,8 @@ pub struct LoopbackWorld {
     trusting: Trusting,
     transports: Transports,
     members: Vec<Member>,
+    /// Through which they find each other, where there is something to be done to their network.
+    pub(super) relays: Option<Relays>,
 }
 
 /// What outlives a restart of a device.
@@ -38,6 +42,7 @@ struct Member {
     address: SocketAddr,
     /// Where it is told that the others are.
     list: StaticPeers,
+    running: Weak<NodeDevice>,
 }
 
 #[async_trait(?Send)]
@@ -72,7 +77,19 @@ impl LoopbackWorld {
             trusting: Trusting::default(),
             transports: Transports::default(),
             members: Vec::new(),
+            relays: None,
         }
+    }
+
+    /// The same with a network between the devices to which something can be done; before there are any. What it loses is
+    /// decided by this seed, and by when it is sent.
+    ///
+    /// # Panics
+    /// When there is no thread for that.
+    #[must_use]
+    pub fn with_relays(mut self, seed: u64) -> RelayedWorld {
+        self.relays = Some(Relays::new(seed).expect("there is room for a thread"));
+        RelayedWorld { devices: self }
     }
 
     /// A world whose devices talk by these only.
@@ -117,7 +134,10 @@ impl LoopbackWorld {
     ) -> Arc<NodeDevice> {
         let identity = Identity::open(&directory).expect("the directory is ours");
         let id = *identity.device_id();
-        let list = StaticPeers::new(Source::STATIC, self.addresses()).expect("a short list");
+        if let Some(relays) = &mut self.relays {
+            relays.add(id).expect("there are sockets");
+        }
+        let list = StaticPeers::new(Source::STATIC, self.found_by(&id)).expect("a short list");
         let builder = Node::builder()
             .identity(identity)
             .trust(self.trusting.member(id))
@@ -125,23 +145,43 @@ impl LoopbackWorld {
             .transports(self.transports)
             .discovery(Box::new(list.clone()));
         let device = NodeDevice::start(with(builder), Vanish::Crash).expect("a node starts");
+        let device = Arc::new(device);
+        let address = device.node().local_addr().expect("it has a network");
+        if let Some(relays) = &mut self.relays {
+            relays.set_address(id, address);
+        }
         self.members.push(Member {
             id,
             directory,
-            address: device.node().local_addr().expect("it has a network"),
+            address,
             list,
+            running: Arc::downgrade(&device),
         });
-        for member in &self.members {
-            let others = self.addresses().filter(|(other, _)| *other != member.id);
-            // The list of a device that is gone is closed, and nobody looks at it.
-            let _ = member.list.replace(others);
-        }
-        Arc::new(device)
+        self.tell_addresses();
+        device
     }
 
-    fn addresses(&self) -> impl Iterator<Item = (DeviceId, SocketAddr)> {
-        self.members
-            .iter()
-            .map(|member| (member.id, member.address))
+    /// Tells everybody where the others are.
+    pub(super) fn tell_addresses(&self) {
+        for member in &self.members {
+            // The list of a device that is gone is closed, and nobody looks at it.
+            let _ = member.list.replace(self.found_by(&member.id));
+        }
+    }
+
+    /// A device that is there.
+    pub(super) fn running(&self, id: &DeviceId) -> Arc<NodeDevice> {
+        let member = self.members.iter().find(|member| member.id == *id);
+        let running = member.and_then(|member| member.running.upgrade());
+        running.expect("it was started here, and is held")
+    }
+
+    /// Where a device finds the others.
+    fn found_by(&self, id: &DeviceId) -> Vec<(DeviceId, SocketAddr)> {
+        let others = self.members.iter().filter(|member| member.id != *id);
+        match &self.relays {
+            Some(relays) => relays.found_by(id),
+            None => others.map(|other| (other.id, other.address)).collect(),
+        }
     }
 }

@@ -1,4 +1,9 @@
 //! Buses of one process, joined by memory links.
+//!
+//! A link can be cut and muted. It loses nothing and has no addresses, and its devices share a thread, so none of them can sleep alone.
+//! Delays and whole devices in virtual time are what the simulation is for.
+
+mod link;
 
 use std::{
     collections::{HashMap, HashSet},
@@ -12,7 +17,6 @@ use softbus::{
     rpc::{
         AddServiceError, Bus, BusConfig, LocalAbilityManager, MemoryLink, Neighbours, Peer,
         RemoveServiceError, limits,
-        link::{BulkReceive, BulkSend, Lane, Link, LinkClosed, LinkError},
         opening::{self, Incoming, Remote, close_code},
         session::{Usage, passing_rules::Party},
     },
@@ -20,7 +24,11 @@ use softbus::{
 use softbus::{presence::DeviceEvents, service_watch::RemoteServiceWatch};
 use tokio::sync::watch;
 
-use super::{Device, World};
+use super::{
+    Device, World,
+    faults::{Cuts, Mutes, Outages},
+};
+use link::{CuttableLink, Reach, Way};
 
 /// Devices that are buses.
 #[derive(Debug, Default)]
@@ -38,6 +46,8 @@ struct Network {
     opening: tokio::sync::Mutex<()>,
     /// Who trusts whom no longer.
     distrust: Mutex<HashSet<(DeviceId, DeviceId)>>,
+    /// What the network does with each device.
+    reach: Mutex<HashMap<DeviceId, watch::Sender<Reach>>>,
     /// Whoever is introduced to an object waits before asking for it.
     held: watch::Sender<bool>,
 }
@@ -48,8 +58,8 @@ struct MemoryDevice {
     network: Arc<Network>,
     /// Both ends know of a session.
     peers: Mutex<HashMap<DeviceId, Peer>>,
-    /// Nothing passes any more.
-    cut: watch::Sender<bool>,
+    /// Without a word, and everybody notices.
+    gone: watch::Sender<bool>,
     /// A world's devices live as long as the tests hold one of them.
     me: Weak<Self>,
 }
@@ -79,6 +89,48 @@ impl World for MemoryWorld {
 
     fn time_is_virtual(&self) -> bool {
         true
+    }
+}
+
+#[async_trait(?Send)]
+impl Cuts for MemoryWorld {
+    async fn cut(&mut self, device: &DeviceId) {
+        self.network.change(device, |reach| reach.cut = true);
+    }
+
+    async fn heal(&mut self, device: &DeviceId) {
+        self.network.change(device, |reach| reach.cut = false);
+    }
+}
+
+#[async_trait(?Send)]
+impl Mutes for MemoryWorld {
+    async fn mute(&mut self, device: &DeviceId, muted: bool) {
+        self.network.change(device, |reach| reach.muted = muted);
+    }
+}
+
+#[async_trait(?Send)]
+impl Outages for MemoryWorld {
+    async fn power_off(&mut self, device: &Arc<dyn Device>) {
+        device.vanish().await;
+    }
+}
+
+impl Network {
+    fn change(&self, device: &DeviceId, change: impl FnOnce(&mut Reach)) {
+        let mut reach = lock(&self.reach);
+        reach.entry(*device).or_default().send_modify(change);
+    }
+
+    /// How what one sends gets to the other.
+    fn way(&self, from: &DeviceId, to: &DeviceId) -> Way {
+        let mut reach = lock(&self.reach);
+        let mut of = |id: &DeviceId| reach.entry(*id).or_default().subscribe();
+        Way {
+            from: of(from),
+            to: of(to),
+        }
     }
 }
 
@@ -121,7 +173,7 @@ impl MemoryWorld {
             bus: Bus::new(BusConfig::new(party, boot)),
             network: Arc::clone(&self.network),
             peers: Mutex::default(),
-            cut: watch::Sender::new(false),
+            gone: watch::Sender::new(false),
             me: me.clone(),
         });
         lock(&self.network.buses).insert(id, Arc::downgrade(&device));
@@ -145,22 +197,23 @@ impl MemoryDevice {
         if distrusts(*id, self.id()) {
             return Err(GetServiceError::NotTrustedByDevice);
         }
-        let gone = || GetServiceError::Unreachable("not found".to_owned());
+        let not_found = || GetServiceError::Unreachable("not found".to_owned());
         let there = lock(&self.network.buses).get(id).and_then(Weak::upgrade);
-        let (there, here) = there.zip(self.me.upgrade()).ok_or_else(gone)?;
-        if *here.cut.borrow() || *there.cut.borrow() {
-            return Err(gone());
+        let (there, here) = there.zip(self.me.upgrade()).ok_or_else(not_found)?;
+        let (to_here, to_there) = (
+            self.network.way(id, &self.id()),
+            self.network.way(&self.id(), id),
+        );
+        let open = to_here.is_open() && to_there.is_open();
+        if *here.gone.borrow() || *there.gone.borrow() || !open {
+            return Err(not_found());
         }
-        let (to_there, to_here) = MemoryLink::pair();
-        let ends = || [here.cut.subscribe(), there.cut.subscribe()];
-        let to_there = Arc::new(CuttableLink {
-            link: to_there,
-            cut: ends(),
-        });
-        let to_here = Arc::new(CuttableLink {
-            link: to_here,
-            cut: ends(),
-        });
+        let (from_there, from_here) = MemoryLink::pair();
+        let end = |link, way| {
+            let gone = [here.gone.subscribe(), there.gone.subscribe()];
+            Arc::new(CuttableLink { link, gone, way })
+        };
+        let (to_there, to_here) = (end(from_there, to_here), end(from_here, to_there));
         let remote = |device: &Self| Remote::device(device.bus.party());
         let accept = async {
             let incoming = Incoming::accept(&there.bus, to_here, remote(&here)).await?;
@@ -298,57 +351,14 @@ impl Device for MemoryDevice {
         for peer in self.peers() {
             peer.leave(close_code::LEAVING, "leaving").await;
         }
-        self.cut.send_replace(true);
+        self.gone.send_replace(true);
     }
 
     async fn vanish(&self) {
-        self.cut.send_replace(true);
+        self.gone.send_replace(true);
         for peer in self.peers() {
             peer.close(DeathReason::DeviceUnreachable, 0, "");
         }
-    }
-}
-
-/// A link that can be cut without a word to either side.
-struct CuttableLink {
-    link: MemoryLink,
-    cut: [watch::Receiver<bool>; 2],
-}
-
-#[async_trait]
-impl Link for CuttableLink {
-    async fn control(&self) -> Result<Lane, LinkError> {
-        self.link.control().await
-    }
-
-    async fn lanes(&self, count: u16) -> Result<Vec<Lane>, LinkError> {
-        self.link.lanes(count).await
-    }
-
-    async fn open_bulk(&self, id: u64) -> Result<Box<dyn BulkSend>, LinkError> {
-        self.link.open_bulk(id).await
-    }
-
-    async fn accept_bulk(&self) -> Result<(u64, Box<dyn BulkReceive>), LinkError> {
-        self.link.accept_bulk().await
-    }
-
-    fn close(&self, code: u32, text: &str) {
-        self.link.close(code, text);
-    }
-
-    async fn closed(&self) -> LinkClosed {
-        let [mut here, mut there] = self.cut.clone();
-        tokio::select! {
-            biased;
-            _ = here.wait_for(|cut| *cut) => LinkClosed::TimedOut,
-            _ = there.wait_for(|cut| *cut) => LinkClosed::TimedOut,
-            closed = self.link.closed() => closed,
-        }
-    }
-
-    fn transport(&self) -> &'static str {
-        "memory"
     }
 }
 

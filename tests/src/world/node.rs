@@ -1,7 +1,7 @@
 //! Nodes as devices, each on a thread of its own so that it can end as a crash ends a process.
 
 use std::{
-    sync::{Mutex, MutexGuard, PoisonError},
+    sync::{Mutex, MutexGuard, PoisonError, mpsc},
     thread::{self, JoinHandle},
     time::Duration,
 };
@@ -26,6 +26,8 @@ use crate::scenarios::SOON;
 pub struct NodeDevice {
     party: Party,
     running: Mutex<Option<Running>>,
+    /// Wakes it when it is dropped.
+    asleep: Mutex<Option<mpsc::Sender<()>>>,
     vanish: Vanish,
 }
 
@@ -63,7 +65,7 @@ impl NodeDevice {
     /// Those of the node.
     pub fn start(builder: NodeBuilder, vanish: Vanish) -> Result<Self, StartNodeError> {
         let (stop, stopped) = oneshot::channel();
-        let (started, result) = std::sync::mpsc::channel();
+        let (started, result) = mpsc::channel();
         let thread = thread::spawn(move || {
             let runtime = runtime::Builder::new_current_thread().enable_all().build();
             let Ok(runtime) = runtime else {
@@ -90,6 +92,7 @@ impl NodeDevice {
         Ok(Self {
             party,
             running: Mutex::new(Some(running)),
+            asleep: Mutex::default(),
             vanish,
         })
     }
@@ -107,6 +110,7 @@ impl NodeDevice {
 
     /// Ends the node as a crash would: no task of it runs any more, then its socket is closed.
     pub fn crash(&self) {
+        self.resume();
         if let Some(Running {
             node, stop, thread, ..
         }) = self.lock().take()
@@ -117,6 +121,28 @@ impl NodeDevice {
         }
     }
 
+    /// Stops the thread of the device, and with it all of the node but what finds others by mDNS, until it resumes.
+    ///
+    /// # Panics
+    /// When it is gone.
+    pub fn suspend(&self) {
+        let runtime = self.lock().as_ref().map(|running| running.runtime.clone());
+        let ((wake, woken), (tell, asleep)) = (mpsc::channel(), mpsc::channel());
+        runtime.expect("the device is there").spawn(async move {
+            let _ = tell.send(());
+            // The device has this thread only. Nothing is ever sent.
+            let _: Result<(), _> = woken.recv();
+        });
+        let asleep = asleep.recv_timeout(SOON);
+        asleep.expect("a thread that runs gets to its next task");
+        *lock(&self.asleep) = Some(wake);
+    }
+
+    /// Ends [`suspend`](Self::suspend).
+    pub fn resume(&self) {
+        drop(lock(&self.asleep).take());
+    }
+
     /// Registers a service so that every process of the device finds it when this returns.
     fn register(
         &self,
@@ -125,7 +151,7 @@ impl NodeDevice {
         options: ServiceOptions,
     ) -> Result<(), AddServiceError> {
         let (samgr, object) = (self.samgr_of_all(), object.clone());
-        let (sender, registered) = std::sync::mpsc::channel();
+        let (sender, registered) = mpsc::channel();
         let runtime = self.lock().as_ref().map(|running| running.runtime.clone());
         runtime.expect("the device is there").spawn(async move {
             // Whoever does not wait any more has failed already.
@@ -140,8 +166,12 @@ impl NodeDevice {
     }
 
     fn lock(&self) -> MutexGuard<'_, Option<Running>> {
-        self.running.lock().unwrap_or_else(PoisonError::into_inner)
+        lock(&self.running)
     }
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 impl Drop for NodeDevice {

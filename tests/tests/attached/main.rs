@@ -6,9 +6,9 @@ mod dump;
 
 use std::time::Duration;
 
-use softbus::GetServiceError;
+use softbus::{DeathReason, GetServiceError, service_watch::RemoteServiceEvent};
 use testkit::{
-    scenarios::{SERVICE, for_all, workbench::workbench},
+    scenarios::{SERVICE, SOON, for_all, workbench::workbench},
     world::{World, local::LocalWorld},
 };
 
@@ -59,6 +59,29 @@ fn a_service_that_was_just_removed_is_absent() {
             b.remove(SERVICE).unwrap();
             let gone = a.get(SERVICE, &b.id()).await;
             assert_eq!(gone.unwrap_err(), GetServiceError::Absent);
+        }
+    });
+}
+
+/// A process that watches what it registers itself is told of the end also when that comes at once.
+#[test]
+fn an_own_service_that_goes_at_once_is_told_to_be_gone() {
+    run(LocalWorld::new(), async |world: &mut dyn World| {
+        let device = world.device().await;
+        let mut watch = device.watch_of(SERVICE, &device.id()).unwrap();
+        let (stub, _) = workbench();
+        for round in 0..200 {
+            device.add(SERVICE, &stub, for_all()).unwrap();
+            let added = tokio::time::timeout(SOON, watch.next()).await;
+            assert_eq!(
+                added,
+                Ok(RemoteServiceEvent::Added(stub.clone())),
+                "{round}"
+            );
+            device.remove(SERVICE).unwrap();
+            let removed = tokio::time::timeout(SOON, watch.next()).await;
+            let gone = RemoteServiceEvent::Removed(DeathReason::ServiceRemoved);
+            assert_eq!(removed, Ok(gone), "{round}");
         }
     });
 }

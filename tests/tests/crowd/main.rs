@@ -2,34 +2,50 @@
 
 #![cfg(target_os = "linux")]
 
-use std::time::{Duration, Instant};
+use std::{
+    sync::{Mutex, PoisonError},
+    time::{Duration, Instant},
+};
 
+use softbus::transport::Transports;
 use testkit::{scenarios::measured, site::Site};
 
 /// So many processes may find a machine that has other things to do.
 const MANY: Duration = Duration::from_secs(240);
 
-#[test]
-fn twenty_five_devices_find_connect_and_call_each_other() {
-    const DEVICES: usize = 25;
-    let Some(site) = Site::or_skip(env!("CARGO_BIN_EXE_lab_node"), DEVICES) else {
+/// Who has it is the only test.
+static ALONE: Mutex<()> = Mutex::new(());
+
+/// All pairs, in both directions: with 50 devices 1,225 sessions and 2,450 calls.
+fn devices_find_connect_and_call_each_other(devices: usize, transports: Transports) {
+    let _alone = ALONE.lock().unwrap_or_else(PoisonError::into_inner);
+    let Some(site) = Site::or_skip(env!("CARGO_BIN_EXE_lab_node"), devices) else {
         return;
     };
-    let began = Instant::now();
-    let mut nodes: Vec<_> = (1..=DEVICES).map(|place| site.start(place)).collect();
-    measured("25 devices started", began.elapsed());
+    let site = site.over(transports);
+    let begun = Instant::now();
+    let mut nodes: Vec<_> = (1..=devices).map(|place| site.start(place)).collect();
+    measured(&format!("{devices} devices started"), begun.elapsed());
+    site.all_are_online_within(&mut nodes, MANY);
+    measured("all online to each other", begun.elapsed());
+    let mut calls = 0;
     for (index, node) in nodes.iter_mut().enumerate() {
-        let mut others: Vec<_> = (1..=DEVICES).filter(|place| place - 1 != index).collect();
-        while !others.is_empty() {
-            let online = node.wait_for("online", MANY);
-            others.retain(|place| online["device"] != site.id(*place));
-        }
-    }
-    measured("25 devices online to each other", began.elapsed());
-    for (index, node) in nodes.iter_mut().enumerate() {
-        for other in (1..=DEVICES).filter(|place| place - 1 != index) {
+        for other in (1..=devices).filter(|place| place - 1 != index) {
             node.succeeds(&format!("call {}", site.id(other)));
+            calls += 1;
         }
     }
-    measured("and each has called each", began.elapsed());
+    assert_eq!(calls, devices * (devices - 1));
+    measured(&format!("and {calls} calls, each of each"), begun.elapsed());
+    site.all_hold_one_session(&mut nodes);
+}
+
+#[test]
+fn fifty_devices_find_connect_and_call_each_other_by_quic() {
+    devices_find_connect_and_call_each_other(50, Transports::Quic);
+}
+
+#[test]
+fn fifty_devices_find_connect_and_call_each_other_by_tcp() {
+    devices_find_connect_and_call_each_other(50, Transports::Tcp);
 }

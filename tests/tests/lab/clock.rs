@@ -1,62 +1,23 @@
-//! A wall clock that jumps. The kernel has no such clock for a namespace, so a library that is loaded before all others puts it forward
-//! and back for one program.
+//! A wall clock that jumps.
 
-use std::{
-    fs,
-    path::{Path, PathBuf},
-    process::Command,
-    time::{Duration, SystemTime, UNIX_EPOCH},
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use testkit::{
+    site::{Node, SOON, Site},
+    wall_clock::WallClock,
 };
-
-use testkit::site::{Node, SOON, Site};
 
 use crate::site::over_both;
 
 over_both! {
     a_clock_that_jumps_ends_no_session_and_hinders_no_new_one: 2,
+    calls_under_way_notice_nothing_of_a_clock_that_jumps: 2,
 }
 
 const YEAR: i64 = 365 * 24 * 60 * 60;
 
-/// The wall clock of a program.
-struct WallClock {
-    library: PathBuf,
-    file: PathBuf,
-}
-
-impl WallClock {
-    /// Below a directory.
-    fn make(directory: &Path) -> Self {
-        let library = directory.join("wall_clock.so");
-        let mut compiler = Command::new("cc");
-        compiler
-            .args(["-shared", "-fPIC", "-O1", "-o"])
-            .arg(&library);
-        compiler.arg(concat!(
-            env!("CARGO_MANIFEST_DIR"),
-            "/tests/lab/wall_clock.c"
-        ));
-        assert!(compiler.status().unwrap().success());
-        Self {
-            library,
-            file: directory.join("jumped"),
-        }
-    }
-
-    /// It is this much ahead of that of everybody else from now on.
-    fn jump(&self, seconds: i64) {
-        // At once, also for who reads it now.
-        let new = self.file.with_extension("new");
-        fs::write(&new, seconds.to_string()).unwrap();
-        fs::rename(new, &self.file).unwrap();
-    }
-
-    fn start(&self, site: &Site, place: usize) -> Node {
-        site.start_with(place, |command| {
-            command.env("LD_PRELOAD", &self.library);
-            command.env("WALL_CLOCK", &self.file);
-        })
-    }
+fn start(clock: &WallClock, site: &Site, place: usize) -> Node {
+    site.start_with(place, |command| clock.wind(command))
 }
 
 fn now() -> Duration {
@@ -76,16 +37,16 @@ fn leave(node: &mut Node) {
 
 /// Sessions, deadlines and keep-alives go by a clock that nobody can set, and who is trusted is so at any time.
 fn a_clock_that_jumps_ends_no_session_and_hinders_no_new_one(site: &mut Site) {
-    let clock = WallClock::make(&site.home(1));
+    let clock = WallClock::make(&site.home(1)).unwrap();
     // To 1970, ten years on, and back.
     let jumps = [-(now().as_secs() as i64), 10 * YEAR, 0];
-    let (mut one, mut two) = (clock.start(site, 1), site.start(2));
+    let (mut one, mut two) = (start(&clock, site, 1), site.start(2));
     let to_two = format!("calls {} 100", site.id(2));
     let to_one = format!("calls {} 100", site.id(1));
     one.succeeds(&to_two);
     two.succeeds(&to_one);
     for jump in jumps {
-        clock.jump(jump);
+        clock.jump(jump).unwrap();
         assert!((ahead(&mut one) - jump as f64).abs() < 60.0, "{jump}");
         one.succeeds(&to_two);
         two.succeeds(&to_one);
@@ -95,12 +56,31 @@ fn a_clock_that_jumps_ends_no_session_and_hinders_no_new_one(site: &mut Site) {
     let gone = two.wait_for_device("offline", &site.id(1), SOON);
     assert_eq!(gone["reason"], "left");
     for jump in jumps {
-        clock.jump(jump);
-        let mut one = clock.start(site, 1);
+        clock.jump(jump).unwrap();
+        let mut one = start(&clock, site, 1);
         two.wait_for_device("online", &site.id(1), SOON);
         one.succeeds(&to_two);
         two.succeeds(&to_one);
         leave(&mut one);
         two.wait_for_device("offline", &site.id(1), SOON);
     }
+}
+
+/// No deadline is missed and no keep-alive: each call is answered.
+fn calls_under_way_notice_nothing_of_a_clock_that_jumps(site: &mut Site) {
+    let clock = WallClock::make(&site.home(1)).unwrap();
+    let mut nodes = [start(&clock, site, 1), site.start(2)];
+    site.all_are_online(&mut nodes);
+    for (place, node) in (1..).zip(&mut nodes) {
+        node.process.send_line(&site.work(place, 2)).unwrap();
+    }
+    for jump in [-(now().as_secs() as i64), 10 * YEAR, 0] {
+        clock.jump(jump).unwrap();
+        for place in [1, 2] {
+            site.is_called(place);
+        }
+    }
+    let totals = site.rest(&mut nodes);
+    assert_eq!((totals.unknown.0, totals.not_done), (0, 0), "{totals}");
+    assert!(totals.answered > 1000, "{totals}");
 }

@@ -7,15 +7,19 @@ mod avahi;
 mod calls;
 mod clock;
 mod faults;
+mod hostile;
 mod interop;
+mod links;
 mod networks;
 mod nodes;
 mod pairing;
 mod processes;
 mod scenarios;
+mod sessions;
 mod site;
 mod strangers;
 mod transports;
+mod warm;
 mod weather;
 
 /// Runs what has to end in time.

@@ -30,6 +30,15 @@ over_both! {
     a_device_whose_interface_comes_up_later_is_found: 2,
 }
 
+mod in_one_process {
+    use super::*;
+
+    over_both! {
+        an_interface_that_comes_up_is_dialled_from_at_once,
+        a_device_that_loses_one_of_two_networks_is_back_over_the_other,
+    }
+}
+
 /// As a laptop whose cable is plugged in after it was switched on. It speaks on that interface only.
 fn a_device_whose_interface_comes_up_later_is_found(site: &mut Site) {
     site.lab.link_down(2).unwrap();
@@ -50,8 +59,7 @@ fn a_device_whose_interface_comes_up_later_is_found(site: &mut Site) {
 }
 
 /// Nobody tells a device that is told where another one is, and has no interface, when that is there again: it notices.
-#[test]
-fn an_interface_that_comes_up_is_dialled_from_at_once() {
+fn an_interface_that_comes_up_is_dialled_from_at_once(transports: Transports) {
     let Some(lab) = Lab::or_skip(2) else { return };
     run_within(4 * SOON, async {
         let (a, b) = (Identity::generate().unwrap(), Identity::generate().unwrap());
@@ -64,6 +72,7 @@ fn an_interface_that_comes_up_is_dialled_from_at_once() {
             let builder = Node::builder()
                 .identity(identity)
                 .trust(trust.clone())
+                .transports(transports)
                 .discovery(Box::new(list.clone()));
             let device = lab.within(place, || NodeDevice::start(builder, Vanish::Crash));
             (device.unwrap(), list)
@@ -129,14 +138,4 @@ fn a_device_that_loses_one_of_two_networks_is_back_over_the_other(transports: Tr
             world.lab().heal_on(network, 2).unwrap();
         }
     });
-}
-
-#[test]
-fn a_device_that_loses_one_of_two_networks_is_back_over_the_other_by_quic() {
-    a_device_that_loses_one_of_two_networks_is_back_over_the_other(Transports::Quic);
-}
-
-#[test]
-fn a_device_that_loses_one_of_two_networks_is_back_over_the_other_by_tcp() {
-    a_device_that_loses_one_of_two_networks_is_back_over_the_other(Transports::Tcp);
 }

@@ -1,16 +1,24 @@
-//! Every scenario with each device in a network namespace of its own.
+//! Every scenario with each device in a network namespace of its own: by whatever transport is there, and by TCP alone.
 
 use std::time::Duration;
 
+use softbus::transport::Transports;
 use testkit::world::{World, lab::LabWorld};
 
 const DEADLINE: Duration = Duration::from_secs(80);
 
 #[track_caller]
 fn run(scenario: impl AsyncFnOnce(&mut dyn World)) {
-    let Some(mut world) = LabWorld::or_skip(3) else {
+    run_over(Transports::All, async |world| scenario(world).await);
+}
+
+/// For what needs more of a world than every world has.
+#[track_caller]
+fn run_over(transports: Transports, scenario: impl AsyncFnOnce(&mut LabWorld)) {
+    let Some(world) = LabWorld::or_skip(3) else {
         return;
     };
+    let mut world = world.over(transports);
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()
@@ -32,3 +40,50 @@ testkit::scenarios!(tests);
 testkit::scenarios_on_demand!(tests);
 testkit::scenarios_of_devices!(tests);
 testkit::scenarios_of_nodes!(tests);
+
+/// By TCP alone, what is above.
+mod by_tcp {
+    macro_rules! tests {
+        ($($module:ident :: $name:ident),* $(,)?) => { $(
+            #[test]
+            fn $name() {
+                super::run_over(super::Transports::Tcp, async |world| {
+                    testkit::scenarios::$module::$name(world).await;
+                });
+            }
+        )* };
+    }
+    testkit::scenarios!(tests);
+    testkit::scenarios_on_demand!(tests);
+    testkit::scenarios_of_devices!(tests);
+    testkit::scenarios_of_nodes!(tests);
+}
+
+/// What can be done to devices of a lab, over QUIC only and over TCP only.
+macro_rules! tests_of_faults {
+    ($($module:ident :: $name:ident),* $(,)?) => { $(
+        #[test]
+        fn $name() {
+            super::run_over(TRANSPORTS, testkit::scenarios::$module::$name);
+        }
+    )* };
+}
+
+macro_rules! faults_over {
+    ($($transport:ident: $transports:ident),* $(,)?) => { $(
+        mod $transport {
+            const TRANSPORTS: softbus::transport::Transports = softbus::transport::Transports::$transports;
+
+            testkit::scenarios_of_cuts!(tests_of_faults);
+            testkit::scenarios_of_cuts_and_nodes!(tests_of_faults);
+            testkit::scenarios_of_mutes!(tests_of_faults);
+            testkit::scenarios_of_loss!(tests_of_faults);
+            testkit::scenarios_of_delay!(tests_of_faults);
+            testkit::scenarios_of_bandwidth!(tests_of_faults);
+            testkit::scenarios_of_moves!(tests_of_faults);
+            testkit::scenarios_of_sleep!(tests_of_faults);
+            testkit::scenarios_of_outages!(tests_of_faults);
+        }
+    )* };
+}
+faults_over! { quic: Quic, tcp: Tcp }

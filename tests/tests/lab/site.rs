@@ -16,8 +16,22 @@ pub(crate) fn run(devices: usize, transports: Transports, scenario: fn(&mut Site
     }
 }
 
-/// Tests of scenarios of so many devices: each over QUIC only, and over TCP only.
+/// Tests of scenarios of so many devices: each over QUIC only, and over TCP only. Without a number it is told which, and makes
+/// its devices itself.
 macro_rules! over_both {
+    ($($scenario:ident),* $(,)?) => {
+        mod quic {
+            $( #[test] fn $scenario() {
+                super::$scenario(softbus::transport::Transports::Quic);
+            } )*
+        }
+
+        mod tcp {
+            $( #[test] fn $scenario() {
+                super::$scenario(softbus::transport::Transports::Tcp);
+            } )*
+        }
+    };
     ($($scenario:ident: $devices:literal),* $(,)?) => {
         mod quic {
             $( #[test] fn $scenario() {

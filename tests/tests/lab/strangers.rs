@@ -1,27 +1,25 @@
 //! Devices that have, or claim, the name of another one, and strangers that do not stop.
 
 use std::{
-    iter,
-    net::{Ipv4Addr, UdpSocket},
-    sync::{
-        Arc,
-        atomic::{AtomicBool, AtomicU64, Ordering},
-    },
-    thread::{self, JoinHandle},
+    fs,
+    path::PathBuf,
     time::{Duration, Instant},
 };
 
 use softbus::{
-    DeviceEvent, DeviceId, Identity, Interfaces, Node, RemoteObject, TrustStore,
-    discovery::{Announcement, InstanceName, ProtocolVersions},
+    DeviceEvent, Identity, Interfaces, Node, RemoteObject, TrustStore, discovery::InstanceName,
+    transport::Transports,
 };
+use tempfile::TempDir;
 use testkit::{
     avahi::Avahi,
+    ledger::{LEDGER, Teller, audit, ledger},
     netns::Lab,
     scenarios::{
         SERVICE, for_all, measured, next_event,
         workbench::{reverse, workbench},
     },
+    strangers::{Flood, txt},
     wait::wait_until_async,
     world::{
         Device,
@@ -30,14 +28,23 @@ use testkit::{
     },
 };
 
-use crate::{run_within, site::SOON};
+use crate::{
+    run_within,
+    site::{SOON, over_both},
+};
+
+over_both! {
+    two_devices_of_one_name_are_told_apart,
+    who_announces_itself_as_another_device_does_not_keep_that_from_being_found,
+    a_stranger_that_floods_the_network_hinders_nobody,
+}
 
 /// Two of a kind, called alike by who bought them.
-#[test]
-fn two_devices_of_one_name_are_told_apart() {
-    let Some(mut world) = LabWorld::or_skip(3) else {
+fn two_devices_of_one_name_are_told_apart(transports: Transports) {
+    let Some(world) = LabWorld::or_skip(3) else {
         return;
     };
+    let mut world = world.over(transports);
     run_within(4 * SOON, async {
         let observer = world.node();
         let twins = [(), ()].map(|()| world.node_with(|builder| builder.name("kitchen")));
@@ -65,15 +72,24 @@ fn two_devices_of_one_name_are_told_apart() {
 struct Known {
     lab: Lab,
     trust: TrustStore,
+    transports: Transports,
+    directory: TempDir,
 }
 
 impl Known {
-    fn or_skip(devices: usize) -> Option<Self> {
+    fn or_skip(devices: usize, transports: Transports) -> Option<Self> {
         let lab = Lab::or_skip(devices)?;
         Some(Self {
             lab,
             trust: TrustStore::in_memory(),
+            transports,
+            directory: tempfile::tempdir().unwrap(),
         })
+    }
+
+    /// Where a device writes down the calls that it made and served.
+    fn home(&self, place: usize) -> PathBuf {
+        self.directory.path().join(place.to_string())
     }
 
     fn identity(&self) -> Identity {
@@ -86,27 +102,30 @@ impl Known {
         let builder = Node::builder()
             .identity(identity)
             .trust(self.trust.clone())
+            .transports(self.transports)
             .mdns(Interfaces::All);
         let start = || NodeDevice::start(builder, Vanish::Crash);
         let device = self.lab.within(place, start).unwrap();
         device.add(SERVICE, &workbench().0, for_all()).unwrap();
+        fs::create_dir_all(self.home(place)).unwrap();
+        let ledger = ledger(&self.home(place)).unwrap();
+        device.add(LEDGER, &ledger, for_all()).unwrap();
         device
+    }
+
+    /// A device calls the ledgers of others from now on.
+    fn at_work(&self, place: usize, device: &NodeDevice, others: &[&NodeDevice]) -> Teller {
+        let others = others.iter().map(|other| other.id()).collect();
+        let (node, home) = (device.node(), self.home(place));
+        Teller::start(&node, &home, others, 8, Duration::from_millis(5)).unwrap()
     }
 }
 
-/// What a device says of itself in its TXT record.
-fn txt(device: DeviceId) -> Vec<String> {
-    let versions = ProtocolVersions::new(1, 1).unwrap();
-    let entries = Announcement::new(device, versions, 1).to_txt().into_iter();
-    entries
-        .map(|(key, value)| format!("{key}={value}"))
-        .collect()
-}
-
 /// Somebody was there before with the very name of a device, and says that it is the device.
-#[test]
-fn who_announces_itself_as_another_device_does_not_keep_that_from_being_found() {
-    let Some(known) = Known::or_skip(3) else {
+fn who_announces_itself_as_another_device_does_not_keep_that_from_being_found(
+    transports: Transports,
+) {
+    let Some(known) = Known::or_skip(3, transports) else {
         return;
     };
     let Some(avahi) = Avahi::or_skip(&known.lab, 3) else {
@@ -140,96 +159,6 @@ fn who_announces_itself_as_another_device_does_not_keep_that_from_being_found() 
     });
 }
 
-/// An answer of multicast DNS that nobody asked for: a device at this address and port.
-fn announcement(device: DeviceId, address: Ipv4Addr, port: u16) -> Vec<u8> {
-    fn name(packet: &mut Vec<u8>, labels: &[&str]) {
-        for label in labels {
-            packet.push(label.len() as u8);
-            packet.extend(label.as_bytes());
-        }
-        packet.push(0);
-    }
-    let instance = InstanceName::new(&device);
-    let instance = [instance.as_str(), "_softbus", "_udp", "local"];
-    let host = [&instance[0][..16], "local"];
-    let mut records: Vec<(&[&str], u16, Vec<u8>)> = Vec::new();
-    let mut pointer = Vec::new();
-    name(&mut pointer, &instance);
-    records.push((&instance[1..], 12, pointer));
-    let mut service = vec![0, 0, 0, 0];
-    service.extend(port.to_be_bytes());
-    name(&mut service, &host);
-    records.push((&instance, 33, service));
-    let entries = txt(device);
-    let text = entries
-        .iter()
-        .flat_map(|entry| iter::once(entry.len() as u8).chain(entry.bytes()));
-    records.push((&instance, 16, text.collect()));
-    records.push((&host, 1, address.octets().to_vec()));
-
-    let mut packet = vec![0, 0, 0x84, 0, 0, 0, 0, records.len() as u8, 0, 0, 0, 0];
-    for (owner, kind, data) in records {
-        name(&mut packet, owner);
-        packet.extend(kind.to_be_bytes());
-        // In the Internet, for two minutes.
-        packet.extend([0, 1, 0, 0, 0, 120]);
-        packet.extend((data.len() as u16).to_be_bytes());
-        packet.extend(data);
-    }
-    packet
-}
-
-/// Somebody who announces a thousand devices that there are not, over and over, and between that sends noise to a port.
-struct Flood {
-    stop: Arc<AtomicBool>,
-    sent: Arc<AtomicU64>,
-    thread: Option<JoinHandle<()>>,
-}
-
-impl Flood {
-    fn start(lab: &Lab, place: usize, noise_to: (Ipv4Addr, u16)) -> Self {
-        let address = lab.address(place);
-        let packets = (0..1000_u16).map(|number| {
-            let mut id = [0xf1; 32];
-            id[..2].copy_from_slice(&number.to_be_bytes());
-            announcement(DeviceId::from_bytes(id), address, 1000 + number)
-        });
-        let packets: Vec<_> = packets.collect();
-        let socket = lab.within(place, || UdpSocket::bind((address, 5353)).unwrap());
-        socket.set_multicast_ttl_v4(255).unwrap();
-        let (stop, sent) = (Arc::<AtomicBool>::default(), Arc::<AtomicU64>::default());
-        let (stopped, count) = (Arc::clone(&stop), Arc::clone(&sent));
-        let thread = thread::spawn(move || {
-            let mut packets = packets.iter().cycle();
-            while !stopped.load(Ordering::Relaxed) {
-                let packet = packets.next().unwrap();
-                for (packet, to) in [(&packet[..], MDNS), (&[0xc5; 1200], noise_to)] {
-                    let went = socket.send_to(packet, to).is_ok();
-                    count.fetch_add(went.into(), Ordering::Relaxed);
-                }
-            }
-        });
-        Self {
-            stop,
-            sent,
-            thread: Some(thread),
-        }
-    }
-
-    fn sent(&self) -> u64 {
-        self.sent.load(Ordering::Relaxed)
-    }
-}
-
-impl Drop for Flood {
-    fn drop(&mut self) {
-        self.stop.store(true, Ordering::Relaxed);
-        let _ = self.thread.take().map(JoinHandle::join);
-    }
-}
-
-const MDNS: (Ipv4Addr, u16) = (Ipv4Addr::new(224, 0, 0, 251), 5353);
-
 /// The median of many calls, all of which succeed.
 async fn median(proxy: &RemoteObject) -> Duration {
     let mut took = Vec::new();
@@ -243,9 +172,8 @@ async fn median(proxy: &RemoteObject) -> Duration {
 }
 
 /// What a stranger can do from outside: devices that know each other call on, and one that comes meanwhile is found.
-#[test]
-fn a_stranger_that_floods_the_network_hinders_nobody() {
-    let Some(known) = Known::or_skip(4) else {
+fn a_stranger_that_floods_the_network_hinders_nobody(transports: Transports) {
+    let Some(known) = Known::or_skip(4, transports) else {
         return;
     };
     let [one, two, three] = [(); 3].map(|()| known.identity());
@@ -255,7 +183,12 @@ fn a_stranger_that_floods_the_network_hinders_nobody() {
         measured("median of a call before a flood", median(&proxy).await);
 
         let port = two.node().local_addr().unwrap().port();
-        let flood = Flood::start(&known.lab, 4, (known.lab.address(2), port));
+        let tellers = [
+            known.at_work(1, &one, &[&two]),
+            known.at_work(2, &two, &[&one]),
+        ];
+        let two_listens = (known.lab.address(2), port);
+        let flood = Flood::start(&known.lab, 4, two_listens, transports).unwrap();
         let begun = Instant::now();
         assert!(wait_until_async(SOON, async || flood.sent() > 2000).await);
         measured("median of a call beside a flood", median(&proxy).await);
@@ -275,6 +208,16 @@ fn a_stranger_that_floods_the_network_hinders_nobody() {
         let forged = one.node().devices().len();
         println!("{rate:.0} packets a second, {forged} devices known");
         assert!(!proxy.is_dead());
+        for teller in tellers {
+            teller.rest().await.unwrap();
+        }
+        let homes = [(1, &one), (2, &two)].map(|(place, device)| (device.id(), known.home(place)));
+        let homes = homes.iter().map(|(id, home)| (id.to_string(), &**home));
+        let totals = audit(homes).unwrap().unwrap();
+        println!("{totals}");
+        // Each is answered: nobody was ever away.
+        assert_eq!((totals.unknown.0, totals.not_done), (0, 0), "{totals}");
+        assert!(totals.answered > 100, "{totals}");
         measured("median of a call after a flood", median(&proxy).await);
     });
 }

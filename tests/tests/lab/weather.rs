@@ -1,25 +1,49 @@
 //! What happens to devices that nobody kills: asleep, on a bad cable, somewhere else, heard by nobody.
 
-use std::{net::Ipv4Addr, time::Instant};
+use std::{
+    net::Ipv4Addr,
+    time::{Duration, Instant},
+};
 
-use testkit::scenarios::measured;
+use testkit::{process::ReportError, scenarios::measured};
 
 use crate::site::{SOON, Site, over_both, site};
 
 over_both! {
     a_device_that_sleeps_is_missed_and_is_back_when_it_wakes: 2,
+    a_device_that_sleeps_for_half_a_minute_is_back_when_it_wakes: 2,
     a_cable_that_comes_and_goes_leaves_one_connection_that_works: 3,
     who_is_heard_by_nobody_is_missed_and_knows_it: 2,
 }
 
 /// As a telephone that sleeps: it hears nothing, says nothing, and does not know that time has passed.
 fn a_device_that_sleeps_is_missed_and_is_back_when_it_wakes(site: &mut Site) {
+    sleeps_at_least(Duration::ZERO, site);
+}
+
+/// By then every wait and every dial for it has been given up, and the next dial is a long time off.
+fn a_device_that_sleeps_for_half_a_minute_is_back_when_it_wakes(site: &mut Site) {
+    sleeps_at_least(Duration::from_secs(30), site);
+}
+
+fn sleeps_at_least(time: Duration, site: &mut Site) {
     let (mut watcher, mut sleeper) = (site.start(1), site.start(2));
     watcher.succeeds(&format!("call {}", site.id(2)));
     sleeper.succeeds(&format!("call {}", site.id(1)));
     sleeper.process.suspend().unwrap();
+    let asleep = Instant::now();
     watcher.wait_for_device("died", &site.id(2), SOON);
     watcher.wait_for_device("offline", &site.id(2), SOON);
+    // All that time it stays away.
+    let id = site.id(2);
+    let rest = time.saturating_sub(asleep.elapsed());
+    let back = watcher.process.wait_for_event(rest, |event| {
+        event["event"] == "online" && event["device"] == id
+    });
+    assert!(
+        matches!(back, Err(ReportError::TimedOut { .. })),
+        "{back:?}"
+    );
     sleeper.process.resume().unwrap();
     let woke = Instant::now();
     sleeper.wait_for_device("died", &site.id(1), SOON);

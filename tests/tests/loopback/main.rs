@@ -3,6 +3,8 @@
 #![expect(clippy::unwrap_used, reason = "a helper of a test fails the test")]
 
 mod admission;
+mod devices;
+mod faults;
 mod pairing;
 mod policy;
 mod services;

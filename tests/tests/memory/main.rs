@@ -43,6 +43,18 @@ testkit::scenarios!(tests);
 testkit::scenarios_on_demand!(tests);
 testkit::scenarios_of_devices!(tests);
 
+macro_rules! tests_of_faults {
+    ($($module:ident :: $name:ident),* $(,)?) => { $(
+        #[test]
+        fn $name() {
+            run_in(testkit::scenarios::$module::$name);
+        }
+    )* };
+}
+testkit::scenarios_of_cuts!(tests_of_faults);
+testkit::scenarios_of_mutes!(tests_of_faults);
+testkit::scenarios_of_outages!(tests_of_faults);
+
 #[test]
 fn the_default_wait_is_eight_seconds() {
     run(waits::the_default_wait_is_eight_seconds);

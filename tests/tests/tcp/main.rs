@@ -2,6 +2,8 @@
 
 #![expect(clippy::unwrap_used, reason = "a helper of a test fails the test")]
 
+mod faults;
+
 use std::time::Duration;
 
 use softbus::{

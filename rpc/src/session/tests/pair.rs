@@ -1,9 +1,11 @@
 //! Two sessions and the wire between them: every lane keeps its order, nothing else does. Time stands still unless a
 //! test moves it.
 
+mod call;
 mod forged;
 mod stubs;
 
+pub(super) use call::{TestCall, key, replied};
 pub(super) use forged::{forged_call, grants};
 pub(super) use stubs::{interface, named, register, same, stub, typed};
 
@@ -17,18 +19,17 @@ use std::{
 
 use bytes::{Bytes, BytesMut};
 use proto::{
-    BootId, CallId, DeviceId, Handle,
+    BootId, CallId, Handle,
     frame::{Frame, FrameReader, Status},
     message::{DeathReason, PeerLimits, feature},
 };
 
 use super::super::{
-    Answer, Arrived, Attached, Body, CallRequest, Config, Context, Delivered, Event, ImportKey,
-    Incoming, LostBulk, Outcome, Outgoing, PeerFault, Scope, ServingId, Session, StartCallError,
-    Usage,
+    Answer, Attached, Body, CallRequest, Config, Context, Delivered, Event, ImportKey, Incoming,
+    LostBulk, Outcome, Outgoing, PeerFault, Scope, ServingId, Session, StartCallError, Usage,
 };
 use crate::{
-    interface::{Interface, Spoken},
+    interface::Spoken,
     quotas::{Full, Quotas},
     remote::{LocalObject, StubCell},
 };
@@ -575,53 +576,5 @@ impl Pair {
 
     pub(super) fn lane(&self, end: usize, handle: Handle) -> u16 {
         self.ends[end].session.lane_of(handle)
-    }
-}
-
-/// A call as a test makes it.
-#[derive(Clone)]
-pub(super) struct TestCall<'a> {
-    pub(super) target: ImportKey,
-    pub(super) code: u32,
-    pub(super) interface: Option<&'static Interface>,
-    pub(super) behalf: Option<DeviceId>,
-    pub(super) one_way: bool,
-    pub(super) wait: Option<Duration>,
-    pub(super) depth: u8,
-    pub(super) body: &'a [u8],
-    pub(super) raw: Option<Bytes>,
-    pub(super) objects: &'a [Outgoing],
-}
-
-impl TestCall<'_> {
-    pub(super) fn new(target: ImportKey) -> Self {
-        Self {
-            target,
-            code: 1,
-            interface: None,
-            behalf: None,
-            one_way: false,
-            wait: None,
-            depth: 0,
-            body: &[],
-            raw: None,
-            objects: &[],
-        }
-    }
-}
-
-/// The place of what arrived as an import.
-pub(super) fn key(delivered: &Delivered) -> ImportKey {
-    match delivered {
-        Delivered::Import { key, .. } => *key,
-        other => panic!("{other:?} is no import"),
-    }
-}
-
-/// The parcel of an outcome.
-pub(super) fn replied(outcome: Option<Outcome>) -> Arrived {
-    match outcome {
-        Some(Outcome::Replied(arrived)) => arrived,
-        other => panic!("{other:?} is no reply"),
     }
 }

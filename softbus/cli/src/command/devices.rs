@@ -67,7 +67,7 @@ impl Drop for ClearProgress<'_> {
     }
 }
 
-fn object(names: Option<&TrustStore>, device: &Device) -> serde_json::Value {
+pub(crate) fn object(names: Option<&TrustStore>, device: &Device) -> serde_json::Value {
     json!({
         "device": device.id.to_string(),
         "name": local_name(names, &device.id),
@@ -109,7 +109,7 @@ fn row(names: Option<&TrustStore>, device: &Device, long: bool) -> [(String, Sty
     ]
 }
 
-fn presence(presence: &Presence) -> (&'static str, Style) {
+pub(crate) fn presence(presence: &Presence) -> (&'static str, Style) {
     match presence {
         Presence::Candidate => ("candidate", Style::Dim),
         Presence::Connecting => ("connecting", Style::Unsure),

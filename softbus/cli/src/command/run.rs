@@ -45,7 +45,11 @@ pub(crate) async fn run(context: &Context<'_>, options: Run) -> Result<(), Failu
         loop {
             tokio::select! {
                 never = &mut pairing => match never {},
-                event = devices.next() => events.device(&event)?,
+                event = devices.next() => {
+                    let known = node.devices();
+                    let device = known.iter().find(|device| device.id == event.device());
+                    events.device(&event, device)?;
+                }
                 Some(change) = trust.recv() => events.trust(&change)?,
             }
         }

@@ -1,5 +1,7 @@
 //! `softbus watch`
 
+use softbus::DeviceEvent;
+
 use super::Context;
 use crate::{
     events::Events,
@@ -13,9 +15,17 @@ pub(crate) async fn run(context: &Context<'_>) -> Result<(), Failure> {
         if context.output.is_json() {
             events.started()?;
         }
-        let mut devices = node.device_events();
+        let mut watch = node.watch_devices();
+        for device in watch.devices() {
+            let event = match device.is_online() {
+                true => DeviceEvent::Online(device.id),
+                false => DeviceEvent::Found(device.id),
+            };
+            events.device(&event, Some(device))?;
+        }
         loop {
-            events.device(&devices.next().await)?;
+            let event = watch.next().await;
+            events.device(&event, watch.device(&event.device()))?;
         }
     })
     .await?;

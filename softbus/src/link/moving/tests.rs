@@ -167,6 +167,21 @@ async fn bulk_ends_where_it_began() {
     a.first().gone().await;
 }
 
+/// Who waits for a bulk stream hears of the end, on whatever link that is.
+#[tokio::test(start_paused = true)]
+async fn nobody_waits_for_bulk_of_a_link_that_moved_and_ended() {
+    let [(a, _a_lanes), (b, _b_lanes)] = pair().await;
+    let (next_a, next_b) = MemoryLink::pair();
+    let (a_lanes, b_lanes) = (all(&next_a).await, all(&next_b).await);
+    assert!(a.go_on(Arc::new(next_a), a_lanes) && b.go_on(Arc::new(next_b), b_lanes));
+    a.close(0, "over");
+    for end in [a, b] {
+        let accepted = tokio::time::timeout(Duration::from_secs(60), end.accept_bulk());
+        let accepted = accepted.await.expect("it does not wait for ever");
+        assert_eq!(accepted.map(drop), Err(LinkError::Closed));
+    }
+}
+
 /// What the old stream had not delivered is gone, and nobody may go on as if it had been.
 #[tokio::test(start_paused = true)]
 async fn a_stream_that_fails_while_it_is_left_ends_the_link() {

@@ -3,111 +3,102 @@
 //! What it says is a JSON object a line, with `at`, the time by [`clock`](crate::program::clock). It obeys lines:
 //!
 //! - `stream DEVICE RUN`: calls a device again and again, each call with a number of its own, until `stop`.
-//! - `calls DEVICE COUNT`: as many calls, one after the other.
+//! - `calls DEVICE COUNT [SECONDS]`: as many calls, one after the other, or as many as there is time for.
+//! - `all RUN NUMBER`: one call of each device that is online, its service looked up before.
 //! - `transfer DEVICE BYTES`: so many bytes there and back.
-//! - `one-way DEVICE COUNT`: as many one-way calls, and one that waits for them.
+//! - `one-way DEVICE COUNT RUN`: as many one-way calls, until they have arrived.
+//! - `flood DEVICE SECONDS`: as many calls as go, of every kind.
 //! - `services COUNT`: registers so many, looks each up, and removes them.
+//! - `watch DEVICE`: says when the process dies that serves there beside the host.
+//! - `where DEVICE`: how the session with it goes.
+//! - `clock`: what its wall clock shows.
 //! - `usage`: what this process has and what its sessions hold.
 //! - `leave`: takes leave and ends.
 
+mod marks;
+pub(crate) mod process;
+mod stream;
+mod tasks;
+
 use std::{
-    cell::RefCell,
-    collections::BTreeMap,
-    fs::{File, OpenOptions},
+    fs::OpenOptions,
     io::{self, BufRead, Write},
-    path::Path,
-    rc::Rc,
-    sync::{Arc, Mutex, PoisonError},
-    time::{Duration, Instant},
+    path::PathBuf,
+    sync::{Arc, Mutex},
+    time::{SystemTime, UNIX_EPOCH},
 };
 
 use serde_json::{Value, json};
 use softbus::{
-    Allow, CallError, CallOption, DeviceEvent, DeviceId, Interfaces, Node, RemoteObject,
-    SendRequestError, ServiceId, ServiceOptions, remote_interface,
+    Allow, DeathLink, DeathReason, DeviceEvent, DeviceId, Interfaces, Node, RemoteObject,
+    ServiceOptions, transport::Transport,
 };
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::mpsc;
 
-use crate::program::{Result, clock, stats};
+use crate::program::{By, Result, clock};
+pub(crate) use marks::MARKS;
+use stream::Stream;
 
-const MARKS: ServiceId = ServiceId::new(1405).unwrap();
-/// The first of those that `services` registers.
-const MANY: u32 = 2000;
-/// How long a transfer may take.
-const PATIENCE: Duration = Duration::from_secs(50);
-/// How long nobody is called after a call that failed.
-const AFTER_A_FAILURE: Duration = Duration::from_millis(5);
 /// The file with an entry of 16 bytes for each call that was served, in the directory of the device.
 pub(crate) const SERVED: &str = "served";
 
-#[remote_interface(descriptor = "org.example.proving.Marks")]
-trait Marks {
-    /// Writes down that this call of a run was served.
-    async fn mark(&self, run: u64, number: u64) -> u64;
-    /// The same without an answer.
-    #[oneway]
-    async fn note(&self, run: u64, number: u64);
-    /// Gives back what it is given.
-    async fn echo(&self, bytes: Vec<u8>) -> Vec<u8>;
+/// What a device is.
+#[derive(clap::Args)]
+pub(crate) struct Options {
+    /// Where its identity is
+    directory: PathBuf,
+    #[arg(long, value_enum, default_value_t = By::Quic)]
+    transport: By,
+    /// Hosts the bus of its device there
+    #[arg(long)]
+    host: Option<PathBuf>,
 }
 
-/// Written to a file, which outlives a process that is killed.
-struct Ledger(Arc<Mutex<File>>);
-
-impl Ledger {
-    fn write(&self, run: u64, number: u64) {
-        let entry = [run.to_le_bytes(), number.to_le_bytes()].concat();
-        let mut file = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        // A full disk shows as lost calls.
-        let _ = file.write_all(&entry);
-    }
+pub(crate) fn run(options: &Options) -> Result<()> {
+    run_locally(serve(options))
 }
 
-impl Marks for Ledger {
-    async fn mark(&self, run: u64, number: u64) -> u64 {
-        self.write(run, number);
-        number
-    }
-
-    async fn note(&self, run: u64, number: u64) {
-        self.write(run, number);
-    }
-
-    async fn echo(&self, bytes: Vec<u8>) -> Vec<u8> {
-        bytes
-    }
-}
-
-pub(crate) fn run(directory: &Path) -> Result<()> {
+pub(crate) fn run_locally(work: impl Future<Output = Result<()>>) -> Result<()> {
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()?;
     let local = tokio::task::LocalSet::new();
-    local.block_on(&runtime, serve(directory))?;
+    local.block_on(&runtime, work)?;
     // The thread that reads standard input may wait for ever.
     runtime.shutdown_background();
     Ok(())
 }
 
-async fn serve(directory: &Path) -> Result<()> {
+async fn start(options: &Options) -> Result<(Node, RemoteObject)> {
     let file = OpenOptions::new()
         .create(true)
         .append(true)
-        .open(directory.join(SERVED))?;
-    let ledger = Ledger(Arc::new(Mutex::new(file)));
-    let options = ServiceOptions::distributed(Allow::trusted());
-    let stub: RemoteObject = MarksStub::new(ledger).into();
+        .open(options.directory.join(SERVED))?;
+    let stub = marks::stub(&Arc::new(Mutex::new(file)));
+    let mut builder = Node::builder()
+        .identity_dir(&options.directory)
+        .service(MARKS, &stub, ServiceOptions::distributed(Allow::trusted()))
+        .transports(options.transport.transports())
+        .mdns(Interfaces::All);
+    if let Some(socket) = &options.host {
+        builder = builder.host_local(socket);
+    }
+    Ok((builder.start().await?, stub))
+}
+
+async fn serve(options: &Options) -> Result<()> {
     let begun = clock::now();
-    let node = Node::builder()
-        .identity_dir(directory)
-        .service(MARKS, &stub, options)
-        .mdns(Interfaces::All)
-        .start()
-        .await?;
-    say(json!({ "event": "ready", "device": node.device_id().to_string(), "begun": begun }));
+    let (node, stub) = start(options).await?;
+    say(json!({
+        "event": "ready",
+        "device": node.device_id().to_string(),
+        "port": node.local_addr().map(|address| address.port()),
+        "begun": begun,
+    }));
     let mut events = node.device_events();
     let mut lines = input();
     let mut stream = None;
+    let mut watched = Vec::new();
     loop {
         tokio::select! {
             event = events.next() => tell(&event),
@@ -127,8 +118,11 @@ async fn serve(directory: &Path) -> Result<()> {
                         Some(stream) => stream.end().await,
                         None => Err("no stream".into()),
                     },
-                    ["usage"] => usage(&node),
-                    _ => obey(&node, &words).await,
+                    ["usage"] => usage(&node, &stub),
+                    ["clock"] => clock_shows(),
+                    ["where", device] => whereabouts(&node, &device.parse()?),
+                    ["watch", device] => watch(&node, &device.parse()?, &mut watched).await,
+                    _ => tasks::obey(&node, &words).await,
                 };
                 say(done.unwrap_or_else(
                     |error| json!({ "event": "failed", "error": error.to_string() }),
@@ -138,91 +132,43 @@ async fn serve(directory: &Path) -> Result<()> {
     }
 }
 
-async fn obey(node: &Node, words: &[&str]) -> Result<Value> {
-    match *words {
-        ["calls", device, count] => calls(node, &device.parse()?, count.parse()?).await,
-        ["transfer", device, bytes] => transfer(node, &device.parse()?, bytes.parse()?).await,
-        ["one-way", device, count] => one_way(node, &device.parse()?, count.parse()?).await,
-        ["services", count] => services(node, count.parse()?).await,
-        _ => Err(format!("no such command: {words:?}").into()),
-    }
+fn clock_shows() -> Result<Value> {
+    let since = SystemTime::now().duration_since(UNIX_EPOCH)?;
+    Ok(json!({ "event": "clock", "seconds": since.as_secs() }))
 }
 
-async fn marks(node: &Node, device: &DeviceId) -> Result<MarksProxy> {
-    Ok(MarksProxy::new(node.samgr().get(MARKS, device).await?))
-}
-
-async fn calls(node: &Node, device: &DeviceId, count: u64) -> Result<Value> {
-    let proxy = marks(node, device).await?;
-    let begun = Instant::now();
-    let mut took = Vec::new();
-    for number in 0..count {
-        let call = Instant::now();
-        proxy.mark(0, number).await?;
-        took.push(call.elapsed().as_secs_f64() * 1000.0);
-    }
-    let seconds = begun.elapsed().as_secs_f64();
+/// By what, and at which address, the session with a device is.
+fn whereabouts(node: &Node, device: &DeviceId) -> Result<Value> {
+    let devices = node.devices();
+    let found = devices.iter().find(|found| found.id == *device);
+    let found = found
+        .filter(|found| found.is_online())
+        .ok_or("not online")?;
+    let transport = found.transport.map(|transport| transport.to_string());
+    let address = found
+        .addresses
+        .first()
+        .map(|address| address.ip().to_canonical());
     Ok(json!({
-        "event": "called",
-        "p50": stats::percentile(&took, 50),
-        "p99": stats::percentile(&took, 99),
-        "most": stats::most(&took),
-        "per_second": count as f64 / seconds,
+        "event": "there",
+        "transport": transport,
+        "address": address.map(|address| address.to_string()),
     }))
 }
 
-async fn transfer(node: &Node, device: &DeviceId, bytes: usize) -> Result<Value> {
-    let proxy = marks(node, device).await?;
-    let begun = Instant::now();
-    // A quarter of all packets lost is more than the usual wait is for.
-    let proxy = proxy.wait(PATIENCE);
-    let back = proxy.echo(vec![7; bytes]).await?;
-    if back.len() != bytes {
-        return Err(format!("{} bytes came back", back.len()).into());
-    }
-    let ms = begun.elapsed().as_secs_f64() * 1000.0;
-    Ok(json!({ "event": "transferred", "ms": ms }))
-}
-
-async fn one_way(node: &Node, device: &DeviceId, count: u64) -> Result<Value> {
-    let proxy = marks(node, device).await?;
-    let begun = Instant::now();
-    let mut refused = 0_u64;
-    for number in 0..count {
-        match proxy.note(1, number).await {
-            Ok(()) => {}
-            Err(CallError::Send(SendRequestError::Busy { .. })) => refused += 1,
-            Err(error) => return Err(error.into()),
-        }
-    }
-    proxy.mark(1, count).await?;
-    let ms = begun.elapsed().as_secs_f64() * 1000.0;
-    Ok(json!({ "event": "sent", "ms": ms, "refused": refused }))
-}
-
-async fn services(node: &Node, count: u32) -> Result<Value> {
-    let id = |number| ServiceId::new(MANY + number).ok_or("no such id");
-    let file = Arc::new(Mutex::new(File::open("/dev/null")?));
-    let begun = Instant::now();
-    for number in 0..count {
-        let stub: RemoteObject = MarksStub::new(Ledger(Arc::clone(&file))).into();
-        let options = ServiceOptions::distributed(Allow::trusted());
-        node.samgr().add(id(number)?, &stub, options)?;
-    }
-    let added = begun.elapsed();
-    for number in 0..count {
-        node.samgr().get(id(number)?, &node.device_id()).await?;
-    }
-    let got = begun.elapsed() - added;
-    for number in 0..count {
-        node.samgr().remove(id(number)?)?;
-    }
-    let ms = |time: Duration| time.as_secs_f64() * 1000.0;
-    Ok(json!({ "event": "served", "added_ms": ms(added), "got_ms": ms(got) }))
+/// Says so when the process dies that serves beside the host of a device.
+async fn watch(node: &Node, device: &DeviceId, watched: &mut Vec<DeathLink>) -> Result<Value> {
+    let proxy = node.samgr().get(marks::OF_A_PROCESS, device).await?;
+    marks::MarksProxy::new(proxy.clone()).mark(0, 0).await?;
+    let device = device.to_string();
+    watched.push(proxy.link_to_death(move |reason: DeathReason| {
+        say(json!({ "event": "died", "device": device, "reason": reason.to_string() }));
+    })?);
+    Ok(json!({ "event": "watches" }))
 }
 
 /// Memory, descriptors and threads as the system counts them; tasks and tables as the bus does.
-fn usage(node: &Node) -> Result<Value> {
+fn usage(node: &Node, stub: &RemoteObject) -> Result<Value> {
     let status = std::fs::read_to_string("/proc/self/status")?;
     let field = |name: &str| -> u64 {
         let line = status.lines().find_map(|line| line.strip_prefix(name));
@@ -260,137 +206,20 @@ fn usage(node: &Node) -> Result<Value> {
         "descriptors": std::fs::read_dir("/proc/self/fd")?.count(),
         "tasks": metrics.num_alive_tasks(),
         "sessions": node.usage().len(),
+        "by_tcp": by_tcp(node),
         "held": held,
+        "refused": stub.stats().map(|stats| stats.refused.total()),
         "cpu_ms": cpu,
     }))
 }
 
-/// Calls that go on whatever happens, and what became of each.
-struct Stream {
-    stop: oneshot::Sender<()>,
-    log: Rc<RefCell<Log>>,
-    task: tokio::task::JoinHandle<()>,
-}
-
-#[derive(Default)]
-struct Log {
-    /// How many were begun: their numbers are those below.
-    begun: u64,
-    /// Those that were answered, as ranges.
-    answered: Vec<(u64, u64)>,
-    /// Those that certainly were not made, and those of which that is not known.
-    failed: Vec<u64>,
-    unknown: Vec<u64>,
-    kinds: BTreeMap<String, u64>,
-    took: Vec<f64>,
-    /// When the last was answered, and the longest time between two answers.
-    last: Option<f64>,
-    gap: f64,
-}
-
-impl Log {
-    fn answered(&mut self, number: u64, took: f64) {
-        match self.answered.last_mut() {
-            Some((_, to)) if *to + 1 == number => *to = number,
-            _ => self.answered.push((number, number)),
-        }
-        self.took.push(took);
-        let now = clock::now();
-        if let Some(last) = self.last.replace(now) {
-            self.gap = self.gap.max(now - last);
-        }
-    }
-}
-
-impl Log {
-    fn failed(&mut self, number: u64, error: &CallError) {
-        *self.kinds.entry(error.to_string()).or_default() += 1;
-        match error {
-            CallError::Send(
-                SendRequestError::Indeterminate
-                | SendRequestError::TimedOut { .. }
-                | SendRequestError::Cancelled,
-            ) => self.unknown.push(number),
-            _ => self.failed.push(number),
-        }
-    }
-}
-
-impl Stream {
-    fn begin(node: &Node, device: DeviceId, run: u64) -> Self {
-        let (stop, stopped) = oneshot::channel();
-        let log: Rc<RefCell<Log>> = Rc::default();
-        let calls = call_on(node.clone(), device, run, Rc::clone(&log), stopped);
-        let task = tokio::task::spawn_local(calls);
-        Self { stop, log, task }
-    }
-
-    /// Waits for the call that is under way: each has to end.
-    async fn end(self) -> Result<Value> {
-        let _ = self.stop.send(());
-        let ended = tokio::time::timeout(Duration::from_secs(30), self.task).await;
-        let log = self.log.borrow();
-        Ok(json!({
-            "event": "streamed",
-            "begun": log.begun,
-            "never_ended": u64::from(ended.is_err()),
-            "answered": log.answered,
-            "failed": log.failed,
-            "unknown": log.unknown,
-            "kinds": log.kinds,
-            "p50": stats::percentile(&log.took, 50),
-            "p99": stats::percentile(&log.took, 99),
-            "gap": log.gap,
-            "last": log.last,
-        }))
-    }
-}
-
-async fn call_on(
-    node: Node,
-    device: DeviceId,
-    run: u64,
-    log: Rc<RefCell<Log>>,
-    mut stopped: oneshot::Receiver<()>,
-) {
-    let mut proxy = None;
-    while stopped.try_recv().is_err() {
-        let Some(known) = &proxy else {
-            let got = node
-                .samgr()
-                .get_within(MARKS, &device, Duration::from_secs(2))
-                .await;
-            proxy = got.ok().map(MarksProxy::new);
-            if proxy.is_none() {
-                tokio::time::sleep(AFTER_A_FAILURE).await;
-            }
-            continue;
-        };
-        let number = {
-            let mut log = log.borrow_mut();
-            log.begun += 1;
-            log.begun - 1
-        };
-        let begun = Instant::now();
-        let ended = known
-            .with_option(CallOption::two_way().wait(Duration::from_secs(2)))
-            .mark(run, number)
-            .await;
-        match ended {
-            Ok(_) => {
-                let took = begun.elapsed().as_secs_f64() * 1000.0;
-                log.borrow_mut().answered(number, took);
-            }
-            Err(error) => {
-                log.borrow_mut().failed(number, &error);
-                if known.as_object().is_dead() {
-                    proxy = None;
-                }
-                // What fails at once would fail for ever if nobody else got a turn.
-                tokio::time::sleep(AFTER_A_FAILURE).await;
-            }
-        }
-    }
+/// With how many devices the session is by TCP now.
+fn by_tcp(node: &Node) -> usize {
+    let by_tcp = |device: &softbus::Device| device.transport == Some(Transport::Tcp);
+    node.devices()
+        .iter()
+        .filter(|device| by_tcp(device))
+        .count()
 }
 
 fn tell(event: &DeviceEvent) {
@@ -403,7 +232,7 @@ fn tell(event: &DeviceEvent) {
     });
 }
 
-fn input() -> mpsc::UnboundedReceiver<String> {
+pub(crate) fn input() -> mpsc::UnboundedReceiver<String> {
     let (sender, receiver) = mpsc::unbounded_channel();
     std::thread::spawn(move || {
         for line in io::stdin().lock().lines().map_while(io::Result::ok) {
@@ -415,7 +244,7 @@ fn input() -> mpsc::UnboundedReceiver<String> {
     receiver
 }
 
-fn say(mut event: Value) {
+pub(crate) fn say(mut event: Value) {
     event["at"] = clock::now().into();
     let mut out = io::stdout().lock();
     // Who does not read any more is over, and so is this.

@@ -2,10 +2,18 @@
 
 use std::{fs, path::Path};
 
-use crate::program::Result;
+use crate::program::{
+    By, Result,
+    stats::{most, percentile},
+};
 
-/// Where the table stands in a document.
-const BEGIN: &str = "<!-- figures: written by `proving measure --write` -->";
+/// Where the tables stand in a document.
+const fn begin(by: By) -> &'static str {
+    match by {
+        By::Quic => "<!-- figures: written by `proving measure --write` -->",
+        By::Tcp => "<!-- figures by TCP: written by `proving measure --write` -->",
+    }
+}
 const END: &str = "<!-- end of figures -->";
 
 /// One line: what, what is promised of it, and what was found.
@@ -51,17 +59,18 @@ impl Figures {
         text
     }
 
-    /// Puts the table between the marks of a document.
-    pub(crate) fn write(&self, into: &Path, about: &str) -> Result<()> {
+    /// Puts the table between its marks in a document.
+    pub(crate) fn write(&self, into: &Path, by: By, about: &str) -> Result<()> {
         let text = fs::read_to_string(into)?;
         let (before, rest) = text
-            .split_once(BEGIN)
+            .split_once(begin(by))
             .ok_or("the document has no place for figures")?;
         let (_, after) = rest
             .split_once(END)
             .ok_or("the place for figures has no end")?;
         let table = self.table(about);
-        fs::write(into, format!("{before}{BEGIN}\n\n{table}\n{END}{after}"))?;
+        let begin = begin(by);
+        fs::write(into, format!("{before}{begin}\n\n{table}\n{END}{after}"))?;
         Ok(())
     }
 }
@@ -88,4 +97,14 @@ pub(crate) fn time(ms: f64) -> String {
         ms if ms >= 10.0 => format!("{ms:.0} ms"),
         ms => format!("{ms:.2} ms"),
     }
+}
+
+/// A line of times with a target that the longest has to meet.
+pub(crate) fn put(figures: &mut Figures, what: &str, target: f64, took: &[f64]) {
+    figures.add(
+        format!("{what}, p50 / most"),
+        format!("≤ {}", time(target)),
+        format!("{} / {}", time(percentile(took, 50)), time(most(took))),
+        Some(most(took) <= target),
+    );
 }

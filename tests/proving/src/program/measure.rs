@@ -4,17 +4,37 @@ mod calls;
 mod crowd;
 mod loss;
 mod presence;
+mod process;
 
-use std::fs;
+use std::{fs, path::PathBuf};
 
-use crate::program::{Measure, Result, figures::Figures};
+use crate::program::{By, Measure, Result, figures::Figures};
 
-type Part = fn(&Measure, &mut Figures) -> Result<()>;
+type Part = fn(&Job<'_>, &mut Figures) -> Result<()>;
+
+/// What is measured, and by what the devices talk meanwhile.
+struct Job<'a> {
+    options: &'a Measure,
+    by: By,
+}
+
+impl Job<'_> {
+    /// Where the chart goes.
+    fn chart(&self) -> Option<PathBuf> {
+        let file = self.options.write.as_ref()?;
+        let chart = match self.by {
+            By::Quic => file.with_extension("svg"),
+            By::Tcp => file.with_extension("tcp.svg"),
+        };
+        Some(chart)
+    }
+}
 
 const PARTS: &[(&str, Part)] = &[
     ("newcomer", presence::newcomer),
     ("mesh", presence::cold_mesh),
     ("offline", presence::offline),
+    ("process", process::is_killed),
     ("back", presence::back_online),
     ("calls", calls::whatever_happens),
     ("loss", loss::at_each_loss),
@@ -29,17 +49,34 @@ pub(crate) fn run(options: &Measure) -> Result<bool> {
             return Err(format!("nothing to measure is called {name:?}").into());
         }
     }
+    let mut all_met = true;
+    for by in By::those(options.transport) {
+        all_met &= all_parts(&Job { options, by })?;
+    }
+    Ok(all_met)
+}
+
+fn all_parts(job: &Job<'_>) -> Result<bool> {
+    let Job { options, by } = *job;
     let before = load()?;
     let mut figures = Figures::default();
-    for (name, part) in PARTS {
-        if options.only.is_empty() || options.only.iter().any(|wanted| wanted == name) {
-            eprintln!("{name} ..");
-            part(options, &mut figures)?;
+    let wanted = |name: &str| options.only.is_empty() || options.only.iter().any(|one| one == name);
+    let parts: Vec<_> = PARTS.iter().filter(|(name, _)| wanted(name)).collect();
+    for (number, (name, part)) in (1..).zip(&parts) {
+        eprintln!("{by} {number}/{}: {name} ..", parts.len());
+        if let Err(error) = part(job, &mut figures) {
+            // What was measured before is not lost, nor is what comes after.
+            figures.add(
+                format!("{name}: no result"),
+                "",
+                error.to_string(),
+                Some(false),
+            );
         }
-    }
-    if let Some(file) = &options.write {
-        let about = about(options, &before)?;
-        figures.write(file, &about)?;
+        if let Some(file) = &options.write {
+            let about = about(options, &before)?;
+            figures.write(file, by, &about)?;
+        }
     }
     Ok(figures.all_met())
 }
@@ -62,8 +99,9 @@ fn about(options: &Measure, load: &str) -> Result<String> {
         "optimised"
     };
     let kernel = fs::read_to_string("/proc/sys/kernel/osrelease")?;
+    let after = self::load()?;
     Ok(format!(
-        "Measured on {}, {processors} processors, Linux {}, {build} build, {} times each unless said otherwise; load of the machine before: {load}.",
+        "Measured on {}, {processors} processors, Linux {}, {build} build, {} times each unless said otherwise; load of the machine before: {load}, after: {after}.",
         date.trim(),
         kernel.trim(),
         options.times

@@ -9,19 +9,34 @@ use std::{
 };
 
 use serde_json::Value;
-use softbus::{Identity, TrustStore};
+use softbus::{Identity, Parcel, TrustStore};
 use tempfile::TempDir;
-use testkit::{netns::Lab, process::Process};
+use testkit::{
+    deaf::{Aim, Deaf, Question},
+    netns::Lab,
+    process::Process,
+    wall_clock::WallClock,
+};
 
-use crate::program::{Failure, Result, device::SERVED};
+use crate::program::{
+    By, Failure, Result,
+    device::{MARKS, SERVED},
+};
+
+/// The third method of what every device serves.
+const ECHO: u32 = 3;
 
 /// For what does not depend on time-outs of devices that are gone.
 pub(crate) const SOON: Duration = Duration::from_secs(60);
 
 pub(crate) struct Site {
     pub(crate) lab: Lab,
+    /// By what its devices talk.
+    pub(crate) by: By,
     directory: TempDir,
     ids: Vec<String>,
+    /// Those that go by a clock of their own.
+    clocks: BTreeMap<usize, WallClock>,
 }
 
 /// A device that runs.
@@ -30,12 +45,14 @@ pub(crate) struct Device {
     pub(crate) place: usize,
     /// When it began to start, by its own word.
     pub(crate) begun: f64,
+    /// Where it listens.
+    pub(crate) port: u16,
     /// What it has said and nobody has asked for yet.
     heard: Vec<Value>,
 }
 
 impl Site {
-    pub(crate) fn new(devices: usize) -> Result<Self> {
+    pub(crate) fn new(devices: usize, by: By) -> Result<Self> {
         let lab = Lab::new(devices)?;
         let directory = tempfile::tempdir()?;
         let mut ids = Vec::new();
@@ -51,8 +68,10 @@ impl Site {
         }
         Ok(Self {
             lab,
+            by,
             directory,
             ids,
+            clocks: BTreeMap::new(),
         })
     }
 
@@ -60,27 +79,73 @@ impl Site {
         &self.ids[place - 1]
     }
 
-    fn home(&self, place: usize) -> PathBuf {
+    pub(crate) fn home(&self, place: usize) -> PathBuf {
         self.directory.path().join(place.to_string())
+    }
+
+    /// From its next start on the wall clock of a device can be made to jump.
+    pub(crate) fn wind(&mut self, place: usize) -> Result<()> {
+        let clock = WallClock::make(&self.home(place))?;
+        self.clocks.insert(place, clock);
+        Ok(())
+    }
+
+    /// The clock that was [wound](Self::wind).
+    pub(crate) fn clock(&self, place: usize) -> Result<&WallClock> {
+        let clock = self.clocks.get(&place);
+        clock.ok_or_else(|| "it goes by the clock of the machine".into())
+    }
+
+    /// Starts one that calls another device and does not read.
+    pub(crate) fn start_deaf(&self, place: usize, callee: &Device) -> Result<Deaf> {
+        let mut parcel = Parcel::new();
+        // So much that it still goes in a frame.
+        parcel.write(&vec![7_u8; 6 * 1024])?;
+        let body = parcel.read_buffer(parcel.data_size())?.to_vec();
+        let aim = Aim {
+            identity: Identity::open(self.home(place))?,
+            whom: self.id(callee.place).parse()?,
+            at: (self.lab.address(callee.place), callee.port).into(),
+            by: self.by.transports(),
+            question: Question {
+                service: MARKS,
+                code: ECHO,
+                bodies: vec![body.into()],
+            },
+        };
+        Ok(Deaf::start(&self.lab, place, aim))
     }
 
     /// Starts a device without waiting for it.
     pub(crate) fn launch(&self, place: usize) -> Result<Device> {
+        self.launch_with(place, |_| {})
+    }
+
+    /// The same with more arguments.
+    pub(crate) fn launch_with(
+        &self,
+        place: usize,
+        with: impl FnOnce(&mut Command),
+    ) -> Result<Device> {
         let mut command = Command::new(std::env::current_exe()?);
         command.arg("device").arg(self.home(place));
+        command.args(["--transport", &self.by.to_string()]);
+        if let Some(clock) = self.clocks.get(&place) {
+            clock.wind(&mut command);
+        }
+        with(&mut command);
         let process = self.lab.run_in(place, command)?;
         Ok(Device {
             process,
             place,
             begun: 0.0,
+            port: 0,
             heard: Vec::new(),
         })
     }
 
     pub(crate) fn start(&self, place: usize) -> Result<Device> {
-        let mut device = self.launch(place)?;
-        device.is_ready()?;
-        Ok(device)
+        self.launch(place)?.ready()
     }
 
     /// Starts those places and waits until each is online to each.
@@ -126,9 +191,17 @@ impl Site {
 }
 
 impl Device {
+    /// Once it has started.
+    pub(crate) fn ready(mut self) -> Result<Self> {
+        self.is_ready()?;
+        Ok(self)
+    }
+
     fn is_ready(&mut self) -> Result<()> {
         let ready = self.next(|event| event["event"] == "ready", SOON)?;
         self.begun = ready["begun"].as_f64().unwrap_or_default();
+        let port = ready["port"].as_u64();
+        self.port = port.and_then(|port| port.try_into().ok()).unwrap_or(0);
         Ok(())
     }
 

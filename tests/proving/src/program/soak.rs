@@ -19,13 +19,16 @@ use dice::Dice;
 
 /// How long nothing is done to anybody before the two that stay are looked at.
 const QUIET: Duration = Duration::from_secs(8);
+/// How often progress is said.
+const SAID: Duration = Duration::from_secs(30);
 /// Changes of the others between two looks.
 const BETWEEN: u32 = 6;
-/// Cycles of connecting and killing, before the churn.
-const CYCLES: u32 = 1000;
-/// With the one that each device has, as many as a node may have.
-const SERVICES: u32 = 999;
-const ONE_WAY: u32 = 20_000;
+/// A node may have 1,000 services, as a system ability manager of OpenHarmony may. One is there already: the one that is called here.
+const LIMIT: u32 = 1000;
+const SERVICES: u32 = LIMIT - 1;
+const ONE_WAY: u64 = 20_000;
+/// The run by which the one-way calls of the device of a place are known.
+const RUNS: u64 = 1000;
 
 /// What is looked at, and how much of it the second half of the looks may have above the first.
 const FLAT: &[(&str, f64, f64)] = &[
@@ -47,6 +50,8 @@ struct Run {
     looks: Vec<(f64, [Value; 2])>,
     began: Instant,
     calls: u64,
+    /// What did not hold.
+    broken: Vec<String>,
 }
 
 pub(crate) fn run(options: &Soak) -> Result<bool> {
@@ -58,7 +63,7 @@ pub(crate) fn run(options: &Soak) -> Result<bool> {
         now.map_or(1, |now| now.as_secs())
     });
     println!("seed {seed}");
-    let site = Site::new(options.devices)?;
+    let site = Site::new(options.devices, options.transport)?;
     let mut devices = site.mesh(1..=options.devices)?;
     let others = devices.split_off(2).into_iter().map(Some).collect();
     let mut run = Run {
@@ -69,9 +74,10 @@ pub(crate) fn run(options: &Soak) -> Result<bool> {
         looks: Vec::new(),
         began: Instant::now(),
         calls: 0,
+        broken: Vec::new(),
     };
     let ends = Duration::from_secs_f64(options.minutes * 60.0);
-    run.cycles(CYCLES, ends / 3)?;
+    run.cycles(options.cycles, ends / 2)?;
     run.services()?;
     run.flood()?;
     while run.began.elapsed() < ends || run.looks.len() < 4 {
@@ -80,31 +86,62 @@ pub(crate) fn run(options: &Soak) -> Result<bool> {
         }
         run.look()?;
     }
-    Ok(run.verdict())
+    let flat = run.verdict();
+    run.broken
+        .iter()
+        .for_each(|fault| println!("BROKEN: {fault}"));
+    Ok(flat && run.broken.is_empty())
 }
 
 impl Run {
-    /// One that stays is called by somebody who is killed then and there, again and again.
+    /// One that stays is called by devices that are killed then and there, again and again.
     fn cycles(&mut self, count: u32, at_most: Duration) -> Result<()> {
         let began = Instant::now();
         let before = self.stay[0].ask("usage", "usage")?;
-        let mut done = 0;
-        self.others[0] = None;
-        let place = 3;
+        // Killed, too.
+        self.others.iter_mut().for_each(|device| *device = None);
+        let places = 3..3 + self.others.len();
+        let call = format!("calls {} 1", self.site.id(1));
+        let (mut done, mut said) = (0, Instant::now());
         while done < count && began.elapsed() < at_most {
-            let mut comes = self.site.start(place)?;
-            comes.ask(&format!("calls {} 1", self.site.id(1)), "called")?;
-            comes.process.kill()?;
-            done += 1;
+            let wanted = (count - done) as usize;
+            let launched = places
+                .clone()
+                .take(wanted)
+                .map(|place| self.site.launch(place));
+            let mut batch = Vec::new();
+            for device in launched.collect::<Result<Vec<_>>>()? {
+                let mut device = device.ready()?;
+                device.tell(&call)?;
+                batch.push(device);
+            }
+            for device in &mut batch {
+                device.outcome("called")?;
+            }
+            for device in &mut batch {
+                device.process.kill()?;
+                done += 1;
+            }
+            // What they say of those that come and go is not asked for.
+            self.stay.iter_mut().for_each(Device::forget);
+            if said.elapsed() > SAID {
+                said = Instant::now();
+                println!("{done} cycles of {count}");
+            }
         }
-        self.others[0] = Some(self.site.start(place)?);
         self.settle()?;
         let after = self.stay[0].ask("usage", "usage")?;
         println!(
-            "{done} cycles of connecting and being killed in {:.0} s: {}",
+            "{done} cycles of connecting, calling and being killed in {:.0} s: {}",
             began.elapsed().as_secs_f64(),
             difference(&before, &after)
         );
+        if done < count {
+            self.broken.push(format!(
+                "{done} cycles and not {count}: there was no time for more"
+            ));
+        }
+        self.is_as_before("the cycles", &before, &after);
         Ok(())
     }
 
@@ -112,36 +149,77 @@ impl Run {
         let before = self.stay[0].ask("usage", "usage")?;
         let mut last = Value::Null;
         for _ in 0..5 {
+            // Each of them is there when it is looked up, or this ends here.
             last = self.stay[0].ask(&format!("services {SERVICES}"), "served")?;
+            if last["limit"] != LIMIT {
+                let limit = &last["limit"];
+                let fault = format!("one service more than {LIMIT} meets a limit of {limit}");
+                self.broken.push(fault);
+            }
         }
+        self.settle()?;
         let after = self.stay[0].ask("usage", "usage")?;
         println!(
-            "{SERVICES} services registered in {:.0} ms, looked up in {:.0} ms and removed, five times: {}",
+            "{LIMIT} services: {SERVICES} beside the one that is called registered in {:.0} ms, looked up in {:.0} ms and removed, five times; \
+             one more is refused: {}",
             last["added_ms"].as_f64().unwrap_or_default(),
             last["got_ms"].as_f64().unwrap_or_default(),
             difference(&before, &after)
         );
+        self.is_as_before("the services", &before, &after);
         Ok(())
     }
 
-    /// Everybody sends one of them as many one-way calls as go.
+    /// Everybody sends one of them as many one-way calls as go; each that is accepted has its turn.
     fn flood(&mut self) -> Result<()> {
         let before = self.stay[0].ask("usage", "usage")?;
-        let line = format!("one-way {} {ONE_WAY}", self.site.id(1));
+        let one = self.site.id(1).to_owned();
         for device in self.others.iter_mut().flatten() {
-            device.tell(&line)?;
+            let run = RUNS + device.place as u64;
+            device.tell(&format!("one-way {one} {ONE_WAY} {run}"))?;
         }
-        let mut sent = 0;
+        let (mut accepted, mut refused, mut handled, mut doubled) = (0, 0, 0, 0);
         for device in self.others.iter_mut().flatten() {
-            device.outcome("sent")?;
-            sent += ONE_WAY;
+            let sent = device.outcome("sent")?;
+            let of = |field: &str| sent[field].as_u64().unwrap_or_default();
+            accepted += of("accepted");
+            refused += of("refused");
+        }
+        // They have arrived; meanwhile those have their turn that wait for it.
+        self.settle()?;
+        for device in self.others.iter().flatten() {
+            let served = self.site.served(1, RUNS + device.place as u64)?;
+            handled += served.len() as u64;
+            doubled += served.values().filter(|times| **times > 1).count();
         }
         let after = self.stay[0].ask("usage", "usage")?;
+        let of = |usage: &Value| usage["refused"].as_u64().unwrap_or_default();
+        // By the callee, when they had come: both ends count and log those.
+        let turned_away = of(&after) - of(&before);
         println!(
-            "{sent} one-way calls at once: {}",
+            "one-way calls, all at once: {accepted} accepted and {refused} refused by the caller, {turned_away} by the callee; \
+             {handled} handled, {doubled} of them twice: {}",
             difference(&before, &after)
         );
+        if handled + turned_away != accepted || doubled > 0 {
+            self.broken.push(format!(
+                "{accepted} one-way calls were accepted, {handled} handled, {turned_away} refused, {doubled} doubled"
+            ));
+        }
+        self.is_as_before("the flood", &before, &after);
         Ok(())
+    }
+
+    /// Nothing of it is held, but for memory, of which the rest of the run says more.
+    fn is_as_before(&mut self, what: &str, before: &Value, after: &Value) {
+        for (field, _, least) in FLAT.iter().filter(|(field, ..)| *field != "kib") {
+            let value = |usage: &Value| usage[field].as_f64().unwrap_or(f64::NAN);
+            if value(after) > value(before) + least {
+                let (before, after) = (&before[field], &after[field]);
+                self.broken
+                    .push(format!("{field} after {what}: {after}, before: {before}"));
+            }
+        }
     }
 
     /// Something happens to one of those that do not stay, and calls go on between the others.

@@ -36,7 +36,7 @@ impl Calls {
     pub(super) fn see(&mut self, world: &World, event: &Event) -> Verdict {
         match event {
             Event::Begun(number, begun) => self.begin(world, *number, begun),
-            Event::Ran { call, object } => self.run(*call, *object)?,
+            Event::Ran { call, object } => self.run(world, *call, *object)?,
             Event::Done(call) => {
                 if let Some(call) = self.calls.get_mut(call) {
                     call.done = true;
@@ -74,7 +74,7 @@ impl Calls {
                     call.abandoned = true;
                 }
             }
-            Event::Crashed(place) => {
+            Event::Crashed(place) | Event::Gone(place) => {
                 for call in self.calls.values_mut() {
                     call.abandoned |= call.begun.at == *place;
                     call.done |= world.owner(&call.begun.target) == *place;
@@ -102,7 +102,7 @@ impl Calls {
         self.calls.insert(number, call);
     }
 
-    fn run(&mut self, number: u32, object: u32) -> Verdict {
+    fn run(&mut self, world: &World, number: u32, object: u32) -> Verdict {
         let Some(call) = self.calls.get_mut(&number) else {
             return Err((Rule::RunsOnce, format!("nobody made call {number}")));
         };
@@ -112,6 +112,18 @@ impl Calls {
         require(call.begun.target.object == object, Rule::RunsOnce, || {
             format!("call {number} of {} runs on o{object}", call.begun.target)
         })?;
+        let way = (world.owner(&call.begun.target).device, call.begun.at.device);
+        let withdrawn = world.distrusts.get(&way);
+        require(
+            withdrawn.is_none_or(|at| *at == world.now),
+            Rule::Trust,
+            || {
+                format!(
+                    "call {number} runs on d{}, which does not trust d{}",
+                    way.0, way.1
+                )
+            },
+        )?;
         let refused = matches!(
             call.result,
             Some(Err(SendRequestError::Pass { .. }
@@ -253,7 +265,14 @@ impl Call {
                 let allowed = registration.allowed.as_deref().unwrap_or_default();
                 ![asker, receiver].iter().all(|one| allowed.contains(one))
             }),
-            PassObjectError::OriginUnreachable => world.lost_since(self.since, asker, home),
+            PassObjectError::ReceiverNotTrusted => {
+                world.distrusted_since(self.since, home, receiver)
+            }
+            // Who takes leave says so before it is gone, and may be back before the end of the session is known.
+            PassObjectError::OriginUnreachable => {
+                world.lost_since(self.since, asker, home)
+                    || world.is_or_was_down(self.since.saturating_sub(BELIEVED), home)
+            }
             PassObjectError::OriginTimedOut => {
                 self.until.is_some_and(|until| world.now + 1 >= until)
             }

@@ -113,6 +113,11 @@ impl Deaths {
                 DeathReason::DeviceUnreachable | DeathReason::ProcessDied => {
                     world.lost_since(watch.since, watch.at.device, home)
                 }
+                DeathReason::AccessRevoked => {
+                    let one = watch.at.device;
+                    world.distrusted_since(watch.since, one, home)
+                        || world.distrusted_since(watch.since, home, one)
+                }
                 _ => false,
             };
             require(true_reason, Rule::DeathNotice, || {

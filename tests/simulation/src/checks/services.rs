@@ -47,7 +47,9 @@ impl Services {
                     format!("get {number} ended without a reason: {result:?}")
                 })?;
             }
-            Event::Crashed(place) => self.gets.retain(|_, get| get.at != *place),
+            Event::Crashed(place) | Event::Gone(place) => {
+                self.gets.retain(|_, get| get.at != *place)
+            }
             Event::Over { .. } => {
                 require(self.gets.is_empty(), Rule::EndsOnce, || {
                     format!("gets have not ended: {:?}", self.gets)
@@ -94,6 +96,14 @@ impl Get {
                 let since = self.since.saturating_sub(BELIEVED);
                 let slow = world.now >= self.since + OPENING;
                 slow || world.hindered_since(since, self.at.device, self.of)
+            }
+            Err(GetServiceError::DeviceNotTrusted) => {
+                world.distrusted_since(self.since, self.at.device, self.of)
+            }
+            // Its answer may have been under way.
+            Err(GetServiceError::NotTrustedByDevice) => {
+                let since = self.since.saturating_sub(BELIEVED);
+                world.distrusted_since(since, self.of, self.at.device)
             }
             Err(GetServiceError::TimedOut { after }) => {
                 world.now + 1 >= self.since + after.as_millis() as u64

@@ -2,8 +2,9 @@
 
 use std::{thread::sleep, time::Duration};
 
+use super::Job;
 use crate::program::{
-    Measure, Result, clock,
+    By, Result, clock,
     figures::{Figures, time},
     site::{Device, Site},
     stats::{mean, most},
@@ -12,8 +13,8 @@ use crate::program::{
 const IDLE: Duration = Duration::from_secs(60);
 
 /// A node with four others that nobody calls.
-pub(super) fn idle(_: &Measure, figures: &mut Figures) -> Result<()> {
-    let site = Site::new(5)?;
+pub(super) fn idle(job: &Job<'_>, figures: &mut Figures) -> Result<()> {
+    let site = Site::new(5, job.by)?;
     let mut devices = site.mesh(1..=5)?;
     let mut usage = |what: &str| -> Result<f64> {
         let usage = devices[0].ask("usage", "usage")?;
@@ -41,54 +42,29 @@ pub(super) fn idle(_: &Measure, figures: &mut Figures) -> Result<()> {
 }
 
 /// So many processes on one machine are slow for lack of a processor each.
-pub(super) fn many(options: &Measure, figures: &mut Figures) -> Result<()> {
-    let count = options.crowd;
-    let site = Site::new(count)?;
+pub(super) fn many(job: &Job<'_>, figures: &mut Figures) -> Result<()> {
+    let count = job.options.crowd;
+    let site = Site::new(count, job.by)?;
     let begun = clock::now();
     let mut devices = site.mesh(1..=count)?;
     let online = clock::now() - begun;
-    for device in &mut devices {
-        // Each the one behind it, all at once.
-        let other = site.id(1 + device.place % count);
-        device.tell(&format!("calls {other} 20"))?;
-    }
-    let mut worst = Vec::new();
-    for device in &mut devices {
-        let called = device.outcome("called")?;
-        worst.push(called["p99"].as_f64().unwrap_or_default());
-    }
-    sleep(Duration::from_secs(5));
-    // Connections that crossed while all of them dialled all were replaced, which is no loss.
-    devices.iter_mut().for_each(Device::forget);
-    let (mut kib, mut cpu) = (Vec::new(), Vec::new());
-    let mut look = |into: &mut Vec<f64>, field: &str| -> Result<()> {
-        for device in &mut devices {
-            let usage = device.ask("usage", "usage")?;
-            into.push(usage[field].as_f64().unwrap_or_default());
-        }
-        Ok(())
-    };
-    look(&mut cpu, "cpu_ms")?;
-    let at = clock::now();
-    sleep(Duration::from_secs(30));
-    let before = mean(&cpu);
-    cpu.clear();
-    look(&mut cpu, "cpu_ms")?;
-    let share = (mean(&cpu) - before) / (clock::now() - at) * 100.0;
-    look(&mut kib, "kib")?;
-    let missed: usize = devices.iter_mut().map(|device| device.losses().len()).sum();
     figures.add(
         format!("{count} devices, a process each: all online to all, from the first start"),
         "",
         time(online),
         None,
     );
-    figures.add(
-        format!("{count} devices: 20 calls of each to the next, all at once, worst p99"),
-        "",
-        time(most(&worst)),
-        None,
-    );
+    all_call_all(&site, &mut devices, figures)?;
+    sleep(Duration::from_secs(5));
+    // Connections that crossed while all of them dialled all were replaced, which is no loss.
+    devices.iter_mut().for_each(Device::forget);
+    let cpu = mean(&each(&mut devices, "cpu_ms")?);
+    let at = clock::now();
+    sleep(Duration::from_secs(30));
+    let share = (mean(&each(&mut devices, "cpu_ms")?) - cpu) / (clock::now() - at) * 100.0;
+    let kib = each(&mut devices, "kib")?;
+    let by_tcp: f64 = each(&mut devices, "by_tcp")?.iter().sum();
+    let missed: usize = devices.iter_mut().map(|device| device.losses().len()).sum();
     figures.add(
         format!("{count} devices: memory of one, mean / most; processor of one when idle"),
         "",
@@ -99,11 +75,83 @@ pub(super) fn many(options: &Measure, figures: &mut Figures) -> Result<()> {
         ),
         None,
     );
+    if job.by == By::Quic {
+        figures.add(
+            format!(
+                "{count} devices: of {} connections, those by TCP",
+                count * (count - 1) / 2
+            ),
+            "",
+            format!("{}", by_tcp / 2.0),
+            None,
+        );
+    }
     figures.add(
         format!("{count} devices: taken for offline in those 30 s although they were there"),
         "0",
         missed.to_string(),
         Some(missed == 0),
+    );
+    Ok(())
+}
+
+/// A figure of the usage of each device.
+fn each(devices: &mut [Device], field: &str) -> Result<Vec<f64>> {
+    let of = |device: &mut Device| -> Result<f64> {
+        let usage = device.ask("usage", "usage")?;
+        Ok(usage[field].as_f64().unwrap_or_default())
+    };
+    devices.iter_mut().map(of).collect()
+}
+
+/// The run by which the calls of a crowd are known.
+const RUN: u64 = 1;
+
+/// Each device looks up the service of each other one and calls it once, all devices at once.
+fn all_call_all(site: &Site, devices: &mut [Device], figures: &mut Figures) -> Result<()> {
+    let count = devices.len();
+    let begun = clock::now();
+    for device in &mut *devices {
+        device.tell(&format!("all {RUN} {}", device.place))?;
+    }
+    let (mut p50, mut p99, mut longest, mut called) = (Vec::new(), Vec::new(), Vec::new(), 0);
+    for device in &mut *devices {
+        let outcome = device.outcome("called all")?;
+        let of = |field: &str| outcome[field].as_f64().unwrap_or_default();
+        p50.push(of("p50"));
+        p99.push(of("p99"));
+        longest.push(of("most"));
+        called += outcome["count"].as_u64().unwrap_or_default();
+        for error in outcome["errors"].as_array().into_iter().flatten() {
+            eprintln!("device {}: {error}", device.place);
+        }
+    }
+    let took = clock::now() - begun;
+    let pairs = count * (count - 1);
+    let mut served = 0;
+    for place in 1..=count {
+        let once = site.served(place, RUN)?;
+        served += once.values().filter(|times| **times == 1).count();
+    }
+    figures.add(
+        format!(
+            "{count} devices, all call all once, all at once: pairs that called / were served once"
+        ),
+        format!("{pairs} / {pairs}"),
+        format!("{called} / {served}"),
+        Some(called as usize == pairs && served == pairs),
+    );
+    figures.add(
+        format!("{count} devices, all call all: a look-up and a call, p50 / worst p99 of a device / most; all of them"),
+        "",
+        format!(
+            "{} / {} / {}; {}",
+            time(mean(&p50)),
+            time(most(&p99)),
+            time(most(&longest)),
+            time(took)
+        ),
+        None,
     );
     Ok(())
 }

@@ -2,11 +2,12 @@
 
 use std::{net::Ipv4Addr, thread::sleep, time::Duration};
 
+use super::Job;
 use crate::program::{
-    Measure, Result, clock,
-    figures::{Figures, time},
+    By, Result, clock,
+    figures::{Figures, put, time},
     site::{Device, Site},
-    stats::{most, percentile},
+    stats::percentile,
 };
 
 /// Linux says of a closed port six times that it is, and from then on once in a second: a death that follows another one is noticed
@@ -16,12 +17,12 @@ const HOSTS_ANSWER_AGAIN: Duration = Duration::from_secs(7);
 const PRESENT: usize = 5;
 
 /// A device is started where others are: until it is online to all and all to it.
-pub(super) fn newcomer(options: &Measure, figures: &mut Figures) -> Result<()> {
-    let site = Site::new(PRESENT + 1)?;
+pub(super) fn newcomer(job: &Job<'_>, figures: &mut Figures) -> Result<()> {
+    let site = Site::new(PRESENT + 1, job.by)?;
     let mut present = site.mesh(1..=PRESENT)?;
     let newcomer = PRESENT + 1;
     let mut took = Vec::new();
-    for _ in 0..options.times {
+    for _ in 0..job.options.times {
         let mut device = site.start(newcomer)?;
         let mut last: f64 = 0.0;
         for other in &mut present {
@@ -46,10 +47,10 @@ pub(super) fn newcomer(options: &Measure, figures: &mut Figures) -> Result<()> {
 }
 
 /// All are started at once: until each is online to each.
-pub(super) fn cold_mesh(options: &Measure, figures: &mut Figures) -> Result<()> {
+pub(super) fn cold_mesh(job: &Job<'_>, figures: &mut Figures) -> Result<()> {
     let mut took = Vec::new();
-    for _ in 0..options.times {
-        let site = Site::new(PRESENT)?;
+    for _ in 0..job.options.times {
+        let site = Site::new(PRESENT, job.by)?;
         let launched = (1..=PRESENT).map(|place| site.launch(place));
         let mut devices = launched.collect::<Result<Vec<_>>>()?;
         let last = site.wait_all(&mut devices)?;
@@ -97,12 +98,12 @@ const CAUSES: &[Cause] = &[
 ];
 
 /// From what happens to a device until its watcher says that it is offline.
-pub(super) fn offline(options: &Measure, figures: &mut Figures) -> Result<()> {
-    let site = Site::new(2)?;
+pub(super) fn offline(job: &Job<'_>, figures: &mut Figures) -> Result<()> {
+    let site = Site::new(2, job.by)?;
     let mut watcher = site.mesh([1])?.remove(0);
     for (what, target, happens) in CAUSES {
         let mut took = Vec::new();
-        for _ in 0..options.times {
+        for _ in 0..job.options.times {
             let mut device = site.start(2)?;
             watcher.wait("online", site.id(2))?;
             sleep(HOSTS_ANSWER_AGAIN);
@@ -113,7 +114,7 @@ pub(super) fn offline(options: &Measure, figures: &mut Figures) -> Result<()> {
         put(figures, &format!("offline: {what}"), *target, &took);
     }
     let mut took = Vec::new();
-    for _ in 0..options.times {
+    for _ in 0..job.options.times {
         let mut device = site.start(2)?;
         watcher.wait("online", site.id(2))?;
         device.process.kill()?;
@@ -128,48 +129,41 @@ pub(super) fn offline(options: &Measure, figures: &mut Figures) -> Result<()> {
     Ok(())
 }
 
-fn put(figures: &mut Figures, what: &str, target: f64, took: &[f64]) {
-    figures.add(
-        format!("{what}, p50 / most"),
-        format!("≤ {}", time(target)),
-        format!("{} / {}", time(percentile(took, 50)), time(most(took))),
-        Some(most(took) <= target),
-    );
+/// Waits until both of two have said so of each other; when the second did.
+fn both(site: &Site, devices: &mut [Device], what: &str) -> Result<f64> {
+    let one = devices[0].wait(what, site.id(2))?;
+    Ok(one.max(devices[1].wait(what, site.id(1))?))
 }
 
 /// From when the network is whole again until both are online to each other.
-pub(super) fn back_online(options: &Measure, figures: &mut Figures) -> Result<()> {
-    let site = Site::new(2)?;
+pub(super) fn back_online(job: &Job<'_>, figures: &mut Figures) -> Result<()> {
+    let site = Site::new(2, job.by)?;
     let mut devices = site.mesh(1..=2)?;
-    let both = |devices: &mut [Device], what: &str| -> Result<f64> {
-        let one = devices[0].wait(what, site.id(2))?;
-        Ok(one.max(devices[1].wait(what, site.id(1))?))
-    };
     let (mut cut, mut asleep) = (Vec::new(), Vec::new());
-    for _ in 0..options.times {
+    for _ in 0..job.options.times {
         site.lab.cut(2)?;
-        both(&mut devices, "offline")?;
+        both(&site, &mut devices, "offline")?;
         site.lab.heal(2)?;
         let at = clock::now();
-        cut.push(both(&mut devices, "online")? - at);
+        cut.push(both(&site, &mut devices, "online")? - at);
     }
     put(figures, "online again after a cut cable", 5000.0, &cut);
-    for _ in 0..options.times {
+    for _ in 0..job.options.times {
         devices[1].process.suspend()?;
         devices[0].wait("offline", site.id(2))?;
         devices[1].process.resume()?;
         let at = clock::now();
         devices[1].wait("offline", site.id(1))?;
-        asleep.push(both(&mut devices, "online")? - at);
+        asleep.push(both(&site, &mut devices, "online")? - at);
     }
     put(figures, "online again after sleep", 5000.0, &asleep);
     let mut flaps = Vec::new();
-    for _ in 0..options.times {
+    for _ in 0..job.options.times {
         site.lab.link_down(2)?;
-        both(&mut devices, "offline")?;
+        both(&site, &mut devices, "offline")?;
         site.lab.link_up(2)?;
         let at = clock::now();
-        flaps.push(both(&mut devices, "online")? - at);
+        flaps.push(both(&site, &mut devices, "online")? - at);
     }
     put(
         figures,
@@ -177,13 +171,22 @@ pub(super) fn back_online(options: &Measure, figures: &mut Figures) -> Result<()
         5000.0,
         &flaps,
     );
+    // A connection of TCP has the addresses that it began with.
+    match job.by {
+        By::Quic => moved(job, &site, &mut devices, figures),
+        By::Tcp => Ok(()),
+    }
+}
+
+/// The caller gets another address in the middle of its calls.
+fn moved(job: &Job<'_>, site: &Site, devices: &mut [Device], figures: &mut Figures) -> Result<()> {
     // The other one comes last, so this is the one that dials.
     let mut failed = 0;
     devices[1].process.kill()?;
     devices[0].wait("offline", site.id(2))?;
     devices[1] = site.start(2)?;
-    both(&mut devices, "online")?;
-    for last in 100..100 + options.times as u8 {
+    both(site, devices, "online")?;
+    for last in 100..100 + job.options.times as u8 {
         devices[0].tell(&format!("calls {} 500", site.id(2)))?;
         site.lab.change_address(1, Ipv4Addr::new(10, 77, 0, last))?;
         failed += usize::from(devices[0].outcome("called").is_err());
@@ -191,7 +194,7 @@ pub(super) fn back_online(options: &Measure, figures: &mut Figures) -> Result<()
     figures.add(
         format!(
             "runs of 500 calls, of {}, that a change of the caller's address broke",
-            options.times
+            job.options.times
         ),
         "0",
         failed.to_string(),

@@ -1,0 +1,149 @@
+//! Devices in containers as a [`World`]: the scenarios of all worlds run on them.
+//!
+//! A device is a container with `softbus run`; what a scenario does on it is done by a node of this process that is attached to its bus.
+//! So a call goes through a socket into the container, over the network of the containers, and through a socket out of the other one.
+//! To other devices all processes of a device are that device.
+//!
+//! What containers cannot do: delay packets, for which the kernel would need `netem`.
+
+#![expect(clippy::expect_used, reason = "a scenario fails its test")]
+
+mod device;
+mod faults;
+
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
+
+use softbus::{DeviceId, Node, async_trait, rpc::limits};
+use testkit::{
+    wait::{wait_for, wait_until_async},
+    world::{
+        Device, World,
+        node::{NodeDevice, Vanish},
+    },
+};
+use tokio::task::spawn_blocking;
+
+use crate::{
+    ComposeError,
+    ground::{Ground, SOON},
+};
+use device::ComposeDevice;
+
+/// The devices of one scenario, on a ground that many scenarios share.
+#[derive(Debug)]
+pub struct ComposeWorld {
+    ground: Arc<Ground>,
+    /// By place.
+    devices: Vec<Weak<ComposeDevice>>,
+    /// Who trusts whom no longer, by place.
+    distrust: Mutex<Vec<(usize, usize)>>,
+}
+
+impl ComposeWorld {
+    /// On a ground whose containers may run already: devices that a scenario did not ask for may be there too.
+    pub fn new(ground: &Arc<Ground>) -> Self {
+        Self {
+            ground: Arc::clone(ground),
+            devices: Vec::new(),
+            distrust: Mutex::default(),
+        }
+    }
+
+    /// On a ground where nothing runs yet: there are no devices but those that a scenario asks for.
+    ///
+    /// # Errors
+    /// A container cannot be stopped.
+    pub fn fresh(ground: &Arc<Ground>) -> Result<Self, ComposeError> {
+        for place in 0..ground.len() {
+            ground.kill(place)?;
+        }
+        Ok(Self::new(ground))
+    }
+
+    /// Takes back what a scenario did to the network and to trust.
+    ///
+    /// # Errors
+    /// That fails.
+    pub fn clear(&self) -> Result<(), ComposeError> {
+        self.ground
+            .change(|weather| *weather = Default::default())?;
+        for (place, other) in lock(&self.distrust).drain(..) {
+            self.ground.set_trust(place, other, true)?;
+            // It reads what it trusts when it starts.
+            self.ground.kill(place)?;
+        }
+        Ok(())
+    }
+
+    /// A process of the device of a place, which is started if it does not run.
+    async fn attach(&self, place: usize) -> Arc<ComposeDevice> {
+        let ground = Arc::clone(&self.ground);
+        let attached = spawn_blocking(move || {
+            ground.start(place).expect("a container starts");
+            let socket = ground.socket(place).to_owned();
+            let start = || {
+                let builder = Node::builder().attach(&socket);
+                NodeDevice::start(builder, Vanish::Crash).ok()
+            };
+            wait_for(SOON, start).expect("a process attaches to the bus in the container")
+        });
+        let node = attached.await.expect("the container and its bus are there");
+        // What another scenario had there goes with its process, of which the host hears when it can.
+        let gone = async || {
+            node.list_of(&node.id())
+                .await
+                .is_ok_and(|all| all.is_empty())
+        };
+        let gone = wait_until_async(SOON, gone).await;
+        assert!(gone, "services of an earlier scenario are left");
+        Arc::new(ComposeDevice::new(&self.ground, place, node))
+    }
+
+    /// As [`World::restart`], of the device of a place.
+    async fn start_again(&mut self, place: usize) -> Arc<ComposeDevice> {
+        if let Some(before) = self.devices[place].upgrade() {
+            before.end().await;
+        }
+        let heard = self.ground.change(|weather| {
+            weather.unheard.remove(&place);
+            weather.deaf.remove(&place);
+        });
+        heard.expect("the network of a container can be changed");
+        let device = self.attach(place).await;
+        self.devices[place] = Arc::downgrade(&device);
+        device
+    }
+}
+
+#[async_trait(?Send)]
+impl World for ComposeWorld {
+    async fn device(&mut self) -> Arc<dyn Device> {
+        let device = self.attach(self.devices.len()).await;
+        self.devices.push(Arc::downgrade(&device));
+        device
+    }
+
+    async fn restart(&mut self, device: &Arc<dyn Device>) -> Arc<dyn Device> {
+        self.start_again(self.ground.place_of(&device.id())).await
+    }
+
+    fn distrust(&self, device: &DeviceId, other: &DeviceId) {
+        let (place, other_place) = (self.ground.place_of(device), self.ground.place_of(other));
+        lock(&self.distrust).push((place, other_place));
+        let changed = self.ground.set_trust(place, other_place, false);
+        changed.expect("a trust store can be changed");
+        let device = self.devices[place].upgrade();
+        let device = device.expect("a device that a scenario holds");
+        let known = || (!device.trusts(other)).then_some(());
+        wait_for(SOON, known).expect("the device reads whom it trusts");
+    }
+
+    /// What a process sends to another device goes to the host of its bus first.
+    fn largest_parcel(&self) -> usize {
+        limits::MAX_LOCAL_PARCEL
+    }
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}

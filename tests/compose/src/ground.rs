@@ -1,0 +1,256 @@
+//! Devices in containers that a test on their host is a part of: each container hosts the bus of its device on a socket in a directory
+//! of the host, so a node that [attaches](softbus::Node::attach) to it is a process of that device.
+
+use std::{
+    path::{Path, PathBuf},
+    sync::{
+        Arc, Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicBool, AtomicU8, Ordering},
+    },
+    time::Duration,
+};
+
+use softbus::DeviceId;
+use tempfile::TempDir;
+use testkit::netns::Namespace;
+
+use crate::{ComposeError, Container, Inside, Lan, devices::Devices, weather::Weather};
+
+/// The services of `devices.yaml`.
+const NAMES: [&str; 3] = ["one", "two", "three"];
+
+/// Three containers, all of which trust each other. They are started as they are wanted.
+#[derive(Debug)]
+pub struct Ground {
+    lan: Lan,
+    devices: Devices,
+    places: Vec<Place>,
+    weather: Mutex<Weather>,
+    /// Of addresses that Docker did not give.
+    moves: AtomicU8,
+    _state: TempDir,
+}
+
+/// A container and its device.
+#[derive(Debug)]
+struct Place {
+    name: &'static str,
+    id: DeviceId,
+    container: Container,
+    socket: PathBuf,
+    /// `None` while it does not run.
+    inside: Mutex<Option<Inside>>,
+    paused: AtomicBool,
+}
+
+impl Ground {
+    /// Makes the containers of the compose file `devices.yaml`, whose devices talk by `transports`: quic, tcp or all.
+    ///
+    /// # Errors
+    /// Docker or the program `softbus` fails.
+    pub fn new(
+        file: &Path,
+        image: &str,
+        softbus: &Path,
+        transports: &str,
+    ) -> Result<Arc<Self>, ComposeError> {
+        let state = tempfile::tempdir().map_err(|source| ComposeError::File {
+            path: "a temporary directory".to_owned(),
+            source,
+        })?;
+        let devices = Devices::new(softbus.to_owned(), state.path().to_owned());
+        let mut ids = Vec::new();
+        for name in NAMES {
+            ids.push(devices.create(name)?);
+        }
+        for name in NAMES {
+            for (other, id) in NAMES.iter().zip(&ids).filter(|(other, _)| **other != name) {
+                devices.trust(name, id, other)?;
+            }
+        }
+        let directory = state.path().to_string_lossy();
+        let project = format!("softbus-{}-{transports}", std::process::id());
+        let variables = [
+            ("SOFTBUS_STATE", &*directory),
+            ("SOFTBUS_IMAGE", image),
+            ("SOFTBUS_TRANSPORTS", transports),
+        ];
+        let lan = Lan::create(file, &project, &variables)?;
+        let place = |(name, id): (&'static str, String)| {
+            Ok(Place {
+                name,
+                id: id.parse().map_err(|_| ComposeError::NotADevice(id))?,
+                container: lan.container(name)?,
+                socket: devices.home(name).join("bus").join("bus.sock"),
+                inside: Mutex::default(),
+                paused: AtomicBool::new(false),
+            })
+        };
+        let places = NAMES.into_iter().zip(ids).map(place);
+        let places = places.collect::<Result<_, ComposeError>>()?;
+        Ok(Arc::new(Self {
+            lan,
+            devices,
+            places,
+            weather: Mutex::default(),
+            moves: AtomicU8::new(0),
+            _state: state,
+        }))
+    }
+
+    /// What the containers have printed.
+    ///
+    /// # Errors
+    /// Compose fails.
+    pub fn logs(&self) -> Result<String, ComposeError> {
+        self.lan.logs()
+    }
+
+    /// How many devices there can be.
+    pub fn len(&self) -> usize {
+        self.places.len()
+    }
+
+    /// Whether there can be none.
+    pub fn is_empty(&self) -> bool {
+        self.places.is_empty()
+    }
+
+    /// Who is at a place, from 0.
+    pub fn id(&self, place: usize) -> DeviceId {
+        self.places[place].id
+    }
+
+    /// Where a device is.
+    ///
+    /// # Panics
+    /// When it is none of this ground.
+    pub fn place_of(&self, id: &DeviceId) -> usize {
+        let mut places = self.places.iter();
+        let place = places.position(|place| place.id == *id);
+        place.expect("it is a device of this ground")
+    }
+
+    /// Where processes of a device attach.
+    pub fn socket(&self, place: usize) -> &Path {
+        &self.places[place].socket
+    }
+
+    /// Starts a container that does not run.
+    ///
+    /// # Errors
+    /// Docker fails; so with all below.
+    pub fn start(&self, place: usize) -> Result<(), ComposeError> {
+        if self.runs(place) {
+            return Ok(());
+        }
+        let it = &self.places[place];
+        it.container.start()?;
+        *lock(&it.inside) = Some(it.container.inside()?);
+        self.weathered()
+    }
+
+    /// Has a device take leave and end.
+    pub fn stop(&self, place: usize) -> Result<(), ComposeError> {
+        self.end(place, Container::stop)
+    }
+
+    /// Kills a device: its processes are gone, and its host with it.
+    pub fn kill(&self, place: usize) -> Result<(), ComposeError> {
+        self.end(place, Container::kill)
+    }
+
+    /// Has a device stand still.
+    pub fn pause(&self, place: usize) -> Result<(), ComposeError> {
+        self.places[place].container.pause()?;
+        self.places[place].paused.store(true, Ordering::Relaxed);
+        Ok(())
+    }
+
+    /// Has it go on, if it stands still.
+    pub fn unpause(&self, place: usize) -> Result<(), ComposeError> {
+        let it = &self.places[place];
+        match it.paused.swap(false, Ordering::Relaxed) {
+            true => it.container.unpause(),
+            false => Ok(()),
+        }
+    }
+
+    /// Has all go on.
+    pub fn wake(&self) -> Result<(), ComposeError> {
+        (0..self.len()).try_for_each(|place| self.unpause(place))
+    }
+
+    /// Changes the weather.
+    pub fn change(&self, change: impl FnOnce(&mut Weather)) -> Result<(), ComposeError> {
+        let changed = {
+            let mut weather = lock(&self.weather);
+            let before = weather.clone();
+            change(&mut weather);
+            *weather != before
+        };
+        if changed { self.weathered() } else { Ok(()) }
+    }
+
+    /// Gives a device another address instead of the one it has.
+    pub fn move_elsewhere(&self, place: usize) -> Result<(), ComposeError> {
+        let inside = lock(&self.places[place].inside).clone();
+        let Some(inside) = inside else { return Ok(()) };
+        let [a, b, c, _] = inside.address.octets();
+        // Docker gives them from below.
+        let last = 100 + self.moves.fetch_add(1, Ordering::Relaxed) % 100;
+        let namespace = Namespace::of_process(inside.process)?;
+        namespace.ip("-4 addr flush dev eth0")?;
+        let prefix = inside.prefix;
+        namespace.ip(&format!(
+            "addr add {a}.{b}.{c}.{last}/{prefix} brd + dev eth0"
+        ))?;
+        Ok(())
+    }
+
+    /// A device trusts another one, or no longer. It reads its files twice a second.
+    pub fn set_trust(&self, place: usize, other: usize, trusted: bool) -> Result<(), ComposeError> {
+        let (of, other) = (self.places[place].name, &self.places[other]);
+        let id = other.id.to_string();
+        match trusted {
+            true => self.devices.trust(of, &id, other.name),
+            false => self.devices.forget(of, &id),
+        }
+    }
+
+    fn runs(&self, place: usize) -> bool {
+        lock(&self.places[place].inside).is_some()
+    }
+
+    fn end(
+        &self,
+        place: usize,
+        how: fn(&Container) -> Result<(), ComposeError>,
+    ) -> Result<(), ComposeError> {
+        if !self.runs(place) {
+            return Ok(());
+        }
+        let it = &self.places[place];
+        self.unpause(place)?;
+        how(&it.container)?;
+        *lock(&it.inside) = None;
+        Ok(())
+    }
+
+    fn weathered(&self) -> Result<(), ComposeError> {
+        let weather = lock(&self.weather).clone();
+        let places = self.places.iter();
+        let all: Vec<_> = places.map(|place| lock(&place.inside).clone()).collect();
+        for number in 0..all.len() {
+            weather.apply(number, &all)?;
+        }
+        Ok(())
+    }
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// More than a container takes to start, or to be found by another.
+pub(crate) const SOON: Duration = Duration::from_secs(20);
