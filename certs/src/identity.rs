@@ -2,7 +2,7 @@
 
 use std::fmt;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use proto::{BootId, DeviceId};
@@ -46,8 +46,8 @@ pub struct Identity {
     certified_key: Arc<CertifiedKey>,
     secret: Zeroizing<[u8; 32]>,
     boot_id: BootId,
-    /// Until the identity is dropped no other process has it. `None` in memory.
-    _lock: Option<Lock>,
+    /// Until the identity is dropped or released no other process has it. `None` in memory.
+    lock: Mutex<Option<Lock>>,
 }
 
 impl Identity {
@@ -161,8 +161,15 @@ impl Identity {
             certified_key,
             secret,
             boot_id,
-            _lock: lock,
+            lock: Mutex::new(lock),
         })
+    }
+
+    /// Lets others open the directory, as dropping the identity does: for the end of a node, parts of which may have it a
+    /// little longer. It is not to be shown to other devices after that.
+    pub fn release(&self) {
+        let mut lock = self.lock.lock().unwrap_or_else(PoisonError::into_inner);
+        *lock = None;
     }
 
     /// Who this device is to others.

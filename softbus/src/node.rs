@@ -204,7 +204,8 @@ impl Node {
     }
 
     /// Takes leave: nothing new is begun, what is under way has up to 100 ms to end, the other devices are told, and
-    /// the announcement is withdrawn. Takes up to 0.2 s, and with mDNS up to 2 s more.
+    /// the announcement is withdrawn. Takes up to 0.2 s, and with mDNS up to 2 s more. Afterwards a node can be started with
+    /// the same identity, in this process or in another one.
     pub async fn shutdown(&self) {
         match &self.inner.side {
             Side::Network(peers) => peers.close(CLOSE_TIME).await,
@@ -218,7 +219,17 @@ impl Node {
             }
             network.discoveries.close(WITHDRAW_TIME).await;
         }
-        self.inner.stop.send_replace(true);
+        self.inner.end();
+    }
+}
+
+impl Inner {
+    /// The last step. Tasks that end a little later keep parts of the node, and so its identity, which is free from here on.
+    fn end(&self) {
+        self.stop.send_replace(true);
+        if let Side::Network(peers) = &self.side {
+            peers.identity().release();
+        }
     }
 }
 
@@ -237,6 +248,6 @@ impl Drop for Inner {
         {
             host.close_now();
         }
-        self.stop.send_replace(true);
+        self.end();
     }
 }

@@ -133,3 +133,21 @@ async fn a_device_that_is_dialled_again_has_left_all_the_same() {
     let expected = DeviceEvent::Offline(large.device_id(), OfflineReason::Left);
     assert_eq!(left.await.unwrap(), expected);
 }
+
+/// Whoever stops a node and starts it again does not have to wait until the last of its tasks is gone.
+#[tokio::test]
+async fn a_node_that_has_shut_down_has_given_its_identity_back() {
+    let directory = tempfile::tempdir().unwrap();
+    let start = || {
+        let builder = Node::builder().identity_dir(directory.path().join("identity"));
+        builder.listen(local()).start()
+    };
+    let first = start().await.unwrap();
+    let error = start().await.unwrap_err();
+    assert!(error.to_string().contains("another process"), "{error}");
+    first.shutdown().await;
+    // `first` and what belongs to it is still there.
+    let second = start().await.unwrap();
+    assert_eq!(second.device_id(), first.device_id());
+    assert_eq!(second.boot_id().epoch, first.boot_id().epoch + 1);
+}

@@ -102,7 +102,12 @@ fn one_process_at_a_time() {
     let holder = Identity::open(&stored.path).unwrap();
     let error = stored.assert_refused("lock", "another process");
     assert!(matches!(error, OpenIdentityError::IdentityInUse { .. }));
+    holder.release();
+    let next = Identity::open(&stored.path).unwrap();
+    // It is the next one's now.
     drop(holder);
+    stored.assert_refused("lock", "another process");
+    drop(next);
     assert!(Identity::open(&stored.path).is_ok());
 }
 

@@ -45,6 +45,8 @@ pub(super) struct Direct {
 struct Known {
     /// The last session that the host has handed us; 0 for none of this host's.
     last: u64,
+    /// That one is not open yet: whoever asked for another one now would replace it under those who were waiting for it.
+    opening: bool,
     session: Option<Peer>,
 }
 
@@ -91,16 +93,16 @@ impl Direct {
         let mut attempts = 0;
         loop {
             changed.mark_unchanged();
-            let last = match self.lock().get(&process) {
-                Some(known) if known.session.is_some() => {
-                    // Said twice for the sake of the lock's end.
-                    return known.session.clone().ok_or(GetServiceError::Absent);
-                }
-                Some(known) => known.last,
-                None => 0,
+            let (last, opening) = match self.lock().get(&process) {
+                Some(Known {
+                    session: Some(session),
+                    ..
+                }) => return Ok(session.clone()),
+                Some(known) => (known.last, known.opening),
+                None => (0, false),
             };
             let too_late = || GetServiceError::Unreachable("process does not answer".to_owned());
-            if asked != Some(last) {
+            if !opening && asked != Some(last) {
                 if attempts == ATTEMPTS {
                     return Err(too_late());
                 }
@@ -147,6 +149,7 @@ impl Direct {
         let before = {
             let mut table = self.lock();
             let known = table.entry(process).or_default();
+            known.opening &= known.last != number;
             match &opened {
                 Ok((peer, _)) if known.last == number => known.session.replace(peer.clone()),
                 Ok((peer, _)) => Some(peer.clone()),
@@ -178,9 +181,11 @@ impl Direct {
     fn remember(&self, process: u64, number: u64) {
         let mut table = self.lock();
         if table.len() >= REMEMBERED {
-            table.retain(|_, known| known.session.is_some());
+            table.retain(|_, known| known.session.is_some() || known.opening);
         }
-        table.entry(process).or_default().last = number;
+        let known = table.entry(process).or_default();
+        known.last = number;
+        known.opening = true;
     }
 
     /// Ends all sessions.
@@ -232,12 +237,8 @@ mod tests {
 
     use super::*;
 
-    /// The control socket of the other end of a session that a process of a user opens with us, and does not.
-    fn silent(
-        pairs: &mpsc::Sender<Pair>,
-        process: u64,
-        uid: u32,
-    ) -> std::os::unix::net::UnixStream {
+    /// A session that a process of a user opens with us, and does not; with the control socket of the other end.
+    fn silent(process: u64, uid: u32) -> (Pair, std::os::unix::net::UnixStream) {
         let (ours, [control, ..]) = sockets::pair().unwrap();
         let pair = Pair {
             number: process,
@@ -247,10 +248,13 @@ mod tests {
             sockets: ours,
             pidfd: None,
         };
-        pairs.try_send(pair).unwrap();
         let control = std::os::unix::net::UnixStream::from(control);
         control.set_nonblocking(true).unwrap();
-        control
+        (pair, control)
+    }
+
+    fn bus() -> Arc<Bus> {
+        super::super::bus(DeviceId::from_bytes([7; 32]))
     }
 
     fn is_closed(mut control: &std::os::unix::net::UnixStream) -> bool {
@@ -262,15 +266,41 @@ mod tests {
     async fn of_sessions_that_are_not_opened_one_user_has_so_many_here() {
         let (handing, pairs) = mpsc::channel(64);
         let silent: Vec<_> = (1..=20)
-            .map(|process| silent(&handing, process, 7))
-            .chain([silent(&handing, 21, 8)])
+            .map(|process| silent(process, 7))
+            .chain([silent(21, 8)])
+            .map(|(pair, control)| {
+                handing.try_send(pair).unwrap();
+                control
+            })
             .collect();
-        let bus = super::super::bus(DeviceId::from_bytes([7; 32]));
-        tokio::spawn(Arc::<Direct>::default().receive_all(bus, pairs));
+        tokio::spawn(Arc::<Direct>::default().receive_all(bus(), pairs));
         // It takes all that is there before it waits.
         tokio::task::yield_now().await;
         let closed: Vec<_> = silent.iter().map(is_closed).collect();
         let expected: Vec<_> = (1..=21).map(|number| (17..=20).contains(&number)).collect();
         assert_eq!(closed, expected);
+    }
+
+    /// Another one would replace it, and end what others do in it already.
+    #[tokio::test]
+    async fn nobody_asks_for_another_session_while_one_is_being_opened() {
+        let direct = Arc::<Direct>::default();
+        let (pair, control) = silent(1, 7);
+        tokio::spawn(Arc::clone(&direct).receive(bus(), pair, None));
+        tokio::task::yield_now().await;
+        let (ask, mut asked) = mpsc::unbounded_channel();
+        tokio::spawn(async move {
+            let deadline = Instant::now() + std::time::Duration::from_secs(30);
+            let ask = |last| {
+                ask.send(last).unwrap();
+                std::future::ready(Err(GetServiceError::Absent))
+            };
+            direct.session(1, deadline, ask).await
+        });
+        tokio::task::yield_now().await;
+        assert_eq!(asked.try_recv(), Err(mpsc::error::TryRecvError::Empty));
+        // That one failed.
+        drop(control);
+        assert_eq!(asked.recv().await, Some(1));
     }
 }
