@@ -1,4 +1,4 @@
-//! Waiting for something to become true, with a deadline.
+//! Waiting for something to become true, or for a test to end, with a deadline.
 //!
 //! Prefer an event to a wait: a channel, a line of a [`Process`](crate::process::Process). Where
 //! only asking helps, ask here. This is the one place of the tests that sleeps in order to wait, and it sleeps
@@ -6,6 +6,8 @@
 
 use std::thread;
 use std::time::{Duration, Instant};
+
+use tokio::runtime::Builder;
 
 /// Short enough not to be felt, long enough to leave the processor to those we wait for.
 const BETWEEN_QUESTIONS: Duration = Duration::from_millis(5);
@@ -43,6 +45,32 @@ pub async fn wait_until_async(within: Duration, mut condition: impl AsyncFnMut()
         }
         tokio::time::sleep(BETWEEN_QUESTIONS).await;
     }
+}
+
+/// Runs a test on a runtime of its own, of one thread.
+///
+/// # Panics
+/// If the test takes longer than that, or the system gives no runtime.
+#[track_caller]
+pub fn run_within<T>(within: Duration, test: impl Future<Output = T>) -> T {
+    run_on(Builder::new_current_thread().enable_all(), within, test)
+}
+
+/// The same on a clock that moves only when everybody waits.
+///
+/// # Panics
+/// As [`run_within`].
+#[track_caller]
+pub fn run_on_paused_clock<T>(within: Duration, test: impl Future<Output = T>) -> T {
+    let mut runtime = Builder::new_current_thread();
+    run_on(runtime.enable_all().start_paused(true), within, test)
+}
+
+#[track_caller]
+fn run_on<T>(runtime: &mut Builder, within: Duration, test: impl Future<Output = T>) -> T {
+    let runtime = runtime.build().expect("the system has room for a runtime");
+    let ended = runtime.block_on(async { tokio::time::timeout(within, test).await });
+    ended.unwrap_or_else(|_| panic!("the test has not ended within {within:?}"))
 }
 
 #[cfg(test)]

@@ -70,6 +70,22 @@ async fn back(device: &dyn Device, service: ServiceId, of: &dyn Device) -> Remot
     found.unwrap()
 }
 
+/// Calls a macro with the path of each scenario of faults: for worlds of nodes to which all of it can happen.
+#[macro_export]
+macro_rules! scenarios_of_all_faults {
+    ($callback:ident) => {
+        $crate::scenarios_of_cuts!($callback);
+        $crate::scenarios_of_cuts_and_nodes!($callback);
+        $crate::scenarios_of_mutes!($callback);
+        $crate::scenarios_of_loss!($callback);
+        $crate::scenarios_of_delay!($callback);
+        $crate::scenarios_of_bandwidth!($callback);
+        $crate::scenarios_of_moves!($callback);
+        $crate::scenarios_of_sleep!($callback);
+        $crate::scenarios_of_outages!($callback);
+    };
+}
+
 /// Calls a macro with the path of each scenario for worlds that can [cut](crate::world::faults::Cuts) devices off.
 #[macro_export]
 macro_rules! scenarios_of_cuts {

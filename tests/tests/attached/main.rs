@@ -9,19 +9,14 @@ use std::time::Duration;
 use softbus::{DeathReason, GetServiceError, service_watch::RemoteServiceEvent};
 use testkit::{
     scenarios::{SERVICE, SOON, for_all, workbench::workbench},
+    wait::run_within,
     world::{World, local::LocalWorld},
 };
 
 const DEADLINE: Duration = Duration::from_secs(60);
 
 fn run(mut world: LocalWorld, scenario: impl AsyncFnOnce(&mut dyn World)) {
-    let runtime = tokio::runtime::Builder::new_current_thread()
-        .enable_all()
-        .build()
-        .unwrap();
-    let ended =
-        runtime.block_on(async { tokio::time::timeout(DEADLINE, scenario(&mut world)).await });
-    ended.expect("the test ends in time");
+    run_within(DEADLINE, scenario(&mut world));
 }
 
 /// Each has attached, and any two talk directly.

@@ -9,7 +9,7 @@ use std::{
 
 use testkit::{
     scenarios::{SOON, cycles::connects_and_kills_leave_nothing_behind, sizes},
-    wait::wait_until,
+    wait::{run_within, wait_until},
     world::{World, loopback::LoopbackWorld},
 };
 
@@ -23,14 +23,8 @@ fn alone() -> MutexGuard<'static, ()> {
 }
 
 fn run<T>(scenario: impl AsyncFnOnce(&mut dyn World) -> T) -> T {
-    let runtime = tokio::runtime::Builder::new_current_thread()
-        .enable_all()
-        .build()
-        .unwrap();
     let mut world = LoopbackWorld::new();
-    let ended =
-        runtime.block_on(async { tokio::time::timeout(DEADLINE, scenario(&mut world)).await });
-    ended.expect("the test ends in time")
+    run_within(DEADLINE, scenario(&mut world))
 }
 
 #[test]

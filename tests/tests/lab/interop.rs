@@ -11,7 +11,7 @@ use softbus::{
 use testkit::{
     avahi::Avahi,
     netns::Lab,
-    wait::wait_for,
+    wait::{run_within, wait_for},
     world::{
         Device,
         node::{NodeDevice, Vanish},
@@ -59,11 +59,7 @@ fn avahi_sees_a_node_until_it_leaves() {
     let read = Announcement::from_txt(&found.name, txt).unwrap();
     assert_eq!((read.id, read.name), (node.id(), None));
 
-    let runtime = tokio::runtime::Builder::new_current_thread()
-        .enable_all()
-        .build()
-        .unwrap();
-    runtime.block_on(node.leave());
+    run_within(SOON, node.leave());
     let gone = wait_for(SOON, || {
         let found = avahi.browse(SERVICE_TYPE).unwrap();
         found.is_empty().then_some(())

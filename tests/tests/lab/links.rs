@@ -18,13 +18,11 @@ use testkit::{
         SERVICE, for_all, measured, next_event,
         workbench::{Bench, code, reverse, workbench},
     },
+    wait::run_within,
     world::{Device, lab::LabWorld, node::NodeDevice},
 };
 
-use crate::{
-    run_within,
-    site::{SOON, over_both},
-};
+use crate::site::{SOON, over_both};
 
 over_both! {
     devices_that_are_far_away_find_and_call_each_other_in_order,

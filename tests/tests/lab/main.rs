@@ -21,14 +21,3 @@ mod strangers;
 mod transports;
 mod warm;
 mod weather;
-
-/// Runs what has to end in time.
-#[track_caller]
-fn run_within(time: std::time::Duration, test: impl Future<Output = ()>) {
-    let runtime = tokio::runtime::Builder::new_current_thread()
-        .enable_all()
-        .build()
-        .unwrap();
-    let ended = runtime.block_on(async { tokio::time::timeout(time, test).await });
-    ended.expect("the test ends in time");
-}

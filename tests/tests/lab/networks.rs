@@ -14,6 +14,7 @@ use testkit::{
         SERVICE, for_all, measured, next_event,
         workbench::{reverse, workbench},
     },
+    wait::run_within,
     world::{
         Device,
         lab::LabWorld,
@@ -21,10 +22,7 @@ use testkit::{
     },
 };
 
-use crate::{
-    run_within,
-    site::{SOON, Site, over_both},
-};
+use crate::site::{SOON, Site, over_both};
 
 over_both! {
     a_device_whose_interface_comes_up_later_is_found: 2,

@@ -19,6 +19,7 @@ use testkit::{
     netns::Lab,
     process::Process,
     scenarios::pairing::{self, Strangers},
+    wait::run_within,
     world::node::{NodeDevice, Vanish},
 };
 use tokio::sync::oneshot;
@@ -37,15 +38,6 @@ fn start(lab: &Lab, place: usize) -> NodeDevice {
     lab.within(place, start).unwrap()
 }
 
-fn block_on(work: impl Future<Output = ()>) {
-    let runtime = tokio::runtime::Builder::new_current_thread()
-        .enable_all()
-        .build()
-        .unwrap();
-    let work = async { tokio::time::timeout(SOON, work).await };
-    runtime.block_on(work).expect("it ends in time");
-}
-
 #[track_caller]
 fn run(scenario: impl AsyncFnOnce(&Strangers)) {
     let Some(lab) = Lab::or_skip(2) else { return };
@@ -55,7 +47,7 @@ fn run(scenario: impl AsyncFnOnce(&Strangers)) {
         tv: tv.node(),
         tv_at: at(2),
     };
-    block_on(scenario(&strangers));
+    run_within(SOON, scenario(&strangers));
 }
 
 #[test]
@@ -95,7 +87,7 @@ fn a_device_in_the_middle_gets_nowhere_with_the_code() {
     let Some(lab) = Lab::or_skip(3) else { return };
     let devices = [1, 2, 3].map(|place| start(&lab, place));
     let [phone, tv, middle] = devices.each_ref().map(NodeDevice::node);
-    block_on(async {
+    run_within(SOON, async {
         let options = || PairingOptions::code().without_asking();
         let mut at_tv = tv.open_pairing(options()).await.unwrap();
         let at_middle = middle.open_pairing(options()).await.unwrap();
@@ -125,7 +117,7 @@ fn a_device_in_the_middle_is_seen_on_the_screens() {
     let Some(lab) = Lab::or_skip(3) else { return };
     let devices = [1, 2, 3].map(|place| start(&lab, place));
     let [phone, tv, middle] = devices.each_ref().map(NodeDevice::node);
-    block_on(async {
+    run_within(SOON, async {
         let mut at_tv = tv.open_pairing(PairingOptions::compare()).await.unwrap();
         let mut at_middle = middle
             .open_pairing(PairingOptions::compare())
@@ -217,7 +209,7 @@ fn a_recording_of_two_machines_that_paired_opens_nothing() {
     let devices = [1, 2].map(|place| start(&lab, place));
     let [phone, tv] = devices.each_ref().map(NodeDevice::node);
     let sockets = Tap::between(&lab);
-    block_on(async {
+    run_within(SOON, async {
         let [outside, inside] =
             sockets.map(|socket| tokio::net::UdpSocket::from_std(socket).unwrap());
         let mut tap = Tap {
@@ -279,7 +271,7 @@ fn a_machine_that_is_killed_after_the_third_wrong_code_is_frozen_when_it_is_back
     };
     let port = u16::try_from(open["port"].as_u64().unwrap()).unwrap();
     let tv_at: SocketAddr = (Ipv4Addr::new(10, 77, 0, 2), port).into();
-    block_on(async {
+    run_within(SOON, async {
         let mut failed = 0;
         while failed < 3 {
             let guess = PairWith::code([tv_at], wrong.parse().unwrap());

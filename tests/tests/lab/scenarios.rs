@@ -3,7 +3,10 @@
 use std::time::Duration;
 
 use softbus::transport::Transports;
-use testkit::world::{World, lab::LabWorld};
+use testkit::{
+    wait::run_within,
+    world::{World, lab::LabWorld},
+};
 
 const DEADLINE: Duration = Duration::from_secs(80);
 
@@ -19,13 +22,7 @@ fn run_over(transports: Transports, scenario: impl AsyncFnOnce(&mut LabWorld)) {
         return;
     };
     let mut world = world.over(transports);
-    let runtime = tokio::runtime::Builder::new_current_thread()
-        .enable_all()
-        .build()
-        .unwrap();
-    let ended =
-        runtime.block_on(async { tokio::time::timeout(DEADLINE, scenario(&mut world)).await });
-    ended.expect("the test ends in time");
+    run_within(DEADLINE, scenario(&mut world));
 }
 
 macro_rules! tests {
@@ -74,15 +71,7 @@ macro_rules! faults_over {
         mod $transport {
             const TRANSPORTS: softbus::transport::Transports = softbus::transport::Transports::$transports;
 
-            testkit::scenarios_of_cuts!(tests_of_faults);
-            testkit::scenarios_of_cuts_and_nodes!(tests_of_faults);
-            testkit::scenarios_of_mutes!(tests_of_faults);
-            testkit::scenarios_of_loss!(tests_of_faults);
-            testkit::scenarios_of_delay!(tests_of_faults);
-            testkit::scenarios_of_bandwidth!(tests_of_faults);
-            testkit::scenarios_of_moves!(tests_of_faults);
-            testkit::scenarios_of_sleep!(tests_of_faults);
-            testkit::scenarios_of_outages!(tests_of_faults);
+            testkit::scenarios_of_all_faults!(tests_of_faults);
         }
     )* };
 }

@@ -14,14 +14,14 @@ use testkit::{
         workbench::{reverse, workbench},
     },
     site::Site,
-    wait::{wait_until, wait_until_async},
+    wait::{run_within, wait_until, wait_until_async},
     world::{
         Device,
         node::{NodeDevice, Vanish},
     },
 };
 
-use crate::{run_within, site::SOON};
+use crate::site::SOON;
 
 mod at_once {
     crate::site::over_both! {

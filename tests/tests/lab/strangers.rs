@@ -20,7 +20,7 @@ use testkit::{
         workbench::{reverse, workbench},
     },
     strangers::{Flood, txt},
-    wait::wait_until_async,
+    wait::{run_within, wait_until_async},
     world::{
         Device,
         lab::LabWorld,
@@ -28,10 +28,7 @@ use testkit::{
     },
 };
 
-use crate::{
-    run_within,
-    site::{SOON, over_both},
-};
+use crate::site::{SOON, over_both};
 
 over_both! {
     two_devices_of_one_name_are_told_apart,

@@ -12,7 +12,7 @@ use testkit::{
         SERVICE, SOON, for_all, measured, next_event, obituaries,
         workbench::{code, reverse, workbench},
     },
-    wait::wait_until_async,
+    wait::{run_within, wait_until_async},
     world::{Device, lab::LabWorld, node::NodeDevice},
 };
 use tokio::{
@@ -28,12 +28,7 @@ fn run(test: impl AsyncFnOnce(&mut LabWorld)) {
     let Some(mut world) = LabWorld::or_skip(2) else {
         return;
     };
-    let runtime = tokio::runtime::Builder::new_current_thread()
-        .enable_all()
-        .build()
-        .unwrap();
-    let ended = runtime.block_on(async { timeout(4 * SOON, test(&mut world)).await });
-    ended.expect("the test ends in time");
+    run_within(4 * SOON, test(&mut world));
 }
 
 /// What the session of a device with the other one is on.

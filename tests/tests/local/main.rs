@@ -18,6 +18,8 @@ use std::{
     time::Duration,
 };
 
+use testkit::wait::run_within;
+
 const SOON: Duration = Duration::from_secs(20);
 const DEADLINE: Duration = Duration::from_secs(60);
 
@@ -30,10 +32,5 @@ fn alone() -> MutexGuard<'static, ()> {
 /// Runs a test, on a runtime of its own.
 fn run(test: impl Future<Output = ()>) {
     let _alone = alone();
-    let runtime = tokio::runtime::Builder::new_current_thread()
-        .enable_all()
-        .build()
-        .unwrap();
-    let ended = runtime.block_on(async { tokio::time::timeout(DEADLINE, test).await });
-    ended.expect("the test ends in time");
+    run_within(DEADLINE, test);
 }

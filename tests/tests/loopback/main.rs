@@ -17,6 +17,7 @@ use std::time::Duration;
 
 use testkit::{
     scenarios::{presence, sizes},
+    wait::run_within,
     world::{World, loopback::LoopbackWorld},
 };
 
@@ -28,14 +29,8 @@ fn run(scenario: impl AsyncFnOnce(&mut dyn World)) {
 
 /// For what needs more of a world than every world has.
 fn run_in(scenario: impl AsyncFnOnce(&mut LoopbackWorld)) {
-    let runtime = tokio::runtime::Builder::new_current_thread()
-        .enable_all()
-        .build()
-        .unwrap();
     let mut world = LoopbackWorld::new();
-    let ended =
-        runtime.block_on(async { tokio::time::timeout(DEADLINE, scenario(&mut world)).await });
-    ended.expect("the test ends in time");
+    run_within(DEADLINE, scenario(&mut world));
 }
 
 macro_rules! tests {

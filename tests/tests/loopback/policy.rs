@@ -10,6 +10,7 @@ use softbus::{
 };
 use testkit::{
     scenarios::{SERVICE, workbench::workbench},
+    wait::run_within,
     world::loopback::LOCAL,
 };
 use tokio::sync::mpsc;
@@ -58,12 +59,7 @@ impl Devices {
 }
 
 fn run(test: impl AsyncFnOnce()) {
-    let runtime = tokio::runtime::Builder::new_current_thread()
-        .enable_all()
-        .build()
-        .unwrap();
-    let ended = runtime.block_on(async { tokio::time::timeout(DEADLINE, test()).await });
-    ended.expect("the test ends in time");
+    run_within(DEADLINE, test());
 }
 
 /// How a call of a method ended, as far as the policy is concerned.

@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use testkit::{
     scenarios::{SOON, cycles::connects_and_kills_leave_nothing_behind, loading, waits},
+    wait::run_on_paused_clock,
     world::{World, memory::MemoryWorld},
 };
 
@@ -20,15 +21,8 @@ fn run(scenario: impl AsyncFnOnce(&mut dyn World)) {
 
 /// For what needs more of a world than every world has.
 fn run_in(scenario: impl AsyncFnOnce(&mut MemoryWorld)) {
-    let runtime = tokio::runtime::Builder::new_current_thread()
-        .enable_all()
-        .start_paused(true)
-        .build()
-        .unwrap();
     let mut world = MemoryWorld::default();
-    let ended =
-        runtime.block_on(async { tokio::time::timeout(DEADLINE, scenario(&mut world)).await });
-    ended.expect("nothing waits for ever");
+    run_on_paused_clock(DEADLINE, scenario(&mut world));
 }
 
 macro_rules! tests {

@@ -1,7 +1,5 @@
 //! Every scenario over TLS on TCP, on 127.0.0.1: what a session is like where no UDP gets through.
 
-#![expect(clippy::unwrap_used, reason = "a helper of a test fails the test")]
-
 mod faults;
 
 use std::time::Duration;
@@ -15,6 +13,7 @@ use testkit::{
         self, presence, sizes,
         workbench::{code, reverse},
     },
+    wait::run_within,
     world::{World, loopback::LoopbackWorld},
 };
 
@@ -25,14 +24,8 @@ fn run(scenario: impl AsyncFnOnce(&mut dyn World)) {
 }
 
 fn run_in(scenario: impl AsyncFnOnce(&mut LoopbackWorld)) {
-    let runtime = tokio::runtime::Builder::new_current_thread()
-        .enable_all()
-        .build()
-        .unwrap();
     let mut world = LoopbackWorld::new().over(Transports::Tcp);
-    let ended =
-        runtime.block_on(async { tokio::time::timeout(DEADLINE, scenario(&mut world)).await });
-    ended.expect("the test ends in time");
+    run_within(DEADLINE, scenario(&mut world));
 }
 
 macro_rules! tests {
