@@ -56,18 +56,12 @@ pub fn run_within<T>(within: Duration, test: impl Future<Output = T>) -> T {
     run_on(Builder::new_current_thread().enable_all(), within, test)
 }
 
-/// The same on a clock that moves only when everybody waits.
+/// The same on a runtime of the caller's choice.
 ///
 /// # Panics
 /// As [`run_within`].
 #[track_caller]
-pub fn run_on_paused_clock<T>(within: Duration, test: impl Future<Output = T>) -> T {
-    let mut runtime = Builder::new_current_thread();
-    run_on(runtime.enable_all().start_paused(true), within, test)
-}
-
-#[track_caller]
-fn run_on<T>(runtime: &mut Builder, within: Duration, test: impl Future<Output = T>) -> T {
+pub fn run_on<T>(runtime: &mut Builder, within: Duration, test: impl Future<Output = T>) -> T {
     let runtime = runtime.build().expect("the system has room for a runtime");
     let ended = runtime.block_on(async { tokio::time::timeout(within, test).await });
     ended.unwrap_or_else(|_| panic!("the test has not ended within {within:?}"))

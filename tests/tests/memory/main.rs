@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use testkit::{
     scenarios::{SOON, cycles::connects_and_kills_leave_nothing_behind, loading, waits},
-    wait::run_on_paused_clock,
+    wait::run_on,
     world::{World, memory::MemoryWorld},
 };
 
@@ -22,7 +22,9 @@ fn run(scenario: impl AsyncFnOnce(&mut dyn World)) {
 /// For what needs more of a world than every world has.
 fn run_in(scenario: impl AsyncFnOnce(&mut MemoryWorld)) {
     let mut world = MemoryWorld::default();
-    run_on_paused_clock(DEADLINE, scenario(&mut world));
+    let mut runtime = tokio::runtime::Builder::new_current_thread();
+    let runtime = runtime.enable_all().start_paused(true);
+    run_on(runtime, DEADLINE, scenario(&mut world));
 }
 
 macro_rules! tests {
