@@ -1,4 +1,4 @@
-//! Every scenario of faults over QUIC, through relays of our own.
+//! Every scenario of faults through relays of our own, over QUIC only and over TCP only.
 
 use softbus::transport::Transports;
 use testkit::{
@@ -11,9 +11,8 @@ use crate::DEADLINE;
 /// Decides what is lost.
 const SEED: u64 = 8;
 
-fn run(scenario: impl AsyncFnOnce(&mut RelayedWorld)) {
-    let world = LoopbackWorld::new().over(Transports::Quic);
-    let mut world = world.with_relays(SEED);
+fn run_over(transports: Transports, scenario: impl AsyncFnOnce(&mut RelayedWorld)) {
+    let mut world = LoopbackWorld::new().over(transports).with_relays(SEED);
     run_within(DEADLINE, scenario(&mut world));
 }
 
@@ -21,8 +20,18 @@ macro_rules! tests {
     ($($module:ident :: $name:ident),* $(,)?) => { $(
         #[test]
         fn $name() {
-            run(testkit::scenarios::$module::$name);
+            super::run_over(TRANSPORTS, testkit::scenarios::$module::$name);
         }
     )* };
 }
-testkit::scenarios_of_all_faults!(tests);
+
+macro_rules! faults_over {
+    ($($transport:ident: $transports:ident),* $(,)?) => { $(
+        mod $transport {
+            const TRANSPORTS: softbus::transport::Transports = softbus::transport::Transports::$transports;
+
+            testkit::scenarios_of_all_faults!(tests);
+        }
+    )* };
+}
+faults_over! { quic: Quic, tcp: Tcp }

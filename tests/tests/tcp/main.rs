@@ -1,7 +1,5 @@
 //! Every scenario over TLS on TCP, on 127.0.0.1: what a session is like where no UDP gets through.
 
-mod faults;
-
 use std::time::Duration;
 
 use softbus::{
