@@ -330,7 +330,8 @@ impl Lab {
             .ip(&format!("link set {port} master {switch} up"))?;
         let address = network.address(number);
         device.ip(&format!("addr add {address}/24 brd + dev {interface}"))?;
-        device.ip(&format!("link set {interface} up"))
+        device.ip(&format!("link set {interface} up"))?;
+        self.switch.until_forwarding(&port)
     }
 
     fn introduce_neighbours(&self) -> Result<(), LabError> {

@@ -6,10 +6,15 @@ use std::os::fd::{AsFd, AsRawFd};
 use std::panic;
 use std::process::{Child, Command, Output, Stdio};
 use std::thread;
+use std::time::Duration;
 
 use rustix::thread::{LinkNameSpaceType, move_into_link_name_space};
 
 use super::LabError;
+use crate::wait::wait_for;
+
+/// How long a port may take until it forwards.
+const FORWARDING: Duration = Duration::from_secs(20);
 
 /// A network namespace that is there as long as this is.
 #[derive(Debug)]
@@ -98,25 +103,41 @@ impl Namespace {
     /// # Errors
     /// It is not there, or fails; so with all below.
     pub fn ip(&self, words: &str) -> Result<(), LabError> {
-        self.tool("ip", words, "")
+        self.tool("ip", words, "").map(drop)
     }
 
     /// Runs `ip` once for many lines.
     pub(super) fn ip_batch(&self, lines: &str) -> Result<(), LabError> {
-        self.tool("ip", "-batch -", lines)
+        self.tool("ip", "-batch -", lines).map(drop)
+    }
+
+    /// Waits until a port that was added to a switch sends on what comes: the kernel notices its carrier a little later, up to
+    /// a second, and drops until then.
+    pub(super) fn until_forwarding(&self, port: &str) -> Result<(), LabError> {
+        let forwards = || match self.tool("ip", &format!("-d link show dev {port}"), "") {
+            Ok(said) => said.contains("state forwarding").then_some(Ok(())),
+            Err(error) => Some(Err(error)),
+        };
+        wait_for(FORWARDING, forwards).unwrap_or_else(|| {
+            Err(LabError::Failed {
+                step: format!("wait for {port} to forward"),
+                detail: format!("it does not within {FORWARDING:?}"),
+            })
+        })
     }
 
     /// Runs `tc` with these words as arguments.
     pub fn tc(&self, words: &str) -> Result<(), LabError> {
-        self.tool("tc", words, "")
+        self.tool("tc", words, "").map(drop)
     }
 
     /// Has `nft` apply a script, all of it or nothing.
     pub fn nft(&self, script: &str) -> Result<(), LabError> {
-        self.tool("nft", "-f -", script)
+        self.tool("nft", "-f -", script).map(drop)
     }
 
-    fn tool(&self, program: &str, words: &str, input: &str) -> Result<(), LabError> {
+    /// What it prints.
+    fn tool(&self, program: &str, words: &str, input: &str) -> Result<String, LabError> {
         let run = || {
             let mut child = Command::new(program)
                 .args(words.split_whitespace())
@@ -136,7 +157,9 @@ impl Namespace {
             detail,
         };
         match self.within(run) {
-            Ok(output) if output.status.success() => Ok(()),
+            Ok(output) if output.status.success() => {
+                Ok(String::from_utf8_lossy(&output.stdout).into_owned())
+            }
             Ok(output) => Err(failed(said(&output))),
             Err(error) if error.kind() == io::ErrorKind::NotFound => {
                 Err(unavailable(&format!("cannot run `{program}`: {error}")))

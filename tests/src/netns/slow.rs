@@ -61,11 +61,13 @@ impl Lab {
             detail: error.to_string(),
         })?;
         relays.insert(device, relay);
-        let master = match lock(&self.cut).contains(&(Network::First, device)) {
-            true => String::new(),
-            false => format!("master {}", Network::First.switch()),
-        };
-        self.switch.ip(&format!("link set {outer} {master} up"))
+        if lock(&self.cut).contains(&(Network::First, device)) {
+            return self.switch.ip(&format!("link set {outer} up"));
+        }
+        let switch = Network::First.switch();
+        self.switch
+            .ip(&format!("link set {outer} master {switch} up"))?;
+        self.switch.until_forwarding(&outer)
     }
 
     /// The port that a device has at the switch.
