@@ -93,7 +93,11 @@ impl PeerShared {
             relayed,
             ..
         } = making;
-        let scope = self.scope_of(beyond);
+        let scope = match relayed {
+            // One end of it is on another device, whichever of its ways this is.
+            Some(_) => Scope::OtherDevice,
+            None => self.scope_of(beyond),
+        };
         check_size(scope, body.len())?;
         let passed = self.pass_all(parts.objects, beyond)?;
         let wait = match relayed {

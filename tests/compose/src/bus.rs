@@ -39,7 +39,7 @@ pub(crate) const LEFT_OUT: &[(&str, &str)] = &[
     ),
     (
         "sizes::payloads_up_to_one_mebibyte",
-        "what is too large for the last socket only is refused there, as an internal error and not as too large",
+        "this world still says that a message has as little room as between processes of one device (`largest_parcel`)",
     ),
     (
         "loading::only_distributed_services_are_loaded_from_elsewhere",

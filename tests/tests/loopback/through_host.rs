@@ -4,16 +4,20 @@
 use std::{path::PathBuf, sync::Arc, time::Duration};
 
 use softbus::{
-    CallOption, Caller, DeathReason, GetServiceError, Node, Parcel, RemoteObject, SendRequestError,
-    ServiceId,
+    CallOption, Caller, DeathReason, DeviceId, GetServiceError, Node, Parcel, RemoteObject,
+    SendRequestError, ServiceId, async_trait,
     rpc::{parcel::PassObjectError, session::passing_rules::Party},
 };
 use testkit::{
     scenarios::{
-        SERVICE, SOON, for_all, next, obituaries, reached,
+        SERVICE, SOON, for_all, next, obituaries, reached, sizes,
         workbench::{Bench, code, workbench},
     },
-    world::{Device, World, loopback::LoopbackWorld, node::NodeDevice},
+    world::{
+        Device, World,
+        loopback::LoopbackWorld,
+        node::{NodeDevice, Vanish},
+    },
 };
 
 use crate::run_in;
@@ -224,7 +228,7 @@ fn a_proxy_of_another_device_is_not_passed_on_locally() {
 #[test]
 fn the_host_lets_out_whom_its_rule_names() {
     run_in(async |world: &mut LoopbackWorld| {
-        let rule = |process: &Caller, _: softbus::DeviceId, service: Option<ServiceId>| {
+        let rule = |process: &Caller, _: DeviceId, service: Option<ServiceId>| {
             process.pid() == Some(std::process::id()) && service == Some(OTHER)
         };
         let scene = Scene::with(world, |builder| builder.egress(rule)).await;
@@ -255,4 +259,47 @@ fn objects_of_other_devices_die_with_the_host() {
         let reason = DeathReason::HostGone;
         assert_eq!(dead.unwrap_err(), SendRequestError::DeadObject { reason });
     });
+}
+
+/// Each device is a process that is attached to the only other one of its device: a call passes two hosts.
+struct TwoHosts<'a> {
+    hosts: &'a mut LoopbackWorld,
+    running: Vec<Arc<NodeDevice>>,
+    directory: tempfile::TempDir,
+}
+
+#[async_trait(?Send)]
+impl World for TwoHosts<'_> {
+    async fn device(&mut self) -> Arc<dyn Device> {
+        let name = format!("{}/bus.sock", self.running.len());
+        let path = self.directory.path().join(name);
+        let host = self.hosts.node_with(|builder| builder.host_local(&path));
+        self.running.push(host);
+        let process = NodeDevice::start(Node::builder().attach(&path), Vanish::Crash);
+        Arc::new(process.unwrap())
+    }
+
+    async fn restart(&mut self, _: &Arc<dyn Device>) -> Arc<dyn Device> {
+        unimplemented!("no scenario here restarts a device")
+    }
+
+    fn distrust(&self, device: &DeviceId, other: &DeviceId) {
+        self.hosts.distrust(device, other);
+    }
+}
+
+fn run_through_two_hosts(scenario: impl AsyncFnOnce(&mut dyn World)) {
+    run_in(async |hosts: &mut LoopbackWorld| {
+        let mut world = TwoHosts {
+            hosts,
+            running: Vec::new(),
+            directory: tempfile::tempdir().unwrap(),
+        };
+        scenario(&mut world).await;
+    });
+}
+
+#[test]
+fn what_is_legal_between_devices_is_legal_through_two_hosts() {
+    run_through_two_hosts(sizes::payloads_up_to_one_mebibyte);
 }

@@ -131,6 +131,36 @@ async fn what_is_legal_between_devices_is_legal_through_a_host() {
     );
 }
 
+/// The other way round: the host sends a process more than processes send each other.
+#[tokio::test(start_paused = true)]
+async fn what_is_legal_between_devices_reaches_a_process() {
+    let world = World::new().await;
+    world.process.offer(&service_of_nobody());
+    world.register(&world.process).await;
+    let proxy = world.host_at_other().await;
+    let mut data = Parcel::new();
+    data.raise_capacity(1 << 20).unwrap();
+    data.write_u8_vec(&vec![7; (1 << 20) - 4]).unwrap();
+    let option = CallOption::two_way();
+    let reply = proxy.send_request(code::ECHO, &data, option).await;
+    assert_eq!(reply.unwrap().data_size(), 1 << 20);
+    // One byte more does not leave its device.
+    let mut data = Parcel::new();
+    data.raise_capacity(1 << 20).unwrap();
+    data.write_remote_object(&service_of_nobody()).unwrap();
+    let rest = (1 << 20) - data.data_size();
+    data.write_buffer(&vec![7; rest]).unwrap();
+    let refused = proxy.send_request(code::ECHO, &data, option).await;
+    let Err(SendRequestError::RequestTooLarge { size, limit }) = refused else {
+        panic!("{refused:?}");
+    };
+    assert!(limit == 1 << 20 && size > limit, "{size}, limit {limit}");
+}
+
+fn service_of_nobody() -> RemoteObject {
+    RemoteObject::new(Shared(Arc::default()))
+}
+
 #[tokio::test(start_paused = true)]
 async fn failures_arrive_as_they_are() {
     let (world, _service) = served().await;
