@@ -38,7 +38,7 @@ use crate::{
     link::{Link, LinkClosed},
     opening::Remote,
     quotas::{BulkMemory, DescriptorShare},
-    relay::Traffic,
+    relay::{Numbers, Traffic},
     remote::{Holder, Registration, RemoteObject, RemoteProxy},
     session::{
         About, Answer, Attached, ImportKey, LinkId, PeerFault, Scope, Served, ServingId, Session,
@@ -113,6 +113,8 @@ pub(crate) struct PeerShared {
     carries_descriptors: bool,
     /// What passes through one of the two ends.
     traffic: Traffic,
+    /// Its stubs that are relayed to other devices.
+    numbers: Numbers,
     /// The peer's system ability manager.
     root: OnceLock<Weak<crate::remote::ProxyInner>>,
     me: Weak<Self>,
@@ -195,6 +197,7 @@ impl Peer {
             introduces,
             carries_descriptors,
             traffic,
+            numbers: Numbers::default(),
             root: OnceLock::new(),
             me: me.clone(),
         });
@@ -367,6 +370,10 @@ impl PeerShared {
 
     pub(crate) fn traffic(&self) -> &Traffic {
         &self.traffic
+    }
+
+    pub(crate) fn numbers(&self) -> &Numbers {
+        &self.numbers
     }
 
     /// The peer, as one that holds a stub.

@@ -4,6 +4,7 @@
 //! |---|---|---|
 //! | host | an object of its own for each object that it relays, which forwards | `relay.rs` |
 //! | host | the objects of a parcel, in the form they have on the other session | `relay/carrying.rs` |
+//! | host | by which number other devices know a stub of a process | `relay/numbers.rs` |
 //! | host | how much of a session one caller may take | `relay/traffic.rs`, `relay/shares.rs` |
 //! | process | who calls through the host | `relay/callers.rs` |
 //!
@@ -14,6 +15,7 @@
 mod callers;
 mod carrying;
 mod failure;
+mod numbers;
 mod shares;
 mod traffic;
 
@@ -38,6 +40,8 @@ use crate::{
     session::{Context, Scope},
 };
 pub(crate) use carrying::hand_out;
+use numbers::Number;
+pub(crate) use numbers::Numbers;
 pub(crate) use traffic::Traffic;
 use traffic::Wanted;
 
@@ -60,7 +64,15 @@ where
 /// What forwards to an object of somebody else.
 pub(crate) struct Relay {
     proxy: RemoteProxy,
-    origin: Option<Origin>,
+    known: Known,
+}
+
+/// As what those who get a relay know the object behind it.
+enum Known {
+    /// A process: as the other device does.
+    Origin(Origin),
+    /// Another device: as an object of this one.
+    Number(Arc<Number>),
 }
 
 /// An object of another device, as that device knows it.
@@ -107,7 +119,18 @@ impl Relay {
     }
 
     pub(crate) fn origin(&self) -> Option<&Origin> {
-        self.origin.as_ref()
+        match &self.known {
+            Known::Origin(origin) => Some(origin),
+            Known::Number(_) => None,
+        }
+    }
+
+    /// The number by which other devices know a stub of a process.
+    pub(crate) fn number(&self) -> Option<u64> {
+        match &self.known {
+            Known::Origin(_) => None,
+            Known::Number(number) => Some(number.get()),
+        }
     }
 
     /// What it forwards to.
@@ -187,14 +210,17 @@ pub(crate) fn of(proxy: &RemoteProxy) -> LocalObject {
     let cell = {
         let mut place = proxy.0.relay.lock();
         place.upgrade().unwrap_or_else(|| {
-            let origin = Origin {
-                home: proxy.device(),
-                kind: proxy.0.kind,
-                object: proxy.0.id,
+            let known = match proxy.0.peer.scope() {
+                Scope::OtherDevice => Known::Origin(Origin {
+                    home: proxy.device(),
+                    kind: proxy.0.kind,
+                    object: proxy.0.id,
+                }),
+                Scope::SameDevice => Known::Number(proxy.0.peer.numbers().of(proxy.0.id)),
             };
             let relay = Relay {
                 proxy: proxy.clone(),
-                origin: (proxy.0.peer.scope() == Scope::OtherDevice).then_some(origin),
+                known,
             };
             let cell = Arc::new(StubCell::relay(relay));
             *place = Arc::downgrade(&cell);

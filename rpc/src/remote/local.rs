@@ -60,7 +60,7 @@ impl StubCell {
         }
     }
 
-    fn next_number() -> u64 {
+    pub(crate) fn next_number() -> u64 {
         static NUMBERS: AtomicU64 = AtomicU64::new(LocalObject::ROOT + 1);
         NUMBERS.fetch_add(1, Ordering::Relaxed)
     }
@@ -270,10 +270,12 @@ impl LocalObject {
         self.stub.as_relay()?.origin()
     }
 
+    /// Which object it is to other devices. Relays of one stub have one.
     pub(crate) fn id(&self, boot: BootId) -> ObjectId {
+        let relayed = self.stub.as_relay().and_then(Relay::number);
         ObjectId {
             boot,
-            number: self.stub.number,
+            number: relayed.unwrap_or(self.stub.number),
         }
     }
 

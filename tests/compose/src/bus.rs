@@ -30,10 +30,6 @@ pub(crate) const LEFT_OUT: &[(&str, &str)] = &[
         "the host of a bus knows why an object is missing, and its processes are told only that it is",
     ),
     (
-        "objects::a_callback_is_taken_back_with_an_equal_reference",
-        "a process's stub that is registered and one that it hands over are two objects to another device",
-    ),
-    (
         "objects::a_stub_knows_who_holds_it",
         "a process's stub is held by the host of its bus, whoever has it of that one",
     ),

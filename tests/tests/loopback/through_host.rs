@@ -10,7 +10,7 @@ use softbus::{
 };
 use testkit::{
     scenarios::{
-        SERVICE, SOON, for_all, next, obituaries, reached, sizes,
+        SERVICE, SOON, for_all, next, obituaries, objects, reached, sizes,
         workbench::{Bench, code, workbench},
     },
     world::{
@@ -302,4 +302,9 @@ fn run_through_two_hosts(scenario: impl AsyncFnOnce(&mut dyn World)) {
 #[test]
 fn what_is_legal_between_devices_is_legal_through_two_hosts() {
     run_through_two_hosts(sizes::payloads_up_to_one_mebibyte);
+}
+
+#[test]
+fn a_callback_is_taken_back_through_two_hosts() {
+    run_through_two_hosts(objects::a_callback_is_taken_back_with_an_equal_reference);
 }

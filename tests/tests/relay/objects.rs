@@ -124,6 +124,54 @@ async fn a_callback_of_a_process_is_called_by_the_other_device() {
     assert_eq!(proxy.as_proxy().unwrap().service(), Some(SERVICE));
 }
 
+/// Row 160: a stub of a process that is registered and the same one handed over are equal to another device, and each is what it is.
+#[tokio::test(start_paused = true)]
+async fn a_stub_of_a_process_is_one_object_however_another_device_got_it() {
+    let world = World::new().await;
+    let (stub, there) = shelf();
+    world.other.offer(&stub);
+    let proxy = world.get().await;
+    let (callback, here) = shelf();
+    world.process.offer(&callback);
+    world.register(&world.process).await;
+    for _ in 0..2 {
+        let got = world.host_at_other().await;
+        hand(&proxy, &callback).await.unwrap();
+        let handed = there.kept.lock().unwrap().pop().unwrap();
+        assert_eq!(got, handed);
+        let service = |object: &RemoteObject| object.as_proxy().unwrap().service();
+        assert_eq!((service(&got), service(&handed)), (Some(SERVICE), None));
+        hand(&proxy, &shelf().0).await.unwrap();
+        let another = there.kept.lock().unwrap().pop().unwrap();
+        assert_ne!(got, another);
+    }
+
+    // As long as the other device has one of the two, the next is equal to that.
+    let got = world.host_at_other().await;
+    world.process.bus.samgr().remove(SERVICE).unwrap();
+    hand(&proxy, &callback).await.unwrap();
+    let soon = std::time::Duration::from_secs(5);
+    assert!(wait_until_async(soon, async || got.is_dead()).await);
+    let handed = there.kept.lock().unwrap().pop().unwrap();
+    assert!(got == handed && !handed.is_dead());
+    hand(&handed, &stub).await.unwrap();
+    assert_eq!(here.kept.lock().unwrap().len(), 1);
+}
+
+/// A number of its own for each process: nothing that one says makes its object another's.
+#[tokio::test(start_paused = true)]
+async fn stubs_of_two_processes_are_two_objects() {
+    let world = World::new().await;
+    let (stub, there) = shelf();
+    world.other.offer(&stub);
+    for place in [&world.process, &world.sibling] {
+        let proxy = world.get_from(place, 2).await.unwrap();
+        hand(&proxy, &shelf().0).await.unwrap();
+    }
+    let kept = there.kept.lock().unwrap();
+    assert_ne!(kept[0], kept[1]);
+}
+
 #[tokio::test(start_paused = true)]
 async fn an_object_given_twice_is_one_proxy_and_its_stub_lives_as_long() {
     let world = World::new().await;
