@@ -103,10 +103,15 @@ impl Peer {
         let reply = self.root().send_request(code, &data, option).await;
         let mut reply = reply.map_err(failure)?;
         match reply.read_i32().map_err(malformed)? {
-            answer::FOUND => reply.read_remote_object().map_err(|error| match error {
-                ReadParcelError::Introduction(reason) => guests::not_introduced(&reason),
-                error => malformed(error),
-            }),
+            answer::FOUND => {
+                let found = reply.read_remote_object().map_err(|error| match error {
+                    ReadParcelError::Introduction(reason) => guests::not_introduced(&reason),
+                    error => malformed(error),
+                })?;
+                // A registration of ours that we have ended, which who was asked had not heard of yet.
+                let ended = found.local().is_some_and(|own| own.death().is_some());
+                (!ended).then_some(found).ok_or(GetServiceError::Absent)
+            }
             refusal => {
                 let error = read_refusal(refusal, &mut reply).unwrap_or_else(malformed);
                 refusals::look_up_at_caller(&self.shared, service, &error);

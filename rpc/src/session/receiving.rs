@@ -393,7 +393,8 @@ impl Session {
         delivered
     }
 
-    /// A stub of ours comes home. The release of it may have been quicker, on a lane of its own, and waits.
+    /// A stub of ours comes home, dead or alive: who sent it may not have heard of its death. The release of it may have been
+    /// quicker, on a lane of its own, and waits.
     fn come_home(&mut self, handle: Handle) -> Result<Delivered, PeerFault> {
         let Lookup::Found = self.exports.lookup(handle)? else {
             return Ok(Delivered::Null);
@@ -402,10 +403,7 @@ impl Session {
             return Ok(Delivered::Null);
         };
         export.homes += 1;
-        let delivered = match export.dead {
-            None => Delivered::Home(export.object.clone()),
-            Some(_) => Delivered::Null,
-        };
+        let delivered = Delivered::Home(export.object.clone());
         self.advance(handle);
         Ok(delivered)
     }

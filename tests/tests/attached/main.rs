@@ -58,6 +58,23 @@ fn a_service_that_was_just_removed_is_absent() {
     });
 }
 
+/// The same of a process's own service, of which the host answers what the process has ended meanwhile.
+#[test]
+fn an_own_service_that_was_just_removed_is_absent() {
+    run(LocalWorld::new(), async |world: &mut dyn World| {
+        let device = world.device().await;
+        let (stub, _) = workbench();
+        for round in 0..200 {
+            device.add(SERVICE, &stub, for_all()).unwrap();
+            // The host has heard of the service as soon as it has answered this, mostly.
+            device.list_of(&device.id()).await.unwrap();
+            device.remove(SERVICE).unwrap();
+            let gone = device.get(SERVICE, &device.id()).await;
+            assert_eq!(gone.unwrap_err(), GetServiceError::Absent, "{round}");
+        }
+    });
+}
+
 /// A process that watches what it registers itself is told of the end also when that comes at once.
 #[test]
 fn an_own_service_that_goes_at_once_is_told_to_be_gone() {

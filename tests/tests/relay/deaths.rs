@@ -3,7 +3,8 @@
 use std::{sync::Arc, time::Duration};
 
 use softbus::rpc::{
-    CallOption, DeathReason, LinkToDeathError, Parcel, RemoteObject, SendRequestError,
+    CallOption, DeathReason, GetServiceError, LinkToDeathError, Parcel, RemoteObject,
+    SendRequestError,
 };
 use testkit::wait::wait_until_async;
 use tokio::sync::mpsc;
@@ -85,6 +86,33 @@ async fn anonymous_objects_of_other_devices_cannot_be_watched() {
         let refused = anonymous.link_to_death(|_| {}).unwrap_err();
         assert_eq!(refused, LinkToDeathError::AnonymousStub);
     }
+}
+
+/// The host's answer names what the process ends meanwhile, at every moment between question and answer.
+#[tokio::test(start_paused = true)]
+async fn an_own_service_that_ends_while_the_host_is_asked_is_absent() {
+    let world = World::new().await;
+    let (stub, _) = shelf();
+    let mut overtaken = 0;
+    for moments in 0..40 {
+        world.process.offer(&stub);
+        world.register(&world.process).await;
+        let ended = async {
+            for _ in 0..moments {
+                tokio::task::yield_now().await;
+            }
+            world.process.bus.samgr().remove(SERVICE).unwrap();
+        };
+        let (asked, ()) = tokio::join!(world.ask_host(&world.process), ended);
+        match asked {
+            Ok(own) => assert_eq!(own, stub),
+            Err(error) => {
+                assert_eq!(error, GetServiceError::Absent, "after {moments}");
+                overtaken += 1;
+            }
+        }
+    }
+    assert!((1..40).contains(&overtaken), "{overtaken}");
 }
 
 #[tokio::test(start_paused = true)]

@@ -213,10 +213,13 @@ impl World {
 
     /// The service of the host, as one of its processes has it.
     pub(crate) async fn service_of_host(&self, process: &Place) -> RemoteObject {
+        self.ask_host(process).await.unwrap()
+    }
+
+    /// What the host says of its service to one of its processes.
+    pub(crate) async fn ask_host(&self, process: &Place) -> Result<RemoteObject, GetServiceError> {
         let host = process.peer(device(1));
-        host.get_service(SERVICE, Duration::from_secs(5))
-            .await
-            .unwrap()
+        host.get_service(SERVICE, Duration::from_secs(5)).await
     }
 
     /// The service of its sibling, as the process has it: over their own session.

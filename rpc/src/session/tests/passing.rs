@@ -283,9 +283,10 @@ fn release_that_overtakes_its_object_on_the_way_home_waits_for_it() {
 }
 
 #[test]
-fn dead_stub_comes_home_as_nothing() {
+fn dead_stub_comes_home_as_itself() {
     let mut pair = Pair::new(Scope::SameDevice);
-    let proxy = pair.grant(A, &stub());
+    let object = stub();
+    let proxy = pair.grant(A, &object);
     let objects = [Outgoing::Home(proxy)];
     pair.call(
         B,
@@ -297,10 +298,13 @@ fn dead_stub_comes_home_as_nothing() {
     .unwrap();
     pair.run(A, |session, _| session.kill(DeathReason::Revoked, |_| true));
     pair.drive();
-    assert!(matches!(
-        pair.request(A).unwrap().parcel.objects[..],
-        [Delivered::Null]
-    ));
+    match &pair.request(A).unwrap().parcel.objects[..] {
+        [Delivered::Home(home)] => assert!(same(home, &object)),
+        other => panic!("{other:?}"),
+    }
+    pair.drop_hold(B, proxy);
+    pair.drive();
+    assert_eq!(pair.usage(A).exports, 1);
 }
 
 #[test]

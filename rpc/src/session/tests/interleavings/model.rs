@@ -487,7 +487,6 @@ impl World {
         for (sent, delivered) in sent.into_iter().zip(parcel.objects) {
             match (sent, delivered) {
                 (Sent::Null, Delivered::Null) => {}
-                (Sent::Home(object), Delivered::Null) if dead(app, &object) => {}
                 (Sent::Home(object), Delivered::Home(home)) => assert!(same(&object, &home)),
                 (
                     Sent::Own(own),
