@@ -14,6 +14,7 @@ use proto::{
 use crate::forked;
 use crate::{
     access::{Access, AccessPolicy, Permission},
+    driver::Spare,
     introduction::{self, Introductions, Neighbours},
     limits,
     peer::{Peer, PeerShared},
@@ -77,6 +78,8 @@ pub struct Bus {
     look_ups: Fold,
     /// Bytes of bulk bodies that are arriving from all peers.
     pub(crate) bulk_memory: Arc<InUse>,
+    /// Memory of those that have been read.
+    pub(crate) spare: Arc<Spare>,
     /// Descriptors that came from other processes.
     pub(crate) descriptors: DescriptorsInUse,
     pub(crate) introductions: Introductions,
@@ -101,6 +104,7 @@ impl Bus {
                 runtime: tokio::runtime::Handle::try_current().ok(),
                 look_ups: Fold::default(),
                 bulk_memory: Arc::default(),
+                spare: Arc::default(),
                 descriptors: DescriptorsInUse::default(),
                 introductions: Introductions::default(),
                 relay: OnceLock::new(),

@@ -69,6 +69,8 @@ pub const DEFAULT_LANES: u16 = 8;
 pub const BULK_MEMORY_PER_PEER: usize = 256 * 1024 * 1024;
 /// Memory of all peers together for bulk bodies that are arriving, in bytes.
 pub const BULK_MEMORY_IN_ALL: usize = 512 * 1024 * 1024;
+/// Memory that a bus keeps of bulk bodies that have been read, for the next ones, in bytes.
+pub const SPARE_MEMORY: usize = 8 * 1024 * 1024;
 /// Items that the producer of a stream may be ahead of its consumer.
 pub const STREAM_ITEMS: u32 = 1024;
 /// Bytes that the producer of a stream may be ahead of its consumer, but for the item that passes them.

@@ -32,6 +32,7 @@ use crate::{
     bus::Bus,
     call::Caller,
     death::Recipient,
+    driver::Spare,
     error::LinkToDeathError,
     introduction::{Redemptions, Strikes},
     latch::Latch,
@@ -103,6 +104,8 @@ pub(crate) struct PeerShared {
     unfinished: AtomicUsize,
     /// Bytes of bulk bodies that are arriving.
     pub(crate) bulk_memory: BulkMemory,
+    /// Memory of those that have been read.
+    pub(crate) spare: Arc<Spare>,
     /// Room for descriptors that come.
     pub(crate) descriptors: DescriptorShare,
     telemetry: PeerTelemetry,
@@ -188,6 +191,7 @@ impl Peer {
             written: Notify::new(),
             unfinished: AtomicUsize::new(lanes),
             bulk_memory: BulkMemory::new(&bus.config().quotas, &bus.bulk_memory),
+            spare: Arc::clone(&bus.spare),
             descriptors: bus.descriptors.share_of(
                 info.remote.credentials.map(|who| who.uid),
                 &bus.config().quotas,

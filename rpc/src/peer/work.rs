@@ -223,7 +223,7 @@ impl Rare {
         drop((self.released, self.closed, self.unredeemed));
         if let Some(peer) = me {
             for bulk in self.bulk {
-                driver::spawn_bulk(peer, bulk);
+                driver::send_bulk(peer, bulk);
             }
             for redemption in self.redemptions {
                 redemption.start(peer);

@@ -13,6 +13,8 @@ use softbus::{
     rpc::{Execution, StubOptions},
 };
 
+use tokio::task::JoinSet;
+
 use super::{Client, Contestant, End};
 use crate::{
     identities,
@@ -25,8 +27,9 @@ pub(super) const SERVICE: ServiceId = match ServiceId::new(1500) {
 };
 /// How long a service may take to be found.
 pub(super) const WAIT: Duration = Duration::from_secs(8);
-/// The most one call carries.
-const LARGEST: usize = 128 << 20;
+/// What a call of a large transfer carries, and how many of them are in flight.
+const PIECE: usize = 1 << 20;
+const AT_ONCE: usize = 8;
 
 /// What is raised: all devices of a cell are at one address.
 const HANDSHAKES: u32 = 2000;
@@ -156,11 +159,21 @@ impl Client for TypedClient {
     }
 }
 
-/// As many calls as it takes, one after the other.
+/// In pieces, each a call, and some of them in flight: the receiver takes one while the next ones come.
 pub(super) async fn transfer(client: &impl Client, bytes: usize) -> Result<()> {
-    let piece = super::piece(bytes.min(LARGEST));
-    for _ in 0..bytes / piece.len() {
-        client.put(&piece).await?;
+    let piece = super::piece(PIECE);
+    let mut sending = JoinSet::new();
+    for _ in 0..bytes / PIECE {
+        if sending.len() == AT_ONCE
+            && let Some(sent) = sending.join_next().await
+        {
+            sent??;
+        }
+        let (client, piece) = (client.clone(), piece.clone());
+        sending.spawn(async move { client.put(&piece).await });
+    }
+    while let Some(sent) = sending.join_next().await {
+        sent??;
     }
     Ok(())
 }
