@@ -122,7 +122,7 @@ pub(crate) fn help() -> String {
         line(name, "");
     }
     line("\nScenarios that are none for containers:", "");
-    for (name, reason) in bus::LEFT_OUT {
+    for (name, reason) in bus::left_out() {
         line(name, reason);
     }
     help

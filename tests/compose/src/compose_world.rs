@@ -10,8 +10,9 @@
 
 mod device;
 mod faults;
+mod rest;
 
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
+use std::sync::{Arc, Weak};
 
 use softbus::{DeviceId, Node, async_trait, rpc::limits};
 use testkit::{
@@ -35,18 +36,17 @@ pub struct ComposeWorld {
     ground: Arc<Ground>,
     /// By place.
     devices: Vec<Weak<ComposeDevice>>,
-    /// Who trusts whom no longer, by place.
-    distrust: Mutex<Vec<(usize, usize)>>,
 }
 
 impl ComposeWorld {
-    /// On a ground whose containers may run already: devices that a scenario did not ask for may be there too.
-    pub fn new(ground: &Arc<Ground>) -> Self {
-        Self {
-            ground: Arc::clone(ground),
-            devices: Vec::new(),
-            distrust: Mutex::default(),
-        }
+    /// On a ground with a history, once that is over: all devices run, also those that a scenario does not ask for, and have the
+    /// sessions with each other that they will keep.
+    ///
+    /// # Errors
+    /// A container cannot be started, or the devices do not find each other.
+    pub fn rested(ground: &Arc<Ground>) -> Result<Self, ComposeError> {
+        rest::rest(ground)?;
+        Ok(Self::new(ground))
     }
 
     /// On a ground where nothing runs yet: there are no devices but those that a scenario asks for.
@@ -60,19 +60,11 @@ impl ComposeWorld {
         Ok(Self::new(ground))
     }
 
-    /// Takes back what a scenario did to the network and to trust.
-    ///
-    /// # Errors
-    /// That fails.
-    pub fn clear(&self) -> Result<(), ComposeError> {
-        self.ground
-            .change(|weather| *weather = Default::default())?;
-        for (place, other) in lock(&self.distrust).drain(..) {
-            self.ground.set_trust(place, other, true)?;
-            // It reads what it trusts when it starts.
-            self.ground.kill(place)?;
+    fn new(ground: &Arc<Ground>) -> Self {
+        Self {
+            ground: Arc::clone(ground),
+            devices: Vec::new(),
         }
-        Ok(())
     }
 
     /// A process of the device of a place, which is started if it does not run.
@@ -80,12 +72,7 @@ impl ComposeWorld {
         let ground = Arc::clone(&self.ground);
         let attached = spawn_blocking(move || {
             ground.start(place).expect("a container starts");
-            let socket = ground.socket(place).to_owned();
-            let start = || {
-                let builder = Node::builder().attach(&socket);
-                NodeDevice::start(builder, Vanish::Crash).ok()
-            };
-            wait_for(SOON, start).expect("a process attaches to the bus in the container")
+            process(&ground, place).expect("a process attaches to the bus in the container")
         });
         let node = attached.await.expect("the container and its bus are there");
         // What another scenario had there goes with its process, of which the host hears when it can.
@@ -129,8 +116,7 @@ impl World for ComposeWorld {
 
     fn distrust(&self, device: &DeviceId, other: &DeviceId) {
         let (place, other_place) = (self.ground.place_of(device), self.ground.place_of(other));
-        lock(&self.distrust).push((place, other_place));
-        let changed = self.ground.set_trust(place, other_place, false);
+        let changed = self.ground.distrust(place, other_place);
         changed.expect("a trust store can be changed");
         let device = self.devices[place].upgrade();
         let device = device.expect("a device that a scenario holds");
@@ -144,6 +130,11 @@ impl World for ComposeWorld {
     }
 }
 
-fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+/// A process of the device of a place, as soon as its bus is there; `None` if it is not within [`SOON`].
+fn process(ground: &Ground, place: usize) -> Option<NodeDevice> {
+    let socket = ground.socket(place).to_owned();
+    wait_for(SOON, || {
+        let builder = Node::builder().attach(&socket);
+        NodeDevice::start(builder, Vanish::Crash).ok()
+    })
 }

@@ -26,6 +26,8 @@ pub struct Ground {
     devices: Devices,
     places: Vec<Place>,
     weather: Mutex<Weather>,
+    /// Who trusts whom no longer, by place.
+    distrust: Mutex<Vec<(usize, usize)>>,
     /// Of addresses that Docker did not give.
     moves: AtomicU8,
     _state: TempDir,
@@ -93,6 +95,7 @@ impl Ground {
             devices,
             places,
             weather: Mutex::default(),
+            distrust: Mutex::default(),
             moves: AtomicU8::new(0),
             _state: state,
         }))
@@ -176,11 +179,6 @@ impl Ground {
         }
     }
 
-    /// Has all go on.
-    pub fn wake(&self) -> Result<(), ComposeError> {
-        (0..self.len()).try_for_each(|place| self.unpause(place))
-    }
-
     /// Changes the weather.
     pub fn change(&self, change: impl FnOnce(&mut Weather)) -> Result<(), ComposeError> {
         let changed = {
@@ -208,14 +206,27 @@ impl Ground {
         Ok(())
     }
 
-    /// A device trusts another one, or no longer. It reads its files twice a second.
-    pub fn set_trust(&self, place: usize, other: usize, trusted: bool) -> Result<(), ComposeError> {
-        let (of, other) = (self.places[place].name, &self.places[other]);
-        let id = other.id.to_string();
-        match trusted {
-            true => self.devices.trust(of, &id, other.name),
-            false => self.devices.forget(of, &id),
+    /// A device trusts another one no longer. It reads its files twice a second.
+    pub fn distrust(&self, place: usize, other: usize) -> Result<(), ComposeError> {
+        // Before it is so: what is done by half is taken back too.
+        lock(&self.distrust).push((place, other));
+        let id = self.places[other].id.to_string();
+        self.devices.forget(self.places[place].name, &id)
+    }
+
+    /// Takes back what was done to the devices, to their network and to their trust. It takes them a while to be what they were:
+    /// [`ComposeWorld::rested`](crate::compose_world::ComposeWorld::rested) waits for that.
+    pub fn clear(&self) -> Result<(), ComposeError> {
+        (0..self.len()).try_for_each(|place| self.unpause(place))?;
+        self.change(|weather| *weather = Weather::default())?;
+        let distrust = std::mem::take(&mut *lock(&self.distrust));
+        for (place, other) in distrust {
+            let (of, other) = (self.places[place].name, &self.places[other]);
+            self.devices.trust(of, &other.id.to_string(), other.name)?;
+            // It reads what it trusts when it starts.
+            self.kill(place)?;
         }
+        Ok(())
     }
 
     fn runs(&self, place: usize) -> bool {

@@ -66,6 +66,20 @@ pub enum ComposeError {
     /// A device has another identity than it can have.
     #[error("no device id: {0:?}")]
     NotADevice(String),
+    /// A container runs, and nobody can attach to its bus.
+    #[error("container {place} runs, and has no bus to attach to: see what it has printed")]
+    NoBus {
+        /// Which, from 0.
+        place: usize,
+    },
+    /// Devices that nothing keeps apart are not online to each other.
+    #[error(
+        "what happened before is not over: {}. See what the containers have printed", apart.join(", ")
+    )]
+    NotRested {
+        /// Who is not online to whom.
+        apart: Vec<String>,
+    },
     /// A file could not be written or read.
     #[error("{path}: {source}")]
     File {

@@ -15,7 +15,7 @@ use arguments::{Arguments, Asked, Suite};
 use report::Report;
 use scenarios::SCENARIOS;
 use softbus::transport::Transport;
-use softbus_compose::{compose_world::ComposeWorld, ground::Ground, image::Image};
+use softbus_compose::{ground::Ground, image::Image};
 use world::World;
 
 type Failure = Box<dyn std::error::Error + Send + Sync>;
@@ -150,7 +150,5 @@ fn on_the_bus(
         eprintln!("{}", ground.logs()?);
     }
     report.step("removing the containers");
-    // Whatever a scenario has left, also of one that failed.
-    ComposeWorld::new(&ground).clear()?;
     Ok(())
 }
