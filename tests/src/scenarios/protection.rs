@@ -188,8 +188,12 @@ pub async fn a_polite_caller_beside_a_flood(world: &mut dyn World) {
         "p99 of a polite caller beside a flood, handlers of 1 ms",
         polite_p99,
     );
-    // In one run on one machine, however fast: in a queue without turns both would wait alike.
-    assert!(polite_p99 < p50, "{polite_p99:?} and not below {p50:?}");
+    // In one run on one machine, however fast: in a queue without turns both would wait alike. Not the slowest of the polite calls: of
+    // those a machine that has others to run makes a few slow, wherever they wait.
+    assert!(
+        2 * polite_p50 < p50,
+        "{polite_p50:?} and not below half of {p50:?}"
+    );
 }
 
 /// Keeps 128 calls of a millisecond under way, whatever becomes of them, and tells how long those took that were served.

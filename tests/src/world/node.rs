@@ -19,7 +19,7 @@ use softbus::{presence::DeviceEvents, service_watch::RemoteServiceWatch};
 use tokio::{runtime, sync::oneshot};
 
 use super::Device;
-use crate::scenarios::SOON;
+use crate::{scenarios::SOON, wait::wait_until_async};
 
 /// A device that is a node.
 #[derive(Debug)]
@@ -151,14 +151,38 @@ impl NodeDevice {
         options: ServiceOptions,
     ) -> Result<(), AddServiceError> {
         let (samgr, object) = (self.samgr_of_all(), object.clone());
-        let (sender, registered) = mpsc::channel();
+        let registered = async move { samgr.register(service, &object, options).await };
+        self.do_there(registered).expect("the host answers in time")
+    }
+
+    /// Waits until the host of its bus has heard that services of this process are gone, so that nobody finds them any more. It hears of
+    /// that as of any death, which is after the process itself has gone on.
+    ///
+    /// # Panics
+    /// When it does not hear, or another process of the device has one of these ids.
+    pub fn is_heard_without(&self, services: Vec<ServiceId>) {
+        let (samgr, id) = (self.samgr_of_all(), self.id());
+        let gone = async move || {
+            let listed = samgr.list_of(&id).await;
+            listed.is_ok_and(|all| services.iter().all(|service| !all.contains(service)))
+        };
+        let heard = self.do_there(wait_until_async(SOON, gone));
+        assert_eq!(heard, Some(true), "the host hears that services are gone");
+    }
+
+    /// Does something on the thread of the device, for a caller that cannot await it; `None` if that takes too long.
+    fn do_there<T: Send + 'static>(
+        &self,
+        what: impl Future<Output = T> + Send + 'static,
+    ) -> Option<T> {
+        let (sender, done) = mpsc::channel();
         let runtime = self.lock().as_ref().map(|running| running.runtime.clone());
         runtime.expect("the device is there").spawn(async move {
             // Whoever does not wait any more has failed already.
-            let _ = sender.send(samgr.register(service, &object, options).await);
+            let _ = sender.send(what.await);
         });
-        let registered = registered.recv_timeout(SOON);
-        registered.expect("the host answers in time")
+        // What waits there with this deadline says so first.
+        done.recv_timeout(SOON * 2).ok()
     }
 
     fn samgr_of_all(&self) -> SystemAbilityManager {

@@ -81,7 +81,9 @@ impl Device for ComposeDevice {
     }
 
     fn remove(&self, service: ServiceId) -> Result<(), RemoveServiceError> {
-        self.node.remove(service)
+        self.node.remove(service)?;
+        self.node.is_heard_without(vec![service]);
+        Ok(())
     }
 
     fn check(&self, service: ServiceId) -> Option<RemoteObject> {
@@ -97,7 +99,12 @@ impl Device for ComposeDevice {
     }
 
     fn revoke(&self, object: &RemoteObject) -> bool {
-        self.node.revoke(object)
+        let mut services = self.node.list();
+        let revoked = self.node.revoke(object);
+        let left = self.node.list();
+        services.retain(|service| !left.contains(service));
+        self.node.is_heard_without(services);
+        revoked
     }
 
     async fn get(
