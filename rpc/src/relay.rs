@@ -7,6 +7,7 @@
 //! | host | by which number other devices know a stub of a process | `relay/numbers.rs` |
 //! | host | how much of a session one caller may take | `relay/traffic.rs`, `relay/shares.rs` |
 //! | process | who calls through the host | `relay/callers.rs` |
+//! | process | how much of its session with the host calls to one device may take | `relay/traffic.rs` |
 //!
 //! A relay is transport and holds nothing: the passing rules look at the two ends. What the host's own code holds of another
 //! device it may not hand to a process. A stub of a process goes to another device from the process itself, and from who was
@@ -42,6 +43,7 @@ use crate::{
 pub(crate) use carrying::hand_out;
 use numbers::Number;
 pub(crate) use numbers::Numbers;
+pub(crate) use shares::Place;
 pub(crate) use traffic::Traffic;
 use traffic::Wanted;
 

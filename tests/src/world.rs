@@ -60,6 +60,11 @@ pub trait World {
         }
     }
 
+    /// How many sessions a call goes over: each takes one-way calls until its credit is used up.
+    fn sessions_of_a_call(&self) -> usize {
+        1
+    }
+
     /// What a message carries at most, body and object table together.
     fn largest_parcel(&self) -> usize {
         match self.is_one_device() {

@@ -22,6 +22,7 @@ use crate::{
     interface::{Interface, Spoken},
     introduction, limits,
     parcel::{PassObjectError, Slot},
+    relay::Place,
     session::{
         Arrived, Body, CallRequest, Context, ImportKey, Outcome, Outgoing, Scope, StartCallError,
     },
@@ -71,6 +72,7 @@ pub(crate) struct Waits {
     passed: Option<Vec<Outgoing>>,
     /// It waits for credit, and for nothing else.
     has_turn: bool,
+    place: Option<Place>,
 }
 
 impl PeerShared {
@@ -115,24 +117,26 @@ impl PeerShared {
         };
         let until = wait.map(|wait| now + wait);
         let until = [until, context.deadline].into_iter().flatten().min();
-        let waits = |passed, has_turn| Waits {
+        let place = self.place_beyond(making, context)?;
+        let waits = |passed, has_turn, place| Waits {
             context,
             wait,
             until,
             passed,
             has_turn,
+            place,
         };
         let objects = match passed {
             Some(objects) if !self.held_back.holds(making.target, one_way) => objects,
-            passed => return Ok(Begun::Waits(waits(passed, false))),
+            passed => return Ok(Begun::Waits(waits(passed, false, place))),
         };
         let own = making.interface.map(Spoken::Own);
         let request = making.request(own.as_ref(), context, body, &objects);
         match self.send(now, &request, waker) {
-            Ok(Some(id)) => Ok(Begun::Sent(Call::new(self, id, making, wait))),
+            Ok(Some(id)) => Ok(Begun::Sent(Call::new(self, id, making, wait, place))),
             Ok(None) => Ok(Begun::OneWay),
             Err(StartCallError::NoCredit { .. }) if option.waits_for_credit() => {
-                Ok(Begun::Waits(waits(Some(objects), true)))
+                Ok(Begun::Waits(waits(Some(objects), true, place)))
             }
             Err(error) => Err(start_error(error)),
         }
@@ -151,6 +155,7 @@ impl PeerShared {
             until,
             passed,
             has_turn,
+            place,
         } = waits;
         let parts = data.wire_parts();
         let body = Body {
@@ -176,7 +181,27 @@ impl PeerShared {
         // Before the reply, which those behind it do not wait for.
         drop(turn);
         let id = sent.map_err(start_error)?;
-        Ok(id.map(|id| Call::new(self, id, making, wait)))
+        Ok(id.map(|id| Call::new(self, id, making, wait, place)))
+    }
+
+    /// Room for a two-way call that the peer passes on to another device. As at a relay, a handler may always make one.
+    fn place_beyond(
+        &self,
+        making: Making<'_>,
+        context: Context,
+    ) -> Result<Option<Place>, SendRequestError> {
+        match making.beyond {
+            Some(device) if !making.option.is_one_way() && context.depth == 0 => {
+                let place = self.traffic().enter_beyond(*device);
+                place
+                    .map(Some)
+                    .map_err(|has| match self.import_death(making.target) {
+                        Some(reason) => SendRequestError::DeadObject { reason },
+                        None => busy(Some(has)),
+                    })
+            }
+            _ => Ok(None),
+        }
     }
 
     /// Makes a call of somebody else's, from its arguments to its answer.
@@ -406,6 +431,8 @@ pub(crate) struct Call<'a> {
     wait: Option<Duration>,
     /// What comes back is only to be passed on.
     relayed: bool,
+    /// Given back with it.
+    _place: Option<Place>,
 }
 
 impl<'a> Call<'a> {
@@ -414,12 +441,14 @@ impl<'a> Call<'a> {
         id: CallId,
         making: Making<'_>,
         wait: Option<Duration>,
+        place: Option<Place>,
     ) -> Self {
         Self {
             peer,
             id: Some(id),
             wait,
             relayed: making.relayed.is_some(),
+            _place: place,
         }
     }
 

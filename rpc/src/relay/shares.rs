@@ -1,4 +1,5 @@
-//! What one session takes is shared by those for whom we relay: who has taken much leaves room for others.
+//! What one session takes is shared by those for whom we relay, or by those to whom our host relays: who has taken much leaves room for
+//! others.
 
 use std::{
     collections::HashMap,
@@ -33,7 +34,7 @@ struct Table {
 
 /// What one call has taken; given back when dropped.
 #[derive(Debug)]
-pub(super) struct Place {
+pub(crate) struct Place {
     taken: Arc<Taken>,
     caller: Party,
     weight: u64,

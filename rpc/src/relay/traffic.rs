@@ -5,7 +5,7 @@ use std::{
     sync::{Mutex, MutexGuard, PoisonError},
 };
 
-use proto::message::PeerLimits;
+use proto::{DeviceId, message::PeerLimits};
 
 use super::{
     callers::Callers,
@@ -20,7 +20,8 @@ use crate::{
 
 /// Of one session.
 pub(crate) struct Traffic {
-    /// Two-way calls that we pass on to the peer: as many as it takes at a time, but for those of handlers.
+    /// Two-way calls that we pass on to the peer, by who makes them: as many as it takes at a time, but for those of handlers. Or those
+    /// that the peer, the host of our bus, passes on for us, by the device they go to.
     calls: Shares,
     /// One-way calls, for each lane.
     one_way: Vec<OneWay>,
@@ -101,6 +102,15 @@ impl Traffic {
         let place = place.transpose();
         let place = place.map_err(|has| Failure::busy(has, has + 1))?;
         Ok(Room::Call { _place: place })
+    }
+
+    /// Room for one more two-way call that the peer passes on to a device. The peer has a bound for it too, but a call behind one-way
+    /// calls that wait there does not get so far, and would take what calls to other devices need.
+    ///
+    /// # Errors
+    /// How many calls to the device there are, which is as many as may be.
+    pub(crate) fn enter_beyond(&self, device: DeviceId) -> Result<Place, u64> {
+        self.calls.enter(Party::host_of(device), 1)
     }
 
     async fn enter_one_way(

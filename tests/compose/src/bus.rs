@@ -49,10 +49,6 @@ pub(crate) const LEFT_OUT: &[(&str, &str)] = &[
         "rebinding::a_rebinding_object_leaves_nothing_behind",
         "it looks at who holds a stub and at what is served: of a process, that is the host of its bus",
     ),
-    (
-        "faults::who_never_reads_is_sent_a_bounded_amount_and_harms_nobody",
-        "the calls of a process to all devices share the limit of its session with the host of its bus",
-    ),
 ];
 
 /// Those that a container with a history would spoil: who was there, or which rules its services had.

@@ -124,6 +124,11 @@ impl World for ComposeWorld {
         wait_for(SOON, known).expect("the device reads whom it trusts");
     }
 
+    /// Of a process with its host, of the two hosts, and of the other one with its process.
+    fn sessions_of_a_call(&self) -> usize {
+        3
+    }
+
     /// What a process sends to another device goes to the host of its bus first.
     fn largest_parcel(&self) -> usize {
         limits::MAX_LOCAL_PARCEL

@@ -4,6 +4,8 @@ use std::{sync::Arc, time::Duration};
 
 use softbus::rpc::{AddServiceError, CallOption, Parcel, RemoteObject, SendRequestError, limits};
 
+use tokio::task::JoinSet;
+
 use crate::{
     calls::{Service, Shared, code, served},
     objects::{given, shelf},
@@ -119,4 +121,38 @@ async fn one_process_does_not_use_up_what_another_device_takes() {
     let held = flood.await;
     assert!((400..600).contains(&held), "{held} of about a thousand");
     drop(service);
+}
+
+/// A device that ends nothing keeps a process from calling it, and from calling no other. Its one-way calls have used up their credit, so
+/// two-way calls behind them wait at the host, and it is the session of the process that is full of them.
+#[tokio::test(start_paused = true)]
+async fn calls_to_one_device_leave_room_for_calls_to_others() {
+    let (world, _service) = served().await;
+    world
+        .third
+        .offer(&RemoteObject::new(Shared(Arc::default())));
+    let (stuck, beside) = (world.get().await, world.get_from(&world.process, 3).await);
+    let beside = beside.unwrap();
+    let sent = flood(&stuck, 64 << 10, 100).await;
+    assert!(sent < 100, "the flood is held back");
+    let mut calls = JoinSet::new();
+    // More than the session of the process with its host takes.
+    for _ in 0..limits::DEFAULT_PEER_LIMITS.calls_in_flight + 100 {
+        let stuck = stuck.clone();
+        calls.spawn(async move {
+            let (nothing, option) = (Parcel::new(), CallOption::two_way());
+            stuck.send_request(code::HANG, &nothing, option).await
+        });
+    }
+    let refused = calls.join_next().await.unwrap().unwrap().unwrap_err();
+    assert!(
+        matches!(refused, SendRequestError::Busy { .. }),
+        "{refused}"
+    );
+    for _ in 0..100 {
+        beside.ping(CallOption::two_way()).await.unwrap();
+    }
+    // What a call has taken it gives back, however it ends.
+    calls.shutdown().await;
+    stuck.ping(CallOption::two_way()).await.unwrap_err();
 }

@@ -50,13 +50,14 @@ pub async fn who_never_reads_is_sent_a_bounded_amount_and_harms_nobody(world: &m
         data.write_buffer(&[7; 8192])
     });
     let now = CallOption::one_way().no_wait();
+    let room = world.sessions_of_a_call() * (1 << 20) / 8192;
     let mut sent = 0;
     let refused = loop {
         match pair.proxy.send_request(code::NOTE, &large, now).await {
             Ok(_) => sent += 1,
             Err(error) => break error,
         }
-        assert!(sent <= (1 << 20) / 8192, "{sent} one-way calls are sent");
+        assert!(sent <= room, "{sent} one-way calls are sent");
     };
     assert!(
         matches!(refused, SendRequestError::Busy { .. }),
@@ -88,7 +89,9 @@ pub async fn who_never_reads_is_sent_a_bounded_amount_and_harms_nobody(world: &m
             end => assert_eq!(end, End::NotDone, "{call:?}"),
         }
     }
-    assert!((1..=at_most).contains(&under_way), "{under_way}");
+    // Between hosts calls behind one-way calls that wait there are not sent at all.
+    let at_least = u32::from(world.sessions_of_a_call() == 1);
+    assert!((at_least..=at_most).contains(&under_way), "{under_way}");
     world.resume(&pair.b.id()).await;
     back(&*pair.a, SERVICE, &*pair.b).await;
 }
