@@ -34,10 +34,6 @@ pub(crate) const LEFT_OUT: &[(&str, &str)] = &[
         "a process's stub is held by the host of its bus, whoever has it of that one",
     ),
     (
-        "sizes::payloads_up_to_one_mebibyte",
-        "this world still says that a message has as little room as between processes of one device (`largest_parcel`)",
-    ),
-    (
         "loading::only_distributed_services_are_loaded_from_elsewhere",
         "a process starts services on demand for itself alone",
     ),

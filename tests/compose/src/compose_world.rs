@@ -14,7 +14,7 @@ mod rest;
 
 use std::sync::{Arc, Weak};
 
-use softbus::{DeviceId, Node, async_trait, rpc::limits};
+use softbus::{DeviceId, Node, async_trait};
 use testkit::{
     wait::{wait_for, wait_until_async},
     world::{
@@ -127,11 +127,6 @@ impl World for ComposeWorld {
     /// Of a process with its host, of the two hosts, and of the other one with its process.
     fn sessions_of_a_call(&self) -> usize {
         3
-    }
-
-    /// What a process sends to another device goes to the host of its bus first.
-    fn largest_parcel(&self) -> usize {
-        limits::MAX_LOCAL_PARCEL
     }
 }
 
