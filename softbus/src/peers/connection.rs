@@ -6,6 +6,7 @@ use certs::CloseCode;
 use rpc::link::Link;
 use rustls::pki_types::CertificateDer;
 
+use super::silence::Traffic;
 use crate::{
     link::{
         quic::{self, QuicLink},
@@ -66,9 +67,23 @@ impl Connection {
 
     /// Changes whenever something comes.
     pub(super) fn received(&self) -> u64 {
+        self.traffic().received
+    }
+
+    /// Datagrams, or by TCP what has come of the stream.
+    pub(super) fn traffic(&self) -> Traffic {
         match self {
-            Self::Quic(connection) => connection.stats().udp_rx.datagrams,
-            Self::Tcp(connection) => connection.link().first().received(),
+            Self::Quic(connection) => {
+                let stats = connection.stats();
+                Traffic {
+                    received: stats.udp_rx.datagrams,
+                    sent: stats.udp_tx.datagrams,
+                }
+            }
+            Self::Tcp(connection) => Traffic {
+                received: connection.link().first().received(),
+                sent: 0,
+            },
         }
     }
 

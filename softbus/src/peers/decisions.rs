@@ -10,7 +10,7 @@ use rpc::{link::LinkClosed, peer::SessionEnd};
 
 pub use super::{
     contact::{Began, Contact, Round, Talk},
-    silence::{Look, Silence, TICK, Watch, nobody_listens},
+    silence::{Ask, Look, Silence, TICK, Traffic, Watch, nobody_listens},
     table::{Refusal, Table},
 };
 use crate::presence::OfflineReason;

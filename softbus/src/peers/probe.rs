@@ -14,7 +14,7 @@ use tokio::net::UdpSocket;
 
 use super::{
     Peers, Session,
-    silence::{Silence, TICK, Watch, nobody_listens},
+    silence::{Ask, Silence, TICK, Watch, nobody_listens},
 };
 use crate::transport::Transport;
 use certs::CloseCode;
@@ -39,14 +39,14 @@ pub(super) async fn watch_all(peers: Weak<Peers>) {
         let silence = Silence::of(peers.profile);
         let now = Instant::now();
         for (device, session) in sessions {
-            let received = session.connection.received();
+            let traffic = session.connection.traffic();
             let address = session.connection.remote_address();
             let known = seen.get_mut(&device);
             let Some(known) = known.filter(|known| known.peer.is_same(&session.peer)) else {
                 let fresh = Seen {
                     peer: session.peer,
                     address,
-                    watch: Watch::new(received, now),
+                    watch: Watch::new(traffic, now),
                 };
                 seen.insert(device, fresh);
                 continue;
@@ -57,38 +57,32 @@ pub(super) async fn watch_all(peers: Weak<Peers>) {
             }
             // By TCP its system says by itself that a process is gone, and no datagram gets through.
             let quic = session.connection.transport() == Transport::Quic;
-            let look = known.watch.look(&silence, received, quic, now);
+            let look = known.watch.look(&silence, traffic, quic, now);
             if look.heard {
                 peers.heard(device);
             }
             if look.suspect {
                 peers.suspect(device);
             }
-            if let Some(believed) = look.ask {
+            if let Some(how) = look.ask {
                 let runtime = peers.runtime.clone();
                 // A node that is given up meanwhile is not kept, nor is its identity.
                 let peers = Arc::downgrade(&peers);
-                runtime.spawn(ask(peers, device, session, received, believed));
+                runtime.spawn(ask(peers, device, session, traffic.received, how));
             }
         }
     }
 }
 
 /// Asks the host of a silent device, and ends the session if nobody is there.
-async fn ask(
-    peers: Weak<Peers>,
-    device: DeviceId,
-    session: Session,
-    received: u64,
-    believed: Instant,
-) {
+async fn ask(peers: Weak<Peers>, device: DeviceId, session: Session, received: u64, how: Ask) {
     let Session {
         peer, connection, ..
     } = session;
     // Anybody on the way can forge the answer: only a connection that is silent anyway is ended by it.
     let silent = || peer.end().is_none() && connection.received() == received;
     let address = connection.remote_address();
-    if is_gone(address, believed, silent).await
+    if is_gone(address, how, silent).await
         && let Some(peers) = peers.upgrade()
     {
         peers.crashed(device, &peer);
@@ -96,11 +90,11 @@ async fn ask(
 }
 
 /// Whether the host says that nobody listens there, as long as the device is silent.
-async fn is_gone(address: SocketAddr, believed: Instant, silent: impl Fn() -> bool) -> bool {
+async fn is_gone(address: SocketAddr, how: Ask, silent: impl Fn() -> bool) -> bool {
     let Ok(socket) = ask_at(address).await else {
         return false;
     };
-    nobody_listens(|patience| refused(&socket, patience), believed, silent).await
+    nobody_listens(|patience| refused(&socket, patience), how, silent).await
 }
 
 /// A connected socket: a host without the port answers what it sends with an error.
@@ -180,38 +174,50 @@ mod tests {
         (socket, address)
     }
 
-    fn soon() -> Instant {
-        Instant::now() + Duration::from_millis(300)
+    /// A question of a silence in which nothing is wrong yet.
+    fn once() -> Ask {
+        Ask {
+            believed: Instant::now() + Duration::from_millis(300),
+            wrong: false,
+        }
+    }
+
+    /// A question that is believed, and put again until then.
+    fn asking() -> Ask {
+        Ask {
+            believed: Instant::now(),
+            wrong: true,
+        }
     }
 
     #[tokio::test]
     async fn a_port_that_nobody_has_is_told_of_once_it_is_believed() {
         let (socket, address) = socket().await;
         drop(socket);
-        let believed = soon();
-        assert!(is_gone(address, believed, || true).await);
-        assert!(Instant::now() >= believed);
+        let how = once();
+        assert!(is_gone(address, how, || true).await);
+        assert!(Instant::now() >= how.believed);
     }
 
     #[tokio::test]
     async fn what_the_host_said_is_not_believed_of_one_that_was_heard() {
         let (socket, address) = socket().await;
         drop(socket);
-        let believed = soon();
+        let how = once();
         // Heard after the answer.
-        assert!(!is_gone(address, believed, || Instant::now() < believed).await);
+        assert!(!is_gone(address, how, || Instant::now() < how.believed).await);
     }
 
     #[tokio::test]
     async fn who_listens_is_asked_once_before_its_keep_alive() {
         let (socket, address) = socket().await;
         let asked = AtomicU32::new(0);
-        let believed = soon();
+        let how = once();
         let silent = || {
             asked.fetch_add(1, Relaxed);
-            Instant::now() < believed
+            Instant::now() < how.believed
         };
-        assert!(!is_gone(address, believed, silent).await);
+        assert!(!is_gone(address, how, silent).await);
         assert_eq!(asked.load(Relaxed), 2);
         let mut bytes = [0; 8];
         assert_eq!(socket.try_recv(&mut bytes).unwrap(), 1);
@@ -228,7 +234,7 @@ mod tests {
             }
             drop(socket);
         };
-        let (gone, ()) = tokio::join!(is_gone(address, Instant::now(), || true), listens);
+        let (gone, ()) = tokio::join!(is_gone(address, asking(), || true), listens);
         assert!(gone);
     }
 
@@ -236,6 +242,6 @@ mod tests {
     async fn what_cannot_be_asked_is_not_gone() {
         // A socket that did not ask for it may not send to everybody.
         let everybody = SocketAddr::from((Ipv4Addr::BROADCAST, 9));
-        assert!(!is_gone(everybody, Instant::now(), || true).await);
+        assert!(!is_gone(everybody, asking(), || true).await);
     }
 }

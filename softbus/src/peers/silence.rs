@@ -13,6 +13,9 @@ const ANSWER: Duration = Duration::from_millis(100);
 const AGAIN: Duration = Duration::from_millis(25);
 /// How often it is asked in one silence, of four seconds at most.
 const QUESTIONS: u32 = 160;
+/// What is sent so often in a silence of so long is most likely sent again, because nobody acknowledges it.
+const SENT_AGAIN: u64 = 2;
+const UNACKNOWLEDGED: Duration = Duration::from_millis(200);
 
 /// What happens in a silence, counted from when the last packet came.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -39,10 +42,19 @@ impl Silence {
     }
 }
 
+/// What has passed on a connection: it grows with what comes, and with what goes.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Traffic {
+    /// What has come.
+    pub received: u64,
+    /// What has gone, as far as that is known.
+    pub sent: u64,
+}
+
 /// What was last seen of a connection.
 #[derive(Debug)]
 pub struct Watch {
-    received: u64,
+    traffic: Traffic,
     since: Instant,
     asked: bool,
     suspected: bool,
@@ -55,15 +67,25 @@ pub struct Look {
     pub heard: bool,
     /// It is taken for quiet.
     pub suspect: bool,
-    /// Its host is to be asked whether the process is there, and not believed before then.
-    pub ask: Option<Instant>,
+    /// Its host is to be asked whether the process is there.
+    pub ask: Option<Ask>,
+}
+
+/// How the host of a silent device is asked.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Ask {
+    /// It is not believed before then.
+    pub believed: Instant,
+    /// Whether something is wrong already: then it is asked on and on, and otherwise once until then. The connection sends again and
+    /// again what is not acknowledged, and what the host says in answer to that is seen by nobody.
+    pub wrong: bool,
 }
 
 impl Watch {
-    /// Of a connection on which so much has come.
-    pub const fn new(received: u64, now: Instant) -> Self {
+    /// Of a connection on which so much has passed.
+    pub const fn new(traffic: Traffic, now: Instant) -> Self {
         Self {
-            received,
+            traffic,
             since: now,
             asked: false,
             suspected: false,
@@ -71,10 +93,16 @@ impl Watch {
     }
 
     /// Looks again; `can_ask` where a datagram reaches the process.
-    pub fn look(&mut self, silence: &Silence, received: u64, can_ask: bool, now: Instant) -> Look {
-        if self.received != received {
+    pub fn look(
+        &mut self,
+        silence: &Silence,
+        traffic: Traffic,
+        can_ask: bool,
+        now: Instant,
+    ) -> Look {
+        if self.traffic.received != traffic.received {
             let heard = self.suspected;
-            *self = Self::new(received, now);
+            *self = Self::new(traffic, now);
             return Look {
                 heard,
                 ..Look::default()
@@ -82,24 +110,29 @@ impl Watch {
         }
         let silent = now.duration_since(self.since);
         let suspect = silent >= silence.suspect && !self.suspected;
-        let ask = can_ask && silent >= silence.asked && !self.asked;
+        let sent = traffic.sent.saturating_sub(self.traffic.sent);
+        let wrong = silent >= UNACKNOWLEDGED && sent >= SENT_AGAIN;
+        let ask = can_ask && (wrong || silent >= silence.asked) && !self.asked;
         self.suspected |= suspect;
         self.asked |= ask;
         Look {
             heard: false,
             suspect,
-            ask: ask.then(|| self.since + silence.believed),
+            ask: ask.then(|| Ask {
+                believed: self.since + silence.believed,
+                wrong,
+            }),
         }
     }
 }
 
-/// Whether the host says that no process has the port, and nothing has come until `believed`. Asks as long as `silent` holds; a question
-/// waits as long for its answer as it is told.
+/// Whether the host says that no process has the port, and nothing has come until it is believed. Asks as long as `silent` holds; a
+/// question waits as long for its answer as it is told.
 ///
 /// It is not asked to say so again: that a keep-alive was not acknowledged says the same, and a second answer may take a second.
 pub async fn nobody_listens<R: Future<Output = bool>>(
     refused: impl Fn(Duration) -> R,
-    believed: Instant,
+    ask: Ask,
     silent: impl Fn() -> bool,
 ) -> bool {
     let mut patience = ANSWER;
@@ -108,8 +141,9 @@ pub async fn nobody_listens<R: Future<Output = bool>>(
             return false;
         }
         let refused = refused(std::mem::replace(&mut patience, AGAIN)).await;
-        // Until then nothing is wrong.
-        tokio::time::sleep_until(believed.into()).await;
+        if refused || !ask.wrong {
+            tokio::time::sleep_until(ask.believed.into()).await;
+        }
         if refused {
             return silent();
         }
@@ -139,24 +173,81 @@ mod tests {
     fn a_silence_is_asked_about_once_and_suspected_once_and_taken_back() {
         let silence = Silence::of(Profile::Balanced);
         let began = Instant::now();
-        let mut watch = Watch::new(7, began);
+        let came = |received| Traffic { received, sent: 0 };
+        let mut watch = Watch::new(came(7), began);
         let quiet = Look::default();
-        assert_eq!(watch.look(&silence, 7, true, began), quiet);
-        let asked = watch.look(&silence, 7, true, began + silence.asked);
-        assert_eq!(asked.ask, Some(began + silence.believed));
+        assert_eq!(watch.look(&silence, came(7), true, began), quiet);
+        let asked = watch.look(&silence, came(7), true, began + silence.asked);
+        let believed = began + silence.believed;
+        let once = Ask {
+            believed,
+            wrong: false,
+        };
+        assert_eq!(asked.ask, Some(once));
         let at = began + silence.suspect;
         let suspect = Look {
             suspect: true,
             ..quiet
         };
-        assert_eq!(watch.look(&silence, 7, true, at), suspect);
-        assert_eq!(watch.look(&silence, 7, true, at), quiet);
+        assert_eq!(watch.look(&silence, came(7), true, at), suspect);
+        assert_eq!(watch.look(&silence, came(7), true, at), quiet);
         let heard = Look {
             heard: true,
             ..quiet
         };
-        assert_eq!(watch.look(&silence, 8, true, at), heard);
-        assert_eq!(watch.look(&silence, 9, true, at), quiet);
-        assert_eq!(watch.look(&silence, 9, false, at + silence.asked), quiet);
+        assert_eq!(watch.look(&silence, came(8), true, at), heard);
+        assert_eq!(watch.look(&silence, came(9), true, at), quiet);
+        let later = at + silence.asked;
+        assert_eq!(watch.look(&silence, came(9), false, later), quiet);
+    }
+
+    #[test]
+    fn who_acknowledges_nothing_is_asked_about_at_once() {
+        let silence = Silence::of(Profile::Balanced);
+        let began = Instant::now();
+        let (received, at) = (7, began + UNACKNOWLEDGED);
+        let sent = |sent| Traffic { received, sent };
+        let mut watch = Watch::new(sent(3), began);
+        // A call, or what is sent again a little later, is no sign yet.
+        let soon = at - Duration::from_millis(1);
+        assert_eq!(watch.look(&silence, sent(9), true, soon), Look::default());
+        assert_eq!(watch.look(&silence, sent(4), true, at), Look::default());
+        let ask = Ask {
+            believed: began + silence.believed,
+            wrong: true,
+        };
+        assert_eq!(watch.look(&silence, sent(5), true, at).ask, Some(ask));
+        let later = began + silence.asked;
+        assert_eq!(watch.look(&silence, sent(9), true, later).ask, None);
+        // Heard since, nothing is wrong.
+        let heard = Traffic {
+            received: 8,
+            sent: 9,
+        };
+        watch.look(&silence, heard, true, later);
+        let at = later + UNACKNOWLEDGED;
+        assert_eq!(watch.look(&silence, heard, true, at), Look::default());
+    }
+
+    /// How often a host that says nothing is asked before it would be believed.
+    async fn asked_before_believed(wrong: bool) -> u32 {
+        let asked = std::cell::Cell::new(0);
+        let believed = Instant::now() + Duration::from_secs(1);
+        let refused = |patience| {
+            asked.set(asked.get() + 1);
+            async move {
+                tokio::time::sleep(patience).await;
+                false
+            }
+        };
+        let silent = || tokio::time::Instant::now() < believed.into();
+        assert!(!nobody_listens(refused, Ask { believed, wrong }, silent).await);
+        asked.get()
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn while_something_is_wrong_it_is_asked_on_and_on() {
+        assert_eq!(asked_before_believed(false).await, 1);
+        assert!(asked_before_believed(true).await > 30);
     }
 }

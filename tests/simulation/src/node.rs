@@ -25,7 +25,7 @@ use rpc::{
     peer::SessionEnd,
     session::{Usage, passing_rules::Party},
 };
-use softbus::__decisions::{Began, Current, Table, Talk, Watch, confirmed};
+use softbus::__decisions::{Began, Current, Table, Talk, Traffic, Watch, confirmed};
 use tokio::{sync::Notify, task::AbortHandle};
 
 use crate::{
@@ -296,7 +296,11 @@ impl Node {
             device,
             start: peer.boot().epoch,
         };
-        let watch = Watch::new(session.network.received(link, at.device), now());
+        let traffic = Traffic {
+            received: session.network.received(link, at.device),
+            sent: 0,
+        };
+        let watch = Watch::new(traffic, now());
         // A device that is gone takes no session either.
         let began = match self.is_alive() {
             true => self.table().begin(id(device), session),

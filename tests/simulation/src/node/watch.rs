@@ -1,13 +1,10 @@
 //! Noticing that a device has gone quiet, and asking its host, as `softbus/src/peers/probe.rs` does it.
 
-use std::{
-    sync::Arc,
-    time::{Duration, Instant},
-};
+use std::{sync::Arc, time::Duration};
 
 use proto::message::DeathReason;
 use softbus::{
-    __decisions::{Silence, Watch, nobody_listens},
+    __decisions::{Ask, Silence, Traffic, Watch, nobody_listens},
     presence::Profile,
 };
 
@@ -36,15 +33,19 @@ impl Node {
     }
 
     fn look_at(self: &Arc<Self>, device: u8, session: Session) {
-        let received = session.network.received(session.link, self.place.device);
+        // What is sent again is below what is simulated.
+        let traffic = Traffic {
+            received: session.network.received(session.link, self.place.device),
+            sent: 0,
+        };
         let look = {
             let mut seen = lock(&self.seen);
-            let fresh = || (session.link, Watch::new(received, now()));
+            let fresh = || (session.link, Watch::new(traffic, now()));
             let (link, watch) = seen.entry(device).or_insert_with(fresh);
             if *link != session.link {
                 (*link, *watch) = fresh();
             }
-            watch.look(&Silence::of(Profile::Balanced), received, true, now())
+            watch.look(&Silence::of(Profile::Balanced), traffic, true, now())
         };
         let (at, of) = (self.place, device);
         if look.heard {
@@ -59,13 +60,13 @@ impl Node {
                 contact.suspect();
             }
         }
-        if let Some(believed) = look.ask {
-            let me = Arc::clone(self);
-            self.spawn(async move { me.ask(device, session, received, believed).await });
+        if let Some(how) = look.ask {
+            let (me, received) = (Arc::clone(self), traffic.received);
+            self.spawn(async move { me.ask(device, session, received, how).await });
         }
     }
 
-    async fn ask(&self, device: u8, session: Session, received: u64, believed: Instant) {
+    async fn ask(&self, device: u8, session: Session, received: u64, how: Ask) {
         let (here, Session { peer, link, .. }) = (self.place.device, session);
         let network = &self.shared.network;
         let silent = || peer.end().is_none() && network.received(link, here) == received;
@@ -77,7 +78,7 @@ impl Node {
             }
             answers
         };
-        if !nobody_listens(refused, believed, silent).await {
+        if !nobody_listens(refused, how, silent).await {
             return;
         }
         let is = |session: &Session| session.peer.is_same(&peer);
