@@ -76,6 +76,7 @@ impl Stream {
 
     /// Waits for the call that is under way: each has to end.
     pub(super) async fn end(self) -> Result<Value> {
+        let silent = self.log.borrow().last.map(|last| clock::now() - last);
         let _ = self.stop.send(());
         let ended = tokio::time::timeout(Duration::from_secs(30), self.task).await;
         let log = self.log.borrow();
@@ -90,7 +91,7 @@ impl Stream {
             "p50": stats::percentile(&log.took, 50),
             "p99": stats::percentile(&log.took, 99),
             "gap": log.gap,
-            "last": log.last,
+            "silent": silent,
         }))
     }
 }

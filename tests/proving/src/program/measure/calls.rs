@@ -17,6 +17,8 @@ use situations::{SITUATIONS, Situation};
 /// What goes on before and after what happens.
 const A_WHILE: Duration = Duration::from_secs(2);
 const AFTERWARDS: Duration = Duration::from_secs(6);
+/// In ms: calls go on if one was answered so shortly before the end.
+const LAST_ANSWER: f64 = 1000.0;
 
 /// Calls go on, one after the other, through each situation; what the caller knows of each is held against what was served.
 pub(super) fn whatever_happens(job: &Job<'_>, figures: &mut Figures) -> Result<()> {
@@ -38,7 +40,7 @@ fn one(by: By, run: u64, situation: &Situation, figures: &mut Figures) -> Result
     let mut site = Site::new(3, by)?;
     (situation.prepare)(&mut site)?;
     let mut devices = site.mesh([2])?;
-    // The one that calls comes last, and so it has dialled.
+    // The one that calls comes last, and so the other one has dialled it.
     let mut caller = site.start(1)?;
     caller.wait("online", site.id(2))?;
     caller.tell(&format!("stream {} {run}", site.id(2)))?;
@@ -48,6 +50,14 @@ fn one(by: By, run: u64, situation: &Situation, figures: &mut Figures) -> Result
     // Until calls are answered again, and then some.
     sleep(AFTERWARDS);
     let streamed = devices[0].ask("stop", "streamed")?;
+    let silent = streamed["silent"].as_f64().unwrap_or(f64::INFINITY);
+    if silent > LAST_ANSWER {
+        return Err(format!(
+            "calls did not go on, nothing was answered for {}",
+            time(silent)
+        )
+        .into());
+    }
     let Fate {
         lost,
         doubled,

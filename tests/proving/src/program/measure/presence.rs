@@ -13,6 +13,9 @@ use crate::program::{
 /// Linux says of a closed port six times that it is, and from then on once in a second: a death that follows another one is noticed
 /// later. What is measured is the first.
 const HOSTS_ANSWER_AGAIN: Duration = Duration::from_secs(7);
+/// The number of the calls that go on while an address changes.
+const MOVED_RUN: u64 = 1000;
+const BETWEEN_MOVES: Duration = Duration::from_secs(1);
 /// How many are there already.
 const PRESENT: usize = 5;
 
@@ -171,6 +174,20 @@ pub(super) fn back_online(job: &Job<'_>, figures: &mut Figures) -> Result<()> {
         5000.0,
         &flaps,
     );
+    let mut unheard = Vec::new();
+    for _ in 0..job.options.times {
+        site.lab.mute(2, true)?;
+        both(&site, &mut devices, "offline")?;
+        site.lab.mute(2, false)?;
+        let at = clock::now();
+        unheard.push(both(&site, &mut devices, "online")? - at);
+    }
+    put(
+        figures,
+        "online again after one was heard by nobody",
+        5000.0,
+        &unheard,
+    );
     // A connection of TCP has the addresses that it began with.
     match job.by {
         By::Quic => moved(job, &site, &mut devices, figures),
@@ -178,27 +195,36 @@ pub(super) fn back_online(job: &Job<'_>, figures: &mut Figures) -> Result<()> {
     }
 }
 
-/// The caller gets another address in the middle of its calls.
+/// Of two devices that are on the network, the one that was there first, and so has dialled, gets one other address after the other
+/// while it calls without a pause.
 fn moved(job: &Job<'_>, site: &Site, devices: &mut [Device], figures: &mut Figures) -> Result<()> {
-    // The other one comes last, so this is the one that dials.
-    let mut failed = 0;
     devices[1].process.kill()?;
     devices[0].wait("offline", site.id(2))?;
     devices[1] = site.start(2)?;
     both(site, devices, "online")?;
+    devices[0].tell(&format!("stream {} {MOVED_RUN}", site.id(2)))?;
     for last in 100..100 + job.options.times as u8 {
-        devices[0].tell(&format!("calls {} 500", site.id(2)))?;
+        sleep(BETWEEN_MOVES);
         site.lab.change_address(1, Ipv4Addr::new(10, 77, 0, last))?;
-        failed += usize::from(devices[0].outcome("called").is_err());
     }
+    sleep(BETWEEN_MOVES);
+    let streamed = devices[0].ask("stop", "streamed")?;
+    let of = |field: &str| streamed[field].as_array().map_or(0, Vec::len);
+    let failed = of("failed") + of("unknown");
+    let gap = streamed["gap"].as_f64().unwrap_or(f64::INFINITY);
+    let silent = streamed["silent"].as_f64().unwrap_or(f64::INFINITY);
     figures.add(
         format!(
-            "runs of 500 calls, of {}, that a change of the caller's address broke",
+            "calls that failed while the caller, which has dialled, changed its address {} times",
             job.options.times
         ),
         "0",
-        failed.to_string(),
-        Some(failed == 0),
+        format!(
+            "{failed} of {}; longest silence {}",
+            streamed["begun"],
+            time(gap.max(silent))
+        ),
+        Some(failed == 0 && silent < 1000.0),
     );
     Ok(())
 }

@@ -70,13 +70,16 @@ pub(super) const SITUATIONS: &[Situation] = &[
         }
         nothing_to_remark()
     }),
-    situation("the caller changes its address three times", |site, _| {
-        for last in [101, 102, 103] {
-            site.lab.change_address(1, Ipv4Addr::new(10, 77, 0, last))?;
-            sleep(Duration::from_secs(1));
-        }
-        nothing_to_remark()
-    }),
+    situation(
+        "the caller, which was dialled, changes its address three times",
+        |site, _| {
+            for last in [101, 102, 103] {
+                site.lab.change_address(1, Ipv4Addr::new(10, 77, 0, last))?;
+                sleep(Duration::from_secs(1));
+            }
+            nothing_to_remark()
+        },
+    ),
     situation("SIGKILL and restart of the callee", |site, devices| {
         devices[1].process.kill()?;
         devices[1] = site.start(2)?;
