@@ -61,8 +61,8 @@ struct Measure {
     /// How many devices the crowd has
     #[arg(long, default_value_t = 50)]
     crowd: usize,
-    /// Writes the tables into this file, each between its marks, and the charts beside it
-    #[arg(long)]
+    /// Writes the tables into this file, each between its marks, and the charts beside it: whole tables, of one run each
+    #[arg(long, conflicts_with_all = ["only", "situation"])]
     write: Option<PathBuf>,
 }
 
