@@ -30,6 +30,8 @@ const ONE_WAY: u64 = 20_000;
 /// The run by which the one-way calls of the device of a place are known.
 const RUNS: u64 = 1000;
 
+/// How often it is looked whether something is held still.
+const BETWEEN_LOOKS: Duration = Duration::from_millis(100);
 /// What is looked at, and how much of it the second half of the looks may have above the first.
 const FLAT: &[(&str, f64, f64)] = &[
     // Memory is given back to the system in pieces, and what was cut up is not.
@@ -130,7 +132,7 @@ impl Run {
             }
         }
         self.settle()?;
-        let after = self.stay[0].ask("usage", "usage")?;
+        let after = self.as_before("the cycles", &before)?;
         println!(
             "{done} cycles of connecting, calling and being killed in {:.0} s: {}",
             began.elapsed().as_secs_f64(),
@@ -141,7 +143,6 @@ impl Run {
                 "{done} cycles and not {count}: there was no time for more"
             ));
         }
-        self.is_as_before("the cycles", &before, &after);
         Ok(())
     }
 
@@ -158,7 +159,7 @@ impl Run {
             }
         }
         self.settle()?;
-        let after = self.stay[0].ask("usage", "usage")?;
+        let after = self.as_before("the services", &before)?;
         println!(
             "{LIMIT} services: {SERVICES} beside the one that is called registered in {:.0} ms, looked up in {:.0} ms and removed, five times; \
              one more is refused: {}",
@@ -166,7 +167,6 @@ impl Run {
             last["got_ms"].as_f64().unwrap_or_default(),
             difference(&before, &after)
         );
-        self.is_as_before("the services", &before, &after);
         Ok(())
     }
 
@@ -192,7 +192,7 @@ impl Run {
             handled += served.len() as u64;
             doubled += served.values().filter(|times| **times > 1).count();
         }
-        let after = self.stay[0].ask("usage", "usage")?;
+        let after = self.as_before("the flood", &before)?;
         let of = |usage: &Value| usage["refused"].as_u64().unwrap_or_default();
         // By the callee, when they had come: both ends count and log those.
         let turned_away = of(&after) - of(&before);
@@ -206,19 +206,22 @@ impl Run {
                 "{accepted} one-way calls were accepted, {handled} handled, {turned_away} refused, {doubled} doubled"
             ));
         }
-        self.is_as_before("the flood", &before, &after);
         Ok(())
     }
 
-    /// Nothing of it is held, but for memory, of which the rest of the run says more.
-    fn is_as_before(&mut self, what: &str, before: &Value, after: &Value) {
-        for (field, _, least) in FLAT.iter().filter(|(field, ..)| *field != "kib") {
-            let value = |usage: &Value| usage[field].as_f64().unwrap_or(f64::NAN);
-            if value(after) > value(before) + least {
-                let (before, after) = (&before[field], &after[field]);
-                self.broken
-                    .push(format!("{field} after {what}: {after}, before: {before}"));
+    /// What is held when nothing is held of it any more, or after a while: a node that asks for quiet devices has a socket and a task
+    /// for each meanwhile.
+    fn as_before(&mut self, what: &str, before: &Value) -> Result<Value> {
+        let deadline = Instant::now() + SOON;
+        loop {
+            let after = self.stay[0].ask("usage", "usage")?;
+            let more = more(before, &after)?;
+            if more.is_empty() || Instant::now() >= deadline {
+                let said = more.into_iter().map(|more| format!("after {what}: {more}"));
+                self.broken.extend(said);
+                return Ok(after);
             }
+            sleep(BETWEEN_LOOKS);
         }
     }
 
@@ -342,6 +345,22 @@ fn short(usage: &Value) -> String {
         .map(|(field, ..)| format!("{field} {}", usage[field]))
         .collect::<Vec<_>>()
         .join(", ")
+}
+
+/// What there is more of than before, but for memory, of which the rest of the run says more.
+fn more(before: &Value, after: &Value) -> Result<Vec<String>> {
+    let mut more = Vec::new();
+    for (field, _, least) in FLAT.iter().filter(|(field, ..)| *field != "kib") {
+        let value = |usage: &Value| {
+            let value = usage[field].as_f64();
+            value.ok_or_else(|| format!("the device does not say how many {field} there are"))
+        };
+        let (before, after) = (value(before)?, value(after)?);
+        if after > before + least {
+            more.push(format!("{field} {after}, before: {before}"));
+        }
+    }
+    Ok(more)
 }
 
 fn difference(before: &Value, after: &Value) -> String {
