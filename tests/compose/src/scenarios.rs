@@ -159,6 +159,17 @@ fn lost_again(world: &World, before: usize) -> Result<(f64, Value), Failure> {
     Ok((seconds, reason))
 }
 
+/// When it is there again, nobody has been told another time.
+fn told_once(world: &World, before: usize) -> Result<(), Failure> {
+    for guest in ["alice", "bob"] {
+        let lost = losses(world, guest)?.len();
+        if lost != before + 1 {
+            return Err(format!("{guest} was told of {lost} losses and not {}", before + 1).into());
+        }
+    }
+    Ok(())
+}
+
 fn killed(world: &World) -> Result<String, Failure> {
     let before = visited(world)?;
     world.container("service").kill()?;
@@ -169,6 +180,7 @@ fn killed(world: &World) -> Result<String, Failure> {
     }
     world.start_again("service")?;
     let back = eventually(SOON, || world.greet("alice", "service"))?;
+    told_once(world, before)?;
     Ok(format!(
         "told after {told:.1} s ({reason}), called again {back:.1} s after its start"
     ))
@@ -183,6 +195,7 @@ fn paused(world: &World) -> Result<String, Failure> {
     let (told, reason) = told?;
     seen?;
     let back = eventually(SOON, || world.greet("alice", "service"))?;
+    told_once(world, before)?;
     Ok(format!(
         "told after {told:.1} s ({reason}), called again {back:.1} s after it went on"
     ))
@@ -197,6 +210,7 @@ fn cut_off(world: &World) -> Result<String, Failure> {
     let (told, reason) = told?;
     alone?;
     let back = eventually(SOON, || world.greet("alice", "service"))?;
+    told_once(world, before)?;
     Ok(format!(
         "told after {told:.1} s ({reason}), called again {back:.1} s after the cable was in"
     ))
