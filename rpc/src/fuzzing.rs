@@ -4,7 +4,7 @@
 use std::{future::poll_fn, sync::Arc, task::Poll};
 
 use bytes::Bytes;
-use proto::{BootId, DeviceId};
+use proto::{BootId, DeviceId, Handle};
 
 use crate::{
     Bus, BusConfig, Caller, HandlerError, Parcel, RemoteObject, RemoteStub, async_trait,
@@ -12,6 +12,10 @@ use crate::{
     parcel::{BrokenObject, MalformedParcel},
     remote::{LocalObject, StubCell},
     session::{Scope, passing_rules::Party},
+};
+
+pub use crate::introduction::fuzzing::{
+    read_answer, read_question, read_tokens, write_answer, write_question, write_tokens,
 };
 
 /// A parcel as it comes from a peer.
@@ -110,6 +114,12 @@ pub fn local(object: &RemoteObject) -> Option<LocalObject> {
 /// In which process the stub of a proxy is.
 pub fn home_of(object: &RemoteObject) -> Option<Party> {
     object.as_proxy().map(crate::RemoteProxy::home)
+}
+
+/// What the home of a proxy's stub calls it on their session.
+pub fn handle_of(object: &RemoteObject) -> Option<Handle> {
+    let proxy = object.as_proxy()?;
+    proxy.0.peer.lock().session.import_handle(proxy.0.key)
 }
 
 /// What a session begins with at the other end: its system ability manager, to be asked anything.

@@ -10,6 +10,7 @@
 //! What C then has is an object that B granted to C's own session: A may be gone.
 
 mod asking;
+pub(crate) mod fuzzing;
 mod origin;
 mod redeeming;
 mod strikes;

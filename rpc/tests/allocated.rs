@@ -12,7 +12,11 @@ use proto::{
     frame::{Frame, FrameReader, MAX_FRAME_LEN},
     message::{Control, MAX_CONTROL_LEN},
 };
-use softbus_rpc::{Parcel, Parcelable, fuzzing::received, parcel::ReadParcelError};
+use softbus_rpc::{
+    Parcel, Parcelable,
+    fuzzing::{read_question, read_tokens, received},
+    parcel::ReadParcelError,
+};
 
 /// What the list of inputs allows.
 const AT_MOST: usize = 64 * 1024;
@@ -135,6 +139,24 @@ fn a_forged_length_in_a_parcel_allocates_next_to_nothing() {
                 let nothing = claim == u32::MAX && what.starts_with("nullable");
                 assert_eq!(result.is_ok(), nothing, "{what}, {claim:#x}");
             }
+        }
+    }
+}
+
+#[test]
+fn a_forged_count_of_what_is_introduced_allocates_next_to_nothing() {
+    // A question names its receiver first: a device and a process.
+    let readers: [(&str, usize, Read); 2] = [
+        ("handles", 40, |parcel| read_question(parcel).map(drop)),
+        ("tokens", 0, |parcel| read_tokens(parcel).map(drop)),
+    ];
+    for claim in CLAIMS {
+        for (what, before, read) in readers {
+            let body = [&vec![0; before][..], &claim.to_le_bytes(), &[0; 8]].concat();
+            let mut parcel = received(Bytes::from(body), Vec::new(), None).unwrap();
+            let (bytes, result) = allocated(|| read(&mut parcel));
+            assert!(bytes < AT_MOST, "{what}, {claim:#x}: {bytes} bytes");
+            assert!(result.is_err(), "{what}, {claim:#x}");
         }
     }
 }

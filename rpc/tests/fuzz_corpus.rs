@@ -66,3 +66,8 @@ fn samgr() {
 fn guests() {
     replay("guests", targets::guests::run);
 }
+
+#[test]
+fn introduction() {
+    replay("introduction", targets::introduction::run);
+}

@@ -5,6 +5,7 @@ pub mod dynamic;
 pub mod frame;
 pub mod guests;
 pub mod identity;
+pub mod introduction;
 pub mod message;
 pub mod parcel;
 pub mod parcelable;
