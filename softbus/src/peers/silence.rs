@@ -232,7 +232,7 @@ mod tests {
     /// How often a host that says nothing is asked before it would be believed.
     async fn asked_before_believed(wrong: bool) -> u32 {
         let asked = std::cell::Cell::new(0);
-        let believed = Instant::now() + Duration::from_secs(1);
+        let believed = tokio::time::Instant::now().into_std() + Duration::from_secs(1);
         let refused = |patience| {
             asked.set(asked.get() + 1);
             async move {
