@@ -176,7 +176,7 @@ impl RemoteObject {
         matches!(self.0, Repr::Rebinding(_))
     }
 
-    /// The object that is called at this moment: of a rebinding one the proxy that there is, if there is one, and otherwise itself.
+    /// The object that is called at this moment: itself, and of a rebinding one the proxy that there is, if there is one.
     pub fn bound(&self) -> Option<Self> {
         match &self.0 {
             Repr::Local(_) | Repr::Remote(_) => Some(self.clone()),

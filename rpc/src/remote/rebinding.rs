@@ -55,15 +55,18 @@ pub struct Binder {
 impl Binder {
     /// This object stands for the service from now on.
     pub fn bind(&self, object: RemoteObject) {
+        // Not dropped under the lock of the channel: it may be the last reference.
+        let mut before = None;
         self.bound.send_modify(|bound| {
             bound.times += 1;
-            bound.object = Some(object);
+            before = bound.object.replace(object);
         });
+        drop(before);
     }
 
     /// The object is dead, and whoever has linked to its death is told so.
     pub fn unbind(&self, reason: DeathReason) {
-        // Not dropped under the lock of the channel: it may be the last reference.
+        // As in `bind`.
         let mut before = None;
         self.bound.send_modify(|bound| {
             before = bound.object.take();
