@@ -3,6 +3,7 @@
 use std::{
     collections::BTreeMap,
     sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, Weak},
+    time::Duration,
 };
 
 use proto::{
@@ -44,6 +45,8 @@ pub struct BusConfig {
     pub lanes: u16,
     /// From when on handlers and calls are slow.
     pub slow: SlowThresholds,
+    /// How long a call lane looks for what comes before it sleeps, where that pays. Nothing: it never looks.
+    pub busy_poll: Duration,
 }
 
 impl BusConfig {
@@ -58,6 +61,7 @@ impl BusConfig {
             quotas: Quotas::DEFAULT,
             lanes,
             slow: SlowThresholds::DEFAULT,
+            busy_poll: limits::BUSY_POLL,
         }
     }
 }

@@ -12,12 +12,14 @@
 //! both ends agreed on, not by the transport.
 
 mod bulk;
+mod busy_poll;
 mod spare;
 
 use std::{
     future::poll_fn,
     sync::Arc,
     task::{Context, Poll},
+    time::Duration,
 };
 
 use bytes::{Buf, BytesMut};
@@ -26,6 +28,7 @@ use proto::{
     frame::{Frame, FrameReader},
     message::DeathReason,
 };
+use tokio::runtime::RuntimeFlavor;
 
 use crate::{
     limits,
@@ -35,6 +38,7 @@ use crate::{
     session::{Attached, PeerFault, Scope, passing_rules::Party},
 };
 pub(crate) use bulk::send as send_bulk;
+use busy_poll::{BusyPoll, Moved};
 pub(crate) use spare::Spare;
 
 /// How many frames a lane reads before it writes and lets others run: what is answered leaves while the rest is served, and
@@ -46,13 +50,30 @@ const READ_PER_POLL: usize = 64 * 1024;
 const IDLE_BUFFER: usize = 4096;
 
 /// Starts the tasks of a session.
-pub(crate) fn start(peer: &Peer, control: Lane, control_buffer: FrameReader, lanes: Vec<Lane>) {
+pub(crate) fn start(
+    peer: &Peer,
+    busy_poll: Duration,
+    control: Lane,
+    control_buffer: FrameReader,
+    lanes: Vec<Lane>,
+) {
     let shared = &peer.shared;
     let runtime = shared.runtime();
+    let busy_poll = match shared.link().is_worth_polling() && has_one_thread(shared) {
+        true => busy_poll,
+        false => Duration::ZERO,
+    };
     let readers = std::iter::once(control_buffer).chain(std::iter::repeat_with(FrameReader::new));
     let lanes = std::iter::once(control).chain(lanes).zip(readers);
     for (number, (lane, frames)) in lanes.enumerate() {
-        runtime.spawn(drive_lane(Arc::clone(shared), number as u16, lane, frames));
+        // Not on the control lane: no call waits for what comes there.
+        let busy_poll = BusyPoll::new(if number > 0 {
+            busy_poll
+        } else {
+            Duration::ZERO
+        });
+        let shared = Arc::clone(shared);
+        runtime.spawn(drive_lane(shared, number as u16, lane, frames, busy_poll));
     }
     runtime.spawn(drive_timer(Arc::clone(shared)));
     runtime.spawn(bulk::accept(Arc::clone(shared)));
@@ -60,7 +81,13 @@ pub(crate) fn start(peer: &Peer, control: Lane, control_buffer: FrameReader, lan
 }
 
 /// Runs one lane until it or the session ends.
-async fn drive_lane(peer: Arc<PeerShared>, number: u16, mut lane: Lane, mut frames: FrameReader) {
+async fn drive_lane(
+    peer: Arc<PeerShared>,
+    number: u16,
+    mut lane: Lane,
+    mut frames: FrameReader,
+    mut busy_poll: BusyPoll,
+) {
     let mut outgoing = Outgoing::new(&peer);
     let ended = peer.ended();
     tokio::pin!(ended);
@@ -74,10 +101,13 @@ async fn drive_lane(peer: Arc<PeerShared>, number: u16, mut lane: Lane, mut fram
         if look && ended.as_mut().poll(cx).is_ready() {
             return Poll::Ready(Ok(()));
         }
-        if let Poll::Ready(end) = poll_receive(&peer, number, &mut lane, &mut frames, cx) {
+        let mut moved = Moved::default();
+        let received = poll_receive(&peer, number, &mut lane, &mut frames, &mut moved, cx);
+        if let Poll::Ready(end) = received {
             return Poll::Ready(end);
         }
-        if let Poll::Ready(end) = poll_send(&peer, number, &mut lane, &mut outgoing, cx) {
+        let sent = poll_send(&peer, number, &mut lane, &mut outgoing, &mut moved, cx);
+        if let Poll::Ready(end) = sent {
             return Poll::Ready(end);
         }
         if look && last == Last::No && finish.as_mut().poll(cx).is_ready() {
@@ -90,6 +120,7 @@ async fn drive_lane(peer: Arc<PeerShared>, number: u16, mut lane: Lane, mut fram
             last = Last::Written;
             peer.lane_finished();
         }
+        busy_poll.end_turn(moved, cx);
         Poll::Pending
     });
     let end = lane_end.await;
@@ -100,6 +131,10 @@ async fn drive_lane(peer: Arc<PeerShared>, number: u16, mut lane: Lane, mut fram
     if let Err(fault) = end {
         peer.fault(fault);
     }
+}
+
+fn has_one_thread(peer: &PeerShared) -> bool {
+    peer.runtime().runtime_flavor() == RuntimeFlavor::CurrentThread
 }
 
 /// What a lane is writing.
@@ -114,8 +149,7 @@ struct Outgoing {
 
 impl Outgoing {
     fn new(peer: &PeerShared) -> Self {
-        let flavor = peer.runtime().runtime_flavor();
-        let waits = flavor == tokio::runtime::RuntimeFlavor::MultiThread;
+        let waits = !has_one_thread(peer);
         Self {
             bytes: BytesMut::new(),
             attached: Attached::new(),
@@ -180,6 +214,7 @@ fn poll_receive(
     number: u16,
     lane: &mut Lane,
     frames: &mut FrameReader,
+    moved: &mut Moved,
     cx: &mut Context<'_>,
 ) -> Poll<Result<(), PeerFault>> {
     let (mut bytes, mut handled) = (0, 0);
@@ -187,6 +222,7 @@ fn poll_receive(
         match lane.receive.poll_read(cx, frames.buffer()) {
             Poll::Ready(Ok(0)) => return Poll::Ready(Ok(())),
             Poll::Ready(Ok(read)) => {
+                moved.received = true;
                 peer.telemetry().received(read);
                 bytes += read;
                 handled += receive(peer, number, frames, lane.receive.take_descriptors())?;
@@ -241,6 +277,7 @@ fn poll_send(
     number: u16,
     lane: &mut Lane,
     outgoing: &mut Outgoing,
+    moved: &mut Moved,
     cx: &mut Context<'_>,
 ) -> Poll<Result<(), PeerFault>> {
     loop {
@@ -259,6 +296,7 @@ fn poll_send(
             if outgoing.bytes.is_empty() {
                 return Poll::Pending;
             }
+            moved.sent = true;
         }
         match outgoing.poll_write(&mut *lane.send, cx) {
             Poll::Ready(Ok(())) => {}

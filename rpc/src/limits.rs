@@ -71,6 +71,8 @@ pub const BULK_MEMORY_PER_PEER: usize = 256 * 1024 * 1024;
 pub const BULK_MEMORY_IN_ALL: usize = 512 * 1024 * 1024;
 /// Memory that a bus keeps of bulk bodies that have been read, for the next ones, in bytes.
 pub const SPARE_MEMORY: usize = 8 * 1024 * 1024;
+/// How long a call lane looks for what comes before it sleeps, where that pays: about what waking two processors takes.
+pub const BUSY_POLL: Duration = Duration::from_micros(100);
 /// Items that the producer of a stream may be ahead of its consumer.
 pub const STREAM_ITEMS: u32 = 1024;
 /// Bytes that the producer of a stream may be ahead of its consumer, but for the item that passes them.

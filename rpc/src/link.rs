@@ -50,6 +50,12 @@ pub trait Link: Send + Sync + 'static {
     /// What the transport is, for logs: `quic`, `tcp`, `unix`, `memory`.
     fn transport(&self) -> &'static str;
 
+    /// Whether the thread may have to sleep until something comes, so that looking for it a moment longer can be quicker. Not where
+    /// both ends are in one process.
+    fn is_worth_polling(&self) -> bool {
+        false
+    }
+
     /// Whether its call lanes carry file descriptors. Only a link within one device can.
     fn carries_descriptors(&self) -> bool {
         false

@@ -317,7 +317,14 @@ fn begin(bus: &Arc<Bus>, link: Arc<dyn Link>, remote: Remote, opened: Opened) ->
     };
     let peer = Peer::new(bus, link, session, root, info);
     bus.add_peer(&peer);
-    driver::start(&peer, opened.control, opened.frames, opened.lanes);
+    let busy_poll = bus.config().busy_poll;
+    driver::start(
+        &peer,
+        busy_poll,
+        opened.control,
+        opened.frames,
+        opened.lanes,
+    );
     peer
 }
 

@@ -223,6 +223,10 @@ impl Link for MovingLink {
         self.next()
             .map_or_else(|| self.first.transport(), |next| next.transport())
     }
+
+    fn is_worth_polling(&self) -> bool {
+        true
+    }
 }
 
 impl Drop for MovingLink {

@@ -260,6 +260,10 @@ impl Link for QuicLink {
     fn transport(&self) -> &'static str {
         "quic"
     }
+
+    fn is_worth_polling(&self) -> bool {
+        true
+    }
 }
 
 /// What QUIC says of the end of a connection, in the terms of a link.

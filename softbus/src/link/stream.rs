@@ -208,6 +208,10 @@ impl Link for StreamLink {
     fn transport(&self) -> &'static str {
         self.transport
     }
+
+    fn is_worth_polling(&self) -> bool {
+        true
+    }
 }
 
 impl Drop for StreamLink {

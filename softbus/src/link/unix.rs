@@ -166,6 +166,10 @@ impl Link for UnixLink {
         "unix"
     }
 
+    fn is_worth_polling(&self) -> bool {
+        true
+    }
+
     fn carries_descriptors(&self) -> bool {
         true
     }

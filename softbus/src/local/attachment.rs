@@ -7,11 +7,11 @@ use std::{
     time::Duration,
 };
 
-use proto::{DeviceId, ServiceId, message::PeerLimits};
+use proto::{DeviceId, ServiceId};
 use rpc::{
-    AddServiceError, Bus, CallError, CallOption, DeathReason, GetServiceError, Neighbours, Peer,
-    Quotas, RemoteObject, async_trait, opening::close_code, session::passing_rules::Party,
-    telemetry::SlowThresholds,
+    AddServiceError, Bus, BusConfig, CallError, CallOption, DeathReason, GetServiceError,
+    Neighbours, Peer, RemoteObject, async_trait, opening::close_code,
+    session::passing_rules::Party,
 };
 use tokio::{
     sync::watch,
@@ -69,15 +69,11 @@ impl Attachment {
     /// [`LocalError`].
     pub(crate) async fn start(
         path: &Path,
-        limits: Option<PeerLimits>,
-        quotas: Quotas,
-        slow: SlowThresholds,
+        configure: impl FnOnce(&mut BusConfig),
     ) -> Result<Arc<Self>, LocalError> {
         let door = Door::knock(path, Claim::NEW).await?;
         let mut config = super::config(door.prelude.party);
-        config.limits = limits.unwrap_or(config.limits);
-        config.quotas = quotas;
-        config.slow = slow;
+        configure(&mut config);
         let me = Arc::new(Self {
             bus: Bus::new(config),
             path: path.to_owned(),

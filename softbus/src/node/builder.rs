@@ -3,6 +3,7 @@ use std::sync::Arc;
 use std::{
     net::SocketAddr,
     path::{Path, PathBuf},
+    time::Duration,
 };
 
 use certs::{DoorLimits, Identity, PolicyStore, TrustStore};
@@ -14,8 +15,8 @@ use proto::{
 #[cfg(target_os = "linux")]
 use rpc::RelayRules;
 use rpc::{
-    AddServiceError, LocalAbilityManager, OnDemandOptions, Quotas, RemoteObject, ServiceOptions,
-    ServiceStarter, telemetry::SlowThresholds,
+    AddServiceError, BusConfig, LocalAbilityManager, OnDemandOptions, Quotas, RemoteObject,
+    ServiceOptions, ServiceStarter, telemetry::SlowThresholds,
 };
 
 mod starting;
@@ -92,6 +93,7 @@ pub struct NodeBuilder {
     strangers: DoorLimits,
     max_devices: Option<usize>,
     slow: SlowThresholds,
+    busy_poll: Option<Duration>,
     own_thread: bool,
     services: Services,
     #[cfg(target_os = "linux")]
@@ -236,6 +238,28 @@ impl NodeBuilder {
     pub fn slow_thresholds(mut self, slow: SlowThresholds) -> Self {
         self.slow = slow;
         self
+    }
+
+    /// How long a thread looks for what a peer will send before it sleeps, where what it waits for came within that time again and again: to sleep and to be woken
+    /// takes longer than all else of a small call. It looks only between calls that follow one another closely, on a runtime of one thread, and takes processor time
+    /// for it that the thread would have slept. [`Duration::ZERO`] is never. Without this [`limits::BUSY_POLL`](rpc::limits::BUSY_POLL), and never with
+    /// [`Profile::LowPower`].
+    #[must_use]
+    pub fn busy_poll(mut self, longest: Duration) -> Self {
+        self.busy_poll = Some(longest);
+        self
+    }
+
+    /// What a bus is told of all this.
+    fn configure(&self, bus: &mut BusConfig) {
+        bus.limits = self.limits.unwrap_or(bus.limits);
+        bus.quotas = self.quotas;
+        bus.slow = self.slow;
+        bus.busy_poll = match (self.busy_poll, self.profile) {
+            (Some(longest), _) => longest,
+            (None, Profile::LowPower) => Duration::ZERO,
+            (None, _) => bus.busy_poll,
+        };
     }
 
     /// A service that is there from the start: no device that finds this node early is told that it is absent. Call again

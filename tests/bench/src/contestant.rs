@@ -74,10 +74,11 @@ pub(crate) trait Visit {
 }
 
 /// Contestants between devices, then on one device.
-pub(crate) const NAMES: [&str; 17] = [
+pub(crate) const NAMES: [&str; 18] = [
     "ours-raw",
     "ours-typed",
     "ours-typed-default",
+    "ours-typed-sleeping",
     "quinn-mux",
     "quinn-stream",
     "tls-mux",
@@ -108,6 +109,7 @@ pub(crate) fn with<V: Visit>(name: &str, visit: V) -> Result<V::Output> {
         "ours-raw" => visit.visit(ours::Raw),
         "ours-typed" => visit.visit(ours::Typed::INLINE),
         "ours-typed-default" => visit.visit(ours::Typed::DEFAULT),
+        "ours-typed-sleeping" => visit.visit(ours::Typed::SLEEPING),
         "quinn-mux" => visit.visit(quic::Mux),
         "quinn-stream" => visit.visit(quic::StreamPerCall),
         "tls-mux" => visit.visit(tcp::Mux),

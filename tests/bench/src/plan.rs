@@ -274,6 +274,10 @@ fn takes_part(contestant: &str, workload: Workload) -> bool {
                 Shape::Echo { .. } | Shape::Notify { .. } | Shape::Slow { .. }
             ) && workload.network() == Network::Loopback
         }
+        // It differs in what is done while nothing comes.
+        ("ours-typed-sleeping", shape) => {
+            matches!(shape, Shape::Echo { .. }) && workload.network() == Network::Loopback
+        }
         // It differs in what a call is made of.
         ("ours-raw", Shape::Idle { .. } | Shape::Mixed { .. } | Shape::Slow { .. }) => false,
         // One call at a time, and only echoes.

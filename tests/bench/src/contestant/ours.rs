@@ -10,7 +10,7 @@ use softbus::{
     ServiceOptions, TrustStore, async_trait,
     certs::DoorLimits,
     remote_interface,
-    rpc::{Execution, StubOptions},
+    rpc::{Execution, StubOptions, limits},
 };
 
 use tokio::task::JoinSet;
@@ -36,7 +36,7 @@ const HANDSHAKES: u32 = 2000;
 const RAISED: &[&str] = &["handshakes of one address: 2,000 at once and in a second"];
 
 /// Presents a stub to the clients of the cell.
-async fn serve(spec: &Spec, object: RemoteObject) -> Result<()> {
+async fn serve(spec: &Spec, object: RemoteObject, busy_poll: Duration) -> Result<()> {
     let (identity, clients) = identities::of_server(&spec.directory)?;
     let trust = TrustStore::in_memory();
     for client in clients {
@@ -48,6 +48,7 @@ async fn serve(spec: &Spec, object: RemoteObject) -> Result<()> {
         .identity(identity)
         .trust(trust)
         .strangers(strangers)
+        .busy_poll(busy_poll)
         .listen(format!("{}:0", spec.host).parse()?)
         .start()
         .await?;
@@ -62,7 +63,7 @@ async fn serve(spec: &Spec, object: RemoteObject) -> Result<()> {
 }
 
 /// A node of its own, and the service as it sees it.
-async fn connect(end: &End<'_>) -> Result<(Node, RemoteObject)> {
+async fn connect(end: &End<'_>, busy_poll: Duration) -> Result<(Node, RemoteObject)> {
     let server = end.identities.server;
     let trust = TrustStore::in_memory();
     trust.trust(server, "server")?;
@@ -77,6 +78,7 @@ async fn connect(end: &End<'_>) -> Result<(Node, RemoteObject)> {
         .trust(trust)
         .listen(here.parse()?)
         .static_peer(server, address)
+        .busy_poll(busy_poll)
         .start()
         .await?;
     let object = node.samgr().get(SERVICE, &server).await?;
@@ -107,13 +109,27 @@ impl Echo for Service {
 }
 
 /// What `#[remote_interface]` makes.
-pub(super) struct Typed(Execution);
+pub(super) struct Typed {
+    execution: Execution,
+    busy_poll: Duration,
+}
 
 impl Typed {
     /// As a user declares who has short handlers.
-    pub(super) const INLINE: Self = Self(Execution::Inline);
+    pub(super) const INLINE: Self = Self {
+        execution: Execution::Inline,
+        busy_poll: limits::BUSY_POLL,
+    };
     /// As a user gets who declares nothing.
-    pub(super) const DEFAULT: Self = Self(Execution::Concurrent);
+    pub(super) const DEFAULT: Self = Self {
+        execution: Execution::Concurrent,
+        ..Self::INLINE
+    };
+    /// As one who never wants to look for what comes.
+    pub(super) const SLEEPING: Self = Self {
+        busy_poll: Duration::ZERO,
+        ..Self::INLINE
+    };
 }
 
 impl Contestant for Typed {
@@ -122,12 +138,13 @@ impl Contestant for Typed {
     const RAISED: &'static [&'static str] = RAISED;
 
     async fn serve(&self, spec: &Spec) -> Result<()> {
-        let options = StubOptions::execution(self.0);
-        serve(spec, EchoStub::with_options(Service, options).into_object()).await
+        let options = StubOptions::execution(self.execution);
+        let object = EchoStub::with_options(Service, options).into_object();
+        serve(spec, object, self.busy_poll).await
     }
 
     async fn connect(&self, end: &End<'_>) -> Result<TypedClient> {
-        let (node, object) = connect(end).await?;
+        let (node, object) = connect(end, self.busy_poll).await?;
         Ok(TypedClient {
             echo: EchoProxy::new(object),
             _node: node,
@@ -221,11 +238,11 @@ impl Contestant for Raw {
     const RAISED: &'static [&'static str] = RAISED;
 
     async fn serve(&self, spec: &Spec) -> Result<()> {
-        serve(spec, RemoteObject::new(RawService)).await
+        serve(spec, RemoteObject::new(RawService), limits::BUSY_POLL).await
     }
 
     async fn connect(&self, end: &End<'_>) -> Result<RawClient> {
-        let (node, object) = connect(end).await?;
+        let (node, object) = connect(end, limits::BUSY_POLL).await?;
         Ok(RawClient {
             object,
             _node: node,
