@@ -219,6 +219,11 @@ impl Session {
         }
     }
 
+    /// Calls of ours that wait for their answers.
+    pub fn open_calls(&self) -> u32 {
+        self.calls.open()
+    }
+
     /// Bytes of bulk bodies that wait for their headers.
     pub fn early_bytes(&self) -> usize {
         self.bulk.early_bytes()
