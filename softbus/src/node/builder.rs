@@ -251,15 +251,18 @@ impl NodeBuilder {
     }
 
     /// What a bus is told of all this.
-    fn configure(&self, bus: &mut BusConfig) {
-        bus.limits = self.limits.unwrap_or(bus.limits);
-        bus.quotas = self.quotas;
-        bus.slow = self.slow;
-        bus.busy_poll = match (self.busy_poll, self.profile) {
-            (Some(longest), _) => longest,
-            (None, Profile::LowPower) => Duration::ZERO,
-            (None, _) => bus.busy_poll,
-        };
+    fn configure(&self) -> impl FnOnce(&mut BusConfig) + use<> {
+        let (limits, quotas, slow) = (self.limits, self.quotas, self.slow);
+        let busy_poll = self.busy_poll.or(match self.profile {
+            Profile::LowPower => Some(Duration::ZERO),
+            _ => None,
+        });
+        move |bus| {
+            bus.limits = limits.unwrap_or(bus.limits);
+            bus.quotas = quotas;
+            bus.slow = slow;
+            bus.busy_poll = busy_poll.unwrap_or(bus.busy_poll);
+        }
     }
 
     /// A service that is there from the start: no device that finds this node early is told that it is absent. Call again

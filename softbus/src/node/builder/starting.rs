@@ -46,7 +46,7 @@ impl NodeBuilder {
         };
         let deadline = Instant::now() + limits::HANDSHAKE_TIME;
         let attachment = loop {
-            let attached = Attachment::start(&path, |config| self.configure(config)).await;
+            let attached = Attachment::start(&path, self.configure()).await;
             match attached {
                 Ok(attachment) => break attachment,
                 Err(LocalError::Absent(_)) if may_host => {}
@@ -104,7 +104,7 @@ impl NodeBuilder {
         };
         let mut bus = BusConfig::new(party, boot);
         bus.versions = self.versions.unwrap_or(bus.versions);
-        self.configure(&mut bus);
+        self.configure()(&mut bus);
         let bus = Bus::new(bus);
         let audit = Arc::new(AuditLog::new());
         let (fleet_file, fleet) = fleet.unzip();
