@@ -35,6 +35,7 @@ pub mod deaf;
 pub mod ledger;
 #[cfg(target_os = "linux")]
 pub mod netns;
+pub mod network;
 #[cfg(unix)]
 pub mod process;
 pub mod relay;
@@ -42,7 +43,7 @@ pub mod scenarios;
 #[cfg(target_os = "linux")]
 pub mod site;
 pub mod skip;
-#[cfg(target_os = "linux")]
+#[cfg(unix)]
 pub mod strangers;
 pub mod wait;
 #[cfg(target_os = "linux")]

@@ -20,6 +20,7 @@
 mod namespace;
 mod network;
 mod packets;
+mod port;
 mod slow;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -34,6 +35,7 @@ use crate::process::Process;
 use crate::skip::skip;
 pub use namespace::Namespace;
 pub use network::Network;
+pub use port::{LongCable, Port};
 
 /// What went wrong with the lab itself, never with what runs in it.
 #[derive(Debug, thiserror::Error)]
@@ -94,10 +96,7 @@ impl Lab {
             relays: Mutex::default(),
         };
         // The switch itself must stay silent, also on a port that is cut.
-        lab.switch.within(|| {
-            set_ipv6_option("all", "disable_ipv6", "1")?;
-            set_ipv6_option("default", "disable_ipv6", "1")
-        })?;
+        lab.switch.silence()?;
         lab.add_switch(Network::First)?;
         for number in 1..=devices {
             let device = Namespace::new()?;
@@ -230,6 +229,14 @@ impl Lab {
     pub fn block_udp(&self, blocked: bool) -> Result<(), LabError> {
         self.set_rule(match blocked {
             true => "meta l4proto udp th dport != 5353 drop;",
+            false => "",
+        })
+    }
+
+    /// Lets no multicast DNS pass, so that nobody is found; else as [`block_udp`](Lab::block_udp).
+    pub fn block_multicast(&self, blocked: bool) -> Result<(), LabError> {
+        self.set_rule(match blocked {
+            true => "udp dport 5353 drop;",
             false => "",
         })
     }

@@ -6,7 +6,8 @@
 //! ```
 //!
 //! There is a relay for each two devices. Each of them finds the other at an address here, dials it there and hears of it from there
-//! only, so that to each the other is a device with one address.
+//! only, so that to each the other is a device with one address. With a second network there is another relay for each two, and the
+//! other has an address on each.
 
 mod datagrams;
 mod road;
@@ -32,6 +33,7 @@ use tokio::{
     task::AbortHandle,
 };
 
+use crate::network::Network;
 pub use road::Road;
 use side::Side;
 
@@ -44,8 +46,9 @@ pub struct Relays {
     thread: Option<JoinHandle<()>>,
     /// All devices, and where each of them is, as far as that is known.
     devices: BTreeMap<DeviceId, Option<SocketAddr>>,
-    relays: HashMap<[DeviceId; 2], Relay>,
-    cut: BTreeSet<DeviceId>,
+    networks: &'static [Network],
+    relays: HashMap<(Network, [DeviceId; 2]), Relay>,
+    cut: BTreeSet<(Network, DeviceId)>,
     muted: BTreeSet<DeviceId>,
     weather: Road,
     seed: u64,
@@ -81,12 +84,39 @@ impl Relays {
             stop: Some(stop),
             thread: Some(thread.spawn(work)?),
             devices: BTreeMap::new(),
+            networks: &[Network::First],
             relays: HashMap::new(),
             cut: BTreeSet::new(),
             muted: BTreeSet::new(),
             weather: Road::default(),
             seed,
         })
+    }
+
+    /// There is a second network too, for those that there are and for those that come. Once.
+    ///
+    /// # Errors
+    /// There are no sockets for that.
+    pub fn add_second_network(&mut self) -> io::Result<()> {
+        self.networks = &[Network::First, Network::Second];
+        let mut pairs: Vec<_> = self.relays.keys().map(|(_, pair)| *pair).collect();
+        pairs.sort();
+        for pair in pairs {
+            self.connect(Network::Second, pair)?;
+        }
+        self.apply();
+        Ok(())
+    }
+
+    fn connect(&mut self, network: Network, pair: [DeviceId; 2]) -> io::Result<()> {
+        self.seed = self.seed.wrapping_add(1);
+        let relay = Relay::start(&self.runtime, self.seed)?;
+        for (id, side) in pair.iter().zip(&relay.sides) {
+            let address = self.devices.get(id).copied().flatten();
+            side.address.send_replace(address);
+        }
+        self.relays.insert((network, pair), relay);
+        Ok(())
     }
 
     /// Makes relays between a device and all others, where there are none.
@@ -97,11 +127,11 @@ impl Relays {
         if self.devices.contains_key(&device) {
             return Ok(());
         }
-        for (other, address) in &self.devices {
-            self.seed = self.seed.wrapping_add(1);
-            let relay = Relay::start(&self.runtime, self.seed)?;
-            relay.sides[0].address.send_replace(*address);
-            self.relays.insert([*other, device], relay);
+        let others: Vec<_> = self.devices.keys().copied().collect();
+        for other in others {
+            for network in self.networks {
+                self.connect(*network, [other, device])?;
+            }
         }
         self.devices.insert(device, None);
         self.apply();
@@ -122,7 +152,7 @@ impl Relays {
     /// When a socket does not know its address.
     pub fn found_by(&self, device: &DeviceId) -> Vec<(DeviceId, SocketAddr)> {
         let mut found = Vec::new();
-        for (pair, relay) in &self.relays {
+        for ((_, pair), relay) in &self.relays {
             if let Some(side) = pair.iter().position(|id| id == device) {
                 let address = relay.sides[side].found_at();
                 found.push((pair[1 - side], address.expect("it is bound")));
@@ -133,13 +163,21 @@ impl Relays {
 
     /// Nothing gets to a device or from it any more; `false` ends that.
     pub fn cut(&mut self, device: &DeviceId, cut: bool) {
-        change(&mut self.cut, device, cut);
+        for network in self.networks {
+            change(&mut self.cut, (*network, *device), cut);
+        }
+        self.apply();
+    }
+
+    /// The same on one network.
+    pub fn cut_on(&mut self, network: Network, device: &DeviceId, cut: bool) {
+        change(&mut self.cut, (network, *device), cut);
         self.apply();
     }
 
     /// Nothing that a device sends arrives any more; `false` ends that.
     pub fn mute(&mut self, device: &DeviceId, muted: bool) {
-        change(&mut self.muted, device, muted);
+        change(&mut self.muted, *device, muted);
         self.apply();
     }
 
@@ -167,7 +205,7 @@ impl Relays {
     /// # Errors
     /// There are no sockets for that.
     pub fn change_address(&mut self, device: &DeviceId) -> io::Result<()> {
-        for (pair, relay) in &mut self.relays {
+        for ((_, pair), relay) in &mut self.relays {
             if let Some(side) = pair.iter().position(|id| id == device) {
                 relay.change_address(&self.runtime, 1 - side)?;
             }
@@ -177,15 +215,15 @@ impl Relays {
 
     /// The relays of a device, and which of their sides it is.
     fn of(&self, device: &DeviceId) -> impl Iterator<Item = (&Relay, usize)> {
-        self.relays.iter().filter_map(move |(pair, relay)| {
+        self.relays.iter().filter_map(move |((_, pair), relay)| {
             let side = pair.iter().position(|id| id == device)?;
             Some((relay, side))
         })
     }
 
     fn apply(&self) {
-        for (pair, relay) in &self.relays {
-            let cut = pair.iter().any(|id| self.cut.contains(id));
+        for ((network, pair), relay) in &self.relays {
+            let cut = pair.iter().any(|id| self.cut.contains(&(*network, *id)));
             for (id, side) in pair.iter().zip(&relay.sides) {
                 side.road.send_replace(Road {
                     blocked: cut || self.muted.contains(id),
@@ -254,9 +292,9 @@ fn listen(
     runtime.spawn(listening).abort_handle()
 }
 
-fn change(set: &mut BTreeSet<DeviceId>, device: &DeviceId, wanted: bool) {
+fn change<T: Ord>(set: &mut BTreeSet<T>, element: T, wanted: bool) {
     match wanted {
-        true => set.insert(*device),
-        false => set.remove(device),
+        true => set.insert(element),
+        false => set.remove(&element),
     };
 }

@@ -3,21 +3,21 @@
 use std::{
     io::{self, Write},
     iter,
-    net::{Ipv4Addr, TcpStream, UdpSocket},
+    net::{Ipv4Addr, SocketAddrV4, TcpStream, UdpSocket},
     sync::{
         Arc,
         atomic::{AtomicBool, AtomicU64, Ordering},
     },
     thread::{self, JoinHandle},
+    time::Duration,
 };
 
+use rustix::net::{AddressFamily, SocketFlags, SocketType, bind, socket_with, sockopt};
 use softbus::{
     DeviceId,
     discovery::{Announcement, InstanceName, ProtocolVersions},
     transport::Transports,
 };
-
-use crate::netns::Lab;
 
 /// What a device says of itself in its TXT record.
 #[must_use]
@@ -68,8 +68,8 @@ fn announcement(device: DeviceId, address: Ipv4Addr, port: u16) -> Vec<u8> {
     packet
 }
 
-/// Somebody who announces a thousand devices that there are not, over and over, and between that sends noise to a port: datagrams, and
-/// where sessions are on TCP a connection each time.
+/// Somebody who sends noise to a port without end: datagrams, and where sessions are on TCP a connection each time. Where there is
+/// multicast DNS, it announces a thousand devices that there are not, over and over, between that.
 #[derive(Debug)]
 pub struct Flood {
     stop: Arc<AtomicBool>,
@@ -78,38 +78,44 @@ pub struct Flood {
 }
 
 impl Flood {
-    /// Begins at a place of a lab, with noise to a port of somebody who talks by these.
+    /// Begins on the network that the calling thread is on, from this address of it, with noise to a port of somebody who talks by these, and
+    /// so much time between two datagrams of it at least.
     ///
     /// # Errors
-    /// When the port of multicast DNS is taken there.
+    /// The address is none of that network's.
     pub fn start(
-        lab: &Lab,
-        place: usize,
+        from: Ipv4Addr,
         noise_to: (Ipv4Addr, u16),
         by: Transports,
+        multicast: bool,
+        pause: Duration,
     ) -> io::Result<Self> {
-        let address = lab.address(place);
-        let packets = (0..1000_u16).map(|number| {
+        let devices = if multicast { DEVICES } else { 0 };
+        let announced = (0..devices).map(|number| {
             let mut id = [0xf1; 32];
             id[..2].copy_from_slice(&number.to_be_bytes());
-            announcement(DeviceId::from_bytes(id), address, 1000 + number)
+            Some(announcement(DeviceId::from_bytes(id), from, 1000 + number))
         });
-        let packets: Vec<_> = packets.collect();
-        let socket = lab.within(place, || UdpSocket::bind((address, 5353)))?;
-        socket.set_multicast_ttl_v4(255)?;
+        let mut announced: Vec<_> = announced.collect();
+        if announced.is_empty() {
+            announced.push(None);
+        }
+        let socket = socket(SocketAddrV4::new(from, if multicast { MDNS.1 } else { 0 }))?;
         let (stop, sent) = (Arc::<AtomicBool>::default(), Arc::<AtomicU64>::default());
         let (stopped, count) = (Arc::clone(&stop), Arc::clone(&sent));
         let work = move || {
-            for packet in packets.iter().cycle() {
+            for packet in announced.iter().cycle() {
                 if stopped.load(Ordering::Relaxed) {
                     return;
                 }
                 if by == Transports::Tcp {
                     // Who comes too often is hung up on.
                     let _ = TcpStream::connect(noise_to)
-                        .and_then(|mut stream| stream.write_all(&[0xc5; 1200]));
+                        .and_then(|mut stream| stream.write_all(&NOISE));
                 }
-                for (packet, to) in [(&packet[..], MDNS), (&[0xc5; 1200], noise_to)] {
+                thread::sleep(pause);
+                let packet = packet.as_ref().map(|packet| (&packet[..], MDNS));
+                for (packet, to) in packet.into_iter().chain([(&NOISE[..], noise_to)]) {
                     let went = socket.send_to(packet, to).is_ok();
                     count.fetch_add(went.into(), Ordering::Relaxed);
                 }
@@ -118,7 +124,7 @@ impl Flood {
         Ok(Self {
             stop,
             sent,
-            thread: Some(lab.within(place, || thread::spawn(work))),
+            thread: Some(thread::spawn(work)),
         })
     }
 
@@ -136,4 +142,20 @@ impl Drop for Flood {
     }
 }
 
+/// On a port that others of this host may have as well, as whoever speaks multicast DNS there has.
+fn socket(at: SocketAddrV4) -> io::Result<UdpSocket> {
+    let flags = SocketFlags::CLOEXEC;
+    let socket = socket_with(AddressFamily::INET, SocketType::DGRAM, flags, None)?;
+    sockopt::set_socket_reuseaddr(&socket, true)?;
+    bind(&socket, &at)?;
+    let socket = UdpSocket::from(socket);
+    socket.set_multicast_ttl_v4(255)?;
+    Ok(socket)
+}
+
 const MDNS: (Ipv4Addr, u16) = (Ipv4Addr::new(224, 0, 0, 251), 5353);
+/// Of a flood where the devices share a machine, which would take all of it.
+pub const PAUSE: Duration = Duration::from_micros(500);
+/// That there are not.
+const DEVICES: u16 = 1000;
+const NOISE: [u8; 1200] = [0xc5; 1200];

@@ -5,9 +5,12 @@
 //! - [`relayed::RelayedWorld`]: the same through relays of our own, which are a network that can be cut.
 //! - `local::LocalWorld`: processes of one device, attached to a host of its bus.
 //! - [`lab::LabWorld`]: a node each in a network namespace of its own; they find each other by mDNS.
+//! - `clocks::ClockWorld`: a program each in such a namespace, one of which has a wall clock that can be set.
 //!
 //! What can be done to them and to the network between them is in [`faults`].
 
+#[cfg(target_os = "linux")]
+pub mod clocks;
 pub mod faults;
 #[cfg(target_os = "linux")]
 pub mod lab;

@@ -84,6 +84,10 @@ pub(crate) struct Network {
     #[arg(long, global = true, value_name = "PORT")]
     pub(crate) port: Option<u16>,
 
+    /// What this device calls itself, to everybody on the network: for people, it proves nothing [default: nothing]
+    #[arg(long, global = true, value_name = "NAME")]
+    pub(crate) called: Option<String>,
+
     /// Talk to other devices by `quic` only, by `tcp` only, or by both [default: QUIC, and TCP where that does not get through]
     #[arg(long, global = true, value_name = "WHICH", value_parser = transports)]
     pub(crate) transports: Option<Transports>,

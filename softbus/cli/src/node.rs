@@ -171,6 +171,9 @@ fn network(
                 .hint("leave one of them out"),
         );
     }
+    if let Some(name) = &network.called {
+        builder = builder.name(name);
+    }
     if !network.no_mdns {
         builder = builder.mdns(interfaces(&network.interfaces));
     }

@@ -51,6 +51,8 @@ pub(crate) const LEFT_OUT: &[(&str, &str)] = &[
 const FRESH: &[&str] = &[
     "services::a_registration_is_distributed_only_when_told",
     "watching::a_stranger_is_refused_alike",
+    "faults::a_stranger_that_floods_hinders_nobody",
+    "faults::who_is_known_is_found_without_multicast",
 ];
 
 /// In the lab it is 80 s.
@@ -79,8 +81,6 @@ pub(crate) fn left_out() -> Vec<(&'static str, &'static str)> {
     all.extend(
         on_demand.map(|name| (name, "a process starts services on demand for itself alone")),
     );
-    let delayed = testkit::scenarios_of_delay!(names);
-    all.extend(delayed.map(|name| (name, "delays need `netem`, which not every kernel has")));
     all
 }
 
@@ -107,11 +107,21 @@ pub(crate) fn faults() -> Vec<Scenario> {
     all.extend(testkit::scenarios_of_cuts_and_nodes!(list));
     all.extend(testkit::scenarios_of_mutes!(list));
     all.extend(testkit::scenarios_of_loss!(list));
+    all.extend(testkit::scenarios_of_delay!(list));
     all.extend(testkit::scenarios_of_bandwidth!(list));
     all.extend(testkit::scenarios_of_moves!(list));
     all.extend(testkit::scenarios_of_sleep!(list));
     all.extend(testkit::scenarios_of_outages!(list));
+    all.extend(testkit::scenarios_of_names!(list));
+    all.extend(testkit::scenarios_of_flaps!(list));
+    all.extend(testkit::scenarios_of_two_networks!(list));
+    all.extend(testkit::scenarios_of_multicast!(list));
+    all.extend(testkit::scenarios_of_clocks!(list));
+    all.extend(testkit::scenarios_of_strangers!(list));
     all.retain(|scenario| LEFT_OUT.iter().all(|(name, _)| *name != scenario.name));
+    for scenario in &mut all {
+        scenario.fresh |= FRESH.contains(&scenario.name);
+    }
     all
 }
 

@@ -3,8 +3,6 @@
 //! A device is a container with `softbus run`; what a scenario does on it is done by a node of this process that is attached to its bus.
 //! So a call goes through a socket into the container, over the network of the containers, and through a socket out of the other one.
 //! To other devices all processes of a device are that device.
-//!
-//! What containers cannot do: delay packets, for which the kernel would need `netem`.
 
 #![expect(clippy::expect_used, reason = "a scenario fails its test")]
 
@@ -12,7 +10,10 @@ mod device;
 mod faults;
 mod rest;
 
-use std::sync::{Arc, Weak};
+use std::{
+    path::Path,
+    sync::{Arc, Weak},
+};
 
 use softbus::{DeviceId, Node, async_trait};
 use testkit::{
@@ -72,7 +73,7 @@ impl ComposeWorld {
         let ground = Arc::clone(&self.ground);
         let attached = spawn_blocking(move || {
             ground.start(place).expect("a container starts");
-            process(&ground, place).expect("a process attaches to the bus in the container")
+            process(ground.socket(place)).expect("a process attaches to the bus in the container")
         });
         let node = attached.await.expect("the container and its bus are there");
         // What another scenario had there goes with its process, of which the host hears when it can.
@@ -130,11 +131,10 @@ impl World for ComposeWorld {
     }
 }
 
-/// A process of the device of a place, as soon as its bus is there; `None` if it is not within [`SOON`].
-fn process(ground: &Ground, place: usize) -> Option<NodeDevice> {
-    let socket = ground.socket(place).to_owned();
+/// A process of the device whose bus is at this socket, as soon as it is; `None` if it is not within [`SOON`].
+fn process(socket: &Path) -> Option<NodeDevice> {
     wait_for(SOON, || {
-        let builder = Node::builder().attach(&socket);
+        let builder = Node::builder().attach(socket);
         NodeDevice::start(builder, Vanish::Crash).ok()
     })
 }

@@ -1,6 +1,9 @@
 //! Devices in containers that a test on their host is a part of: each container hosts the bus of its device on a socket in a directory
 //! of the host, so a node that [attaches](softbus::Node::attach) to it is a process of that device.
 
+mod cables;
+mod stranger;
+
 use std::{
     path::{Path, PathBuf},
     sync::{
@@ -12,12 +15,16 @@ use std::{
 
 use softbus::DeviceId;
 use tempfile::TempDir;
-use testkit::netns::Namespace;
+use testkit::{netns::Namespace, wall_clock::WallClock};
 
 use crate::{ComposeError, Container, Inside, Lan, devices::Devices, weather::Weather};
+use cables::Cables;
 
-/// The services of `devices.yaml`.
+/// The services of `devices.yaml`: three who trust each other, and one whom they do not.
 const NAMES: [&str; 3] = ["one", "two", "three"];
+const STRANGER: &str = "stranger";
+/// Of these, the one whose wall clock can be set.
+const CLOCK: usize = 1;
 
 /// Three containers, all of which trust each other. They are started as they are wanted.
 #[derive(Debug)]
@@ -30,6 +37,11 @@ pub struct Ground {
     distrust: Mutex<Vec<(usize, usize)>>,
     /// Of addresses that Docker did not give.
     moves: AtomicU8,
+    cables: Mutex<Cables>,
+    stranger: Place,
+    clock: WallClock,
+    project: String,
+    by_tcp: bool,
     _state: TempDir,
 }
 
@@ -43,6 +55,8 @@ struct Place {
     /// `None` while it does not run.
     inside: Mutex<Option<Inside>>,
     paused: AtomicBool,
+    /// Off its network, or with another interface there than when it started.
+    unplugged: AtomicBool,
 }
 
 impl Ground {
@@ -62,9 +76,17 @@ impl Ground {
         })?;
         let devices = Devices::new(softbus.to_owned(), state.path().to_owned());
         let mut ids = Vec::new();
+        let stranger = devices.create(STRANGER)?;
         for name in NAMES {
-            ids.push(devices.create(name)?);
+            let id = devices.create(name)?;
+            devices.trust(STRANGER, &id, name)?;
+            ids.push(id);
         }
+        let home = devices.home(NAMES[CLOCK]);
+        let clock = WallClock::make(&home).map_err(|source| ComposeError::File {
+            path: home.display().to_string(),
+            source,
+        })?;
         for name in NAMES {
             for (other, id) in NAMES.iter().zip(&ids).filter(|(other, _)| **other != name) {
                 devices.trust(name, id, other)?;
@@ -86,8 +108,10 @@ impl Ground {
                 socket: devices.home(name).join("bus").join("bus.sock"),
                 inside: Mutex::default(),
                 paused: AtomicBool::new(false),
+                unplugged: AtomicBool::new(false),
             })
         };
+        let stranger = place((STRANGER, stranger))?;
         let places = NAMES.into_iter().zip(ids).map(place);
         let places = places.collect::<Result<_, ComposeError>>()?;
         Ok(Arc::new(Self {
@@ -97,6 +121,11 @@ impl Ground {
             weather: Mutex::default(),
             distrust: Mutex::default(),
             moves: AtomicU8::new(0),
+            cables: Mutex::default(),
+            stranger,
+            clock,
+            project,
+            by_tcp: transports == "tcp",
             _state: state,
         }))
     }
@@ -147,9 +176,7 @@ impl Ground {
         if self.runs(place) {
             return Ok(());
         }
-        let it = &self.places[place];
-        it.container.start()?;
-        *lock(&it.inside) = Some(it.container.inside()?);
+        self.places[place].start()?;
         self.weathered()
     }
 
@@ -206,6 +233,27 @@ impl Ground {
         Ok(())
     }
 
+    /// The wall clock of the second device is so many seconds ahead of that of everybody else, from now on.
+    ///
+    /// # Panics
+    /// When that device does not go by it.
+    pub fn set_clock(&self, seconds: i64) -> Result<(), ComposeError> {
+        let inside = lock(&self.places[CLOCK].inside).clone();
+        let process = inside.map(|inside| format!("/proc/{}/maps", inside.process));
+        let loaded = process.and_then(|maps| std::fs::read_to_string(maps).ok());
+        let loaded = loaded.is_some_and(|maps| maps.contains("wall_clock.so"));
+        assert!(loaded, "the clock of {} cannot be set", NAMES[CLOCK]);
+        self.jump(seconds)
+    }
+
+    fn jump(&self, seconds: i64) -> Result<(), ComposeError> {
+        let jumped = self.clock.jump(seconds);
+        jumped.map_err(|source| ComposeError::File {
+            path: NAMES[CLOCK].to_owned(),
+            source,
+        })
+    }
+
     /// A device trusts another one no longer. It reads its files twice a second.
     pub fn distrust(&self, place: usize, other: usize) -> Result<(), ComposeError> {
         // Before it is so: what is done by half is taken back too.
@@ -218,6 +266,13 @@ impl Ground {
     /// [`ComposeWorld::rested`](crate::compose_world::ComposeWorld::rested) waits for that.
     pub fn clear(&self) -> Result<(), ComposeError> {
         (0..self.len()).try_for_each(|place| self.unpause(place))?;
+        if lock(&self.stranger.inside).is_some() {
+            self.stranger.end(Container::kill)?;
+            // What it announced is remembered for two minutes.
+            (0..self.len()).try_for_each(|place| self.kill(place))?;
+        }
+        self.jump(0)?;
+        self.clear_cables()?;
         self.change(|weather| *weather = Weather::default())?;
         let distrust = std::mem::take(&mut *lock(&self.distrust));
         for (place, other) in distrust {
@@ -241,11 +296,8 @@ impl Ground {
         if !self.runs(place) {
             return Ok(());
         }
-        let it = &self.places[place];
         self.unpause(place)?;
-        how(&it.container)?;
-        *lock(&it.inside) = None;
-        Ok(())
+        self.places[place].end(how)
     }
 
     fn weathered(&self) -> Result<(), ComposeError> {
@@ -255,6 +307,22 @@ impl Ground {
         for number in 0..all.len() {
             weather.apply(number, &all)?;
         }
+        Ok(())
+    }
+}
+
+impl Place {
+    fn start(&self) -> Result<(), ComposeError> {
+        self.container.start()?;
+        *lock(&self.inside) = Some(self.container.inside()?);
+        Ok(())
+    }
+
+    fn end(&self, how: fn(&Container) -> Result<(), ComposeError>) -> Result<(), ComposeError> {
+        if lock(&self.inside).is_some() {
+            how(&self.container)?;
+        }
+        *lock(&self.inside) = None;
         Ok(())
     }
 }

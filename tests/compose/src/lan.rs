@@ -40,6 +40,36 @@ pub struct Answer {
     pub error: Value,
 }
 
+/// One more network, which is removed when this is dropped. Whoever is on it has to leave before.
+#[derive(Debug)]
+pub struct Another {
+    name: String,
+}
+
+impl Another {
+    /// A network of this name.
+    ///
+    /// # Errors
+    /// Docker fails.
+    pub fn new(name: String) -> Result<Self, ComposeError> {
+        command::output(docker(&["network", "create", &name]), ONE)?;
+        Ok(Self { name })
+    }
+
+    /// What docker knows it by.
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+}
+
+impl Drop for Another {
+    fn drop(&mut self) {
+        if let Err(error) = command::output(docker(&["network", "rm", &self.name]), ONE) {
+            eprintln!("the network {} is left: {error}", self.name);
+        }
+    }
+}
+
 /// One container.
 #[derive(Clone, Debug)]
 pub struct Container {
@@ -223,6 +253,19 @@ impl Container {
     /// Puts it on the network again, with another interface and maybe another address.
     pub fn connect(&self) -> Result<(), ComposeError> {
         self.docker(&["network", "connect", &self.network])
+    }
+
+    /// Puts it on another network of docker as well. Returns the hardware address of its interface there.
+    pub fn join(&self, network: &str) -> Result<String, ComposeError> {
+        self.docker(&["network", "connect", network])?;
+        let format = format!("{{{{(index .NetworkSettings.Networks \"{network}\").MacAddress}}}}");
+        let words = ["inspect", "--format", &format, &self.id];
+        Ok(command::output(docker(&words), ONE)?.trim().to_owned())
+    }
+
+    /// Takes it off that again.
+    pub fn part(&self, network: &str) -> Result<(), ComposeError> {
+        self.docker(&["network", "disconnect", network])
     }
 
     /// Its process and its place on the network, as they are now.

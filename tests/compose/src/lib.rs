@@ -12,7 +12,7 @@ pub mod image;
 mod lan;
 pub mod weather;
 
-pub use lan::{Answer, Container, Inside, Lan};
+pub use lan::{Another, Answer, Container, Inside, Lan};
 
 /// Why something could not be done with containers.
 #[derive(Debug, thiserror::Error)]

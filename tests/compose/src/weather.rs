@@ -20,6 +20,8 @@ pub struct Weather {
     pub loss: u8,
     /// Whether no UDP arrives but that of mDNS, as in some guest networks: devices find each other, and QUIC does not get through.
     pub without_udp: bool,
+    /// Whether no mDNS arrives: nobody is found.
+    pub without_multicast: bool,
     /// How many bytes in a second leave a container at most.
     pub bytes_per_second: Option<u32>,
 }
@@ -56,6 +58,9 @@ impl Weather {
         rules.extend(others.map(|other| format!("ether saddr {} drop;", other.hardware)));
         if self.without_udp {
             rules.push("meta l4proto udp th dport != 5353 drop;".to_owned());
+        }
+        if self.without_multicast {
+            rules.push("udp dport 5353 drop;".to_owned());
         }
         if self.loss > 0 {
             let loss = self.loss;

@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use rustix::thread::{LinkNameSpaceType, move_into_link_name_space};
 
-use super::LabError;
+use super::{LabError, set_ipv6_option};
 use crate::wait::wait_for;
 
 /// How long a port may take until it forwards.
@@ -66,6 +66,14 @@ impl Namespace {
         }
     }
 
+    /// The one that this process is in.
+    ///
+    /// # Errors
+    /// There is no `/proc`.
+    pub fn own() -> Result<Self, LabError> {
+        Self::of_process(std::process::id())
+    }
+
     /// The namespace as a path that other programs of this user can open while we live.
     pub(super) fn path(&self) -> String {
         format!("/proc/{}/fd/{}", std::process::id(), self.file.as_raw_fd())
@@ -96,6 +104,14 @@ impl Namespace {
             worker.expect("spawning a thread").join()
         });
         done.unwrap_or_else(|panicked| panic::resume_unwind(panicked))
+    }
+
+    /// Has nothing said there by the kernel itself, which does that over IPv6 as soon as there is an interface.
+    pub(super) fn silence(&self) -> Result<(), LabError> {
+        self.within(|| {
+            set_ipv6_option("all", "disable_ipv6", "1")?;
+            set_ipv6_option("default", "disable_ipv6", "1")
+        })
     }
 
     /// Runs `ip` with these words as arguments.
@@ -137,7 +153,7 @@ impl Namespace {
     }
 
     /// What it prints.
-    fn tool(&self, program: &str, words: &str, input: &str) -> Result<String, LabError> {
+    pub(super) fn tool(&self, program: &str, words: &str, input: &str) -> Result<String, LabError> {
         let run = || {
             let mut child = Command::new(program)
                 .args(words.split_whitespace())

@@ -2,14 +2,7 @@
 
 use std::net::Ipv4Addr;
 
-/// A network of the lab.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Network {
-    /// The one that every lab has.
-    First,
-    /// The one that [`Lab::add_second_network`](super::Lab::add_second_network) makes.
-    Second,
-}
+pub use crate::network::Network;
 
 impl Network {
     pub(super) const fn switch(self) -> &'static str {

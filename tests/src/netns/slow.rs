@@ -93,7 +93,8 @@ pub(super) struct Relay {
 }
 
 impl Relay {
-    fn start(interfaces: [&str; 2], delay: Duration) -> io::Result<Self> {
+    /// Between two interfaces of the namespace that the calling thread is in.
+    pub(super) fn start(interfaces: [&str; 2], delay: Duration) -> io::Result<Self> {
         let [one, two] = interfaces.map(Packets::open);
         let (one, two) = (Arc::new(one?), Arc::new(two?));
         let mut relay = Self {

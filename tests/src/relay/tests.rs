@@ -177,3 +177,34 @@ fn a_narrow_road_keeps_a_stream_whole() {
     assert!(arrives(&mut accepted, &sent));
     drop(sending.join().unwrap());
 }
+
+#[test]
+fn on_a_second_network_there_is_another_address_and_either_may_be_cut() {
+    let mut two = two();
+    let first = two.found_by(0);
+    two.relays.add_second_network().unwrap();
+    let (ids, found) = (two.ids, two.relays.found_by(&two.ids[0]));
+    assert_eq!(found.len(), 2);
+    let mut found = found.into_iter().map(|(_, address)| address);
+    let second = found.find(|address| *address != first).unwrap();
+    let sockets = &two.sockets;
+    let passes = |to: SocketAddr, content: &[u8]| {
+        sockets[0].send_to(content, to).unwrap();
+        let mut buffer = [0; 16];
+        loop {
+            match sockets[1].recv_from(&mut buffer) {
+                Ok((len, _)) if buffer[..len] == *content => return true,
+                Ok(_) => {}
+                Err(_) => return false,
+            }
+        }
+    };
+    for at in [first, second] {
+        assert!(wait_until(SOON, || passes(at, b"there")));
+    }
+    two.relays.cut_on(Network::First, &ids[1], true);
+    assert!(!passes(first, b"cut"));
+    assert!(wait_until(SOON, || passes(second, b"beside")));
+    two.relays.cut_on(Network::First, &ids[1], false);
+    assert!(wait_until(SOON, || passes(first, b"again")));
+}

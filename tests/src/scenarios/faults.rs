@@ -5,14 +5,22 @@
 //! worlds of links can run them too.
 
 mod absence;
+mod clock;
+mod interfaces;
 mod network;
+#[cfg(unix)]
+mod strangers;
 pub mod tally;
 
 use softbus::{DeathLink, DeathReason, RemoteObject, ServiceId};
 use tokio::sync::mpsc;
 
 pub use absence::*;
+pub use clock::*;
+pub use interfaces::*;
 pub use network::*;
+#[cfg(unix)]
+pub use strangers::*;
 
 use super::{
     Pair, SERVICE_OF_A, SOON, for_all, obituaries, pair,
@@ -70,7 +78,9 @@ async fn back(device: &dyn Device, service: ServiceId, of: &dyn Device) -> Remot
     found.unwrap()
 }
 
-/// Calls a macro with the path of each scenario of faults: for worlds of nodes to which all of it can happen.
+/// Calls a macro with the path of each scenario of faults for worlds of nodes, but for those of which only some can have what is in them: an
+/// [interface](crate::world::faults::Flaps) of their own, [multicast](crate::world::faults::Multicasts), a
+/// [wall clock](crate::world::faults::Clocks).
 #[macro_export]
 macro_rules! scenarios_of_all_faults {
     ($callback:ident) => {
@@ -83,6 +93,9 @@ macro_rules! scenarios_of_all_faults {
         $crate::scenarios_of_moves!($callback);
         $crate::scenarios_of_sleep!($callback);
         $crate::scenarios_of_outages!($callback);
+        $crate::scenarios_of_strangers!($callback);
+        $crate::scenarios_of_names!($callback);
+        $crate::scenarios_of_two_networks!($callback);
     };
 }
 
@@ -175,6 +188,67 @@ macro_rules! scenarios_of_outages {
     ($callback:ident) => {
         $callback! {
             faults::a_device_that_loses_power_is_missed_and_found_again,
+        }
+    };
+}
+
+/// The same for worlds in which there are [strangers](crate::world::faults::Strangers).
+#[macro_export]
+macro_rules! scenarios_of_strangers {
+    ($callback:ident) => {
+        $callback! {
+            faults::a_stranger_that_floods_hinders_nobody,
+        }
+    };
+}
+
+/// The same for worlds whose devices have [names](crate::world::faults::Names).
+#[macro_export]
+macro_rules! scenarios_of_names {
+    ($callback:ident) => {
+        $callback! {
+            faults::two_devices_of_one_name_are_told_apart,
+        }
+    };
+}
+
+/// The same for worlds whose devices lose their [interfaces](crate::world::faults::Flaps).
+#[macro_export]
+macro_rules! scenarios_of_flaps {
+    ($callback:ident) => {
+        $callback! {
+            faults::an_interface_that_comes_and_goes_leaves_one_session_that_works,
+            faults::a_device_without_an_interface_is_missed_and_is_back_with_one,
+        }
+    };
+}
+
+/// The same for worlds whose devices can be on [two networks](crate::world::faults::TwoNetworks).
+#[macro_export]
+macro_rules! scenarios_of_two_networks {
+    ($callback:ident) => {
+        $callback! {
+            faults::a_device_that_loses_one_of_two_networks_is_back_over_the_other,
+        }
+    };
+}
+
+/// The same for worlds whose devices find each other by [multicast](crate::world::faults::Multicasts).
+#[macro_export]
+macro_rules! scenarios_of_multicast {
+    ($callback:ident) => {
+        $callback! {
+            faults::who_is_known_is_found_without_multicast,
+        }
+    };
+}
+
+/// The same for worlds whose [wall clocks](crate::world::faults::Clocks) can be set.
+#[macro_export]
+macro_rules! scenarios_of_clocks {
+    ($callback:ident) => {
+        $callback! {
+            faults::a_clock_that_jumps_ends_no_session_and_hinders_no_new_one,
         }
     };
 }

@@ -11,6 +11,9 @@ use std::{sync::Arc, time::Duration};
 use softbus::{DeviceId, async_trait};
 
 use super::{Device, World};
+pub use crate::network::Network;
+#[cfg(unix)]
+use crate::strangers::Flood;
 
 /// The network takes devices away and gives them back.
 #[async_trait(?Send)]
@@ -74,4 +77,59 @@ pub trait Sleeps: World {
 pub trait Outages: World {
     /// A device and its host are gone, and nobody is left who could say so. [`World::restart`] gives it power again.
     async fn power_off(&mut self, device: &Arc<dyn Device>);
+}
+
+/// There is somebody whom nobody trusts.
+#[cfg(unix)]
+#[async_trait(?Send)]
+pub trait Strangers: World {
+    /// A device whom no other one trusts, and who trusts them all.
+    async fn stranger(&mut self) -> Arc<dyn Device>;
+
+    /// From where that one is, noise is sent to a device until this is dropped, and where devices find each other by multicast it hears of many
+    /// that there are not. After [`stranger`](Self::stranger).
+    async fn flood(&mut self, device: &DeviceId) -> Flood;
+}
+
+/// Devices are called something.
+#[async_trait(?Send)]
+pub trait Names: World {
+    /// As [`World::device`]; all of these are called alike.
+    async fn namesake(&mut self) -> Arc<dyn Device>;
+
+    /// What a device hears that others are called; `None` where nobody says so.
+    fn heard_by(&self, device: &DeviceId) -> Option<Vec<(DeviceId, String)>>;
+}
+
+/// Interfaces go and come.
+#[async_trait(?Send)]
+pub trait Flaps: World {
+    /// The interface of a device is gone, or down, which the device sees; `true` ends that.
+    async fn interface(&mut self, device: &DeviceId, up: bool);
+}
+
+/// Devices are on two networks.
+#[async_trait(?Send)]
+pub trait TwoNetworks: World {
+    /// All devices are on a second network as well.
+    async fn add_second_network(&mut self);
+
+    /// On one of both nothing gets to a device or from it any more, or does again, and nobody is told.
+    async fn cut_on(&mut self, network: Network, device: &DeviceId, cut: bool);
+}
+
+/// Devices find each other by multicast.
+#[async_trait(?Send)]
+pub trait Multicasts: World {
+    /// No multicast gets through any more, so that nobody is found of whom one does not know where he is; `true` ends that. Meanwhile a
+    /// device that starts again is where it was before.
+    async fn multicast(&mut self, gets_through: bool);
+}
+
+/// Wall clocks are set.
+#[async_trait(?Send)]
+pub trait Clocks: World {
+    /// The wall clock of the second device of this world is so many seconds ahead of everybody else's from now on, also when it starts
+    /// again.
+    async fn set_ahead(&mut self, seconds: i64);
 }

@@ -9,16 +9,23 @@ use std::{
 };
 
 use softbus::{
-    DeviceId, Identity, Interfaces, Node, NodeBuilder, async_trait, transport::Transports,
+    DeviceId, Identity, Interfaces, Node, NodeBuilder, TrustStore, async_trait,
+    transport::Transports,
 };
 use tempfile::TempDir;
 
 use super::{
     Device, World,
-    faults::{Cuts, Delays, Loses, Moves, Mutes, Narrows, Outages, Sleeps},
+    faults::{
+        Cuts, Delays, Flaps, Loses, Moves, Multicasts, Mutes, Names, Narrows, Network, Outages,
+        Sleeps, Strangers, TwoNetworks,
+    },
     node::{NodeDevice, Trusting, Vanish},
 };
-use crate::netns::Lab;
+use crate::{
+    netns::Lab,
+    strangers::{Flood, PAUSE},
+};
 
 /// Devices of a lab.
 #[derive(Debug)]
@@ -30,6 +37,9 @@ pub struct LabWorld {
     /// By place, from 1.
     members: Vec<Weak<NodeDevice>>,
     ids: Vec<DeviceId>,
+    ports: Vec<u16>,
+    /// No multicast gets through.
+    silent: bool,
     /// Places without power.
     off: BTreeSet<usize>,
     moves: u8,
@@ -50,6 +60,8 @@ impl LabWorld {
             transports: Transports::default(),
             members: Vec::new(),
             ids: Vec::new(),
+            ports: Vec::new(),
+            silent: false,
             off: BTreeSet::new(),
             moves: 0,
         })
@@ -78,6 +90,7 @@ impl LabWorld {
         let device = self.start(place, with);
         self.members.push(Arc::downgrade(&device));
         self.ids.push(device.id());
+        self.ports.push(port(&device));
         device
     }
 
@@ -135,14 +148,27 @@ impl World for LabWorld {
             false => self.lab.heal(place),
         };
         back.expect("the lab can connect a device");
-        let device = self.start(place, |builder| builder);
+        // Zero is any that is free.
+        let wanted = if self.silent {
+            self.ports[place - 1]
+        } else {
+            0
+        };
+        let device = self.start(place, |builder| builder.port(wanted));
         self.members[place - 1] = Arc::downgrade(&device);
+        self.ports[place - 1] = port(&device);
         device
     }
 
     fn distrust(&self, device: &DeviceId, other: &DeviceId) {
         self.trusting.forget(device, other);
     }
+}
+
+/// Where a device listens.
+fn port(device: &NodeDevice) -> u16 {
+    let address = device.node().local_addr();
+    address.expect("it has a network").port()
 }
 
 const WORKS: &str = "the lab does what it is told";
@@ -223,5 +249,82 @@ impl Outages for LabWorld {
         if let Some(running) = self.running(&device.id()) {
             running.crash();
         }
+    }
+}
+
+/// At the last place of the lab, which has to be free.
+#[async_trait(?Send)]
+impl Strangers for LabWorld {
+    async fn stranger(&mut self) -> Arc<dyn Device> {
+        let place = self.lab.len();
+        let trust = TrustStore::in_memory();
+        for id in &self.ids {
+            trust
+                .trust(*id, "other")
+                .expect("a store in memory takes a few devices");
+        }
+        let builder = Node::builder()
+            .identity(Identity::generate().expect("there is randomness"))
+            .trust(trust)
+            .transports(self.transports)
+            .mdns(Interfaces::All);
+        let start = || NodeDevice::start(builder, Vanish::Crash);
+        Arc::new(self.lab.within(place, start).expect("a node starts"))
+    }
+
+    async fn flood(&mut self, device: &DeviceId) -> Flood {
+        let (from, to) = (self.lab.len(), self.place(device));
+        let noise_to = (self.lab.address(to), self.ports[to - 1]);
+        let (address, by) = (self.lab.address(from), self.transports);
+        let start = || Flood::start(address, noise_to, by, true, PAUSE);
+        self.lab.within(from, start).expect("there are sockets")
+    }
+}
+
+#[async_trait(?Send)]
+impl Names for LabWorld {
+    async fn namesake(&mut self) -> Arc<dyn Device> {
+        self.node_with(|builder| builder.name("kitchen"))
+    }
+
+    fn heard_by(&self, device: &DeviceId) -> Option<Vec<(DeviceId, String)>> {
+        let devices = self.running(device)?.node().devices().into_iter();
+        Some(devices.filter_map(|it| Some((it.id, it.name?))).collect())
+    }
+}
+
+#[async_trait(?Send)]
+impl Flaps for LabWorld {
+    async fn interface(&mut self, device: &DeviceId, up: bool) {
+        let place = self.place(device);
+        let changed = match up {
+            true => self.lab.link_up(place),
+            false => self.lab.link_down(place),
+        };
+        changed.expect(WORKS);
+    }
+}
+
+#[async_trait(?Send)]
+impl TwoNetworks for LabWorld {
+    async fn add_second_network(&mut self) {
+        self.lab.add_second_network().expect(WORKS);
+    }
+
+    async fn cut_on(&mut self, network: Network, device: &DeviceId, cut: bool) {
+        let place = self.place(device);
+        let changed = match cut {
+            true => self.lab.cut_on(network, place),
+            false => self.lab.heal_on(network, place),
+        };
+        changed.expect(WORKS);
+    }
+}
+
+#[async_trait(?Send)]
+impl Multicasts for LabWorld {
+    async fn multicast(&mut self, gets_through: bool) {
+        self.silent = !gets_through;
+        self.lab.block_multicast(self.silent).expect(WORKS);
     }
 }

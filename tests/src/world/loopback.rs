@@ -7,7 +7,7 @@ use std::{
 };
 
 use softbus::{
-    DeviceId, Identity, Node, NodeBuilder, async_trait,
+    DeviceId, Identity, Node, NodeBuilder, TrustStore, async_trait,
     discovery::{Source, StaticPeers},
     transport::Transports,
 };
@@ -123,8 +123,39 @@ impl LoopbackWorld {
     }
 
     /// The trust store of a device.
-    pub fn trust_of(&self, id: &DeviceId) -> &softbus::TrustStore {
+    pub fn trust_of(&self, id: &DeviceId) -> &TrustStore {
         self.trusting.of(id).expect("it was started here before")
+    }
+
+    /// A device at this address whom none of the others trusts, and who trusts them and is told where they are.
+    ///
+    /// # Panics
+    /// When it does not start.
+    pub(super) fn stranger(&self, at: Ipv4Addr) -> Arc<NodeDevice> {
+        let trust = TrustStore::in_memory();
+        let mut builder = Node::builder();
+        for member in &self.members {
+            let trusted = trust.trust(member.id, "other");
+            trusted.expect("a store in memory takes a few devices");
+            builder = builder.static_peer(member.id, member.address);
+        }
+        let builder = builder
+            .identity(Identity::generate().expect("there is randomness"))
+            .trust(trust)
+            .listen((at, 0).into())
+            .transports(self.transports);
+        Arc::new(NodeDevice::start(builder, Vanish::Crash).expect("a node starts"))
+    }
+
+    /// What its devices talk by.
+    pub(super) const fn transports(&self) -> Transports {
+        self.transports
+    }
+
+    /// Where a device listens, whatever others are told.
+    pub(super) fn address(&self, id: &DeviceId) -> SocketAddr {
+        let member = self.members.iter().find(|member| member.id == *id);
+        member.expect("it was started here").address
     }
 
     fn start(

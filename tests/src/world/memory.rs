@@ -1,7 +1,8 @@
 //! Buses of one process, joined by memory links.
 //!
 //! A link can be cut and muted. It loses nothing and has no addresses, and its devices share a thread, so none of them can sleep alone.
-//! Delays and whole devices in virtual time are what the simulation is for.
+//! Two who dial at once dial one after the other: which of two sessions stays is for nodes to decide, and these are none. Delays and
+//! whole devices in virtual time are what the simulation is for.
 
 mod link;
 

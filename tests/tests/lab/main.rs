@@ -5,7 +5,6 @@
 
 mod avahi;
 mod calls;
-mod clock;
 mod faults;
 mod hostile;
 mod interop;

@@ -1,23 +1,21 @@
-//! Interfaces that come and go, and devices that are on two networks.
+//! Interfaces that come later.
 
-use std::{net::IpAddr, sync::Arc, time::Instant};
+use std::time::Instant;
 
 use softbus::{
-    DeviceEvent, Identity, Node, TrustStore,
+    Identity, Node, TrustStore,
     discovery::{Source, StaticPeers},
-    presence::OfflineReason,
     transport::Transports,
 };
 use testkit::{
-    netns::{Lab, Network},
+    netns::Lab,
     scenarios::{
-        SERVICE, for_all, measured, next_event,
+        SERVICE, for_all, measured,
         workbench::{reverse, workbench},
     },
     wait::run_within,
     world::{
         Device,
-        lab::LabWorld,
         node::{NodeDevice, Vanish},
     },
 };
@@ -33,7 +31,6 @@ mod in_one_process {
 
     over_both! {
         an_interface_that_comes_up_is_dialled_from_at_once,
-        a_device_that_loses_one_of_two_networks_is_back_over_the_other,
     }
 }
 
@@ -89,51 +86,5 @@ fn an_interface_that_comes_up_is_dialled_from_at_once(transports: Transports) {
         let proxy = a.get(SERVICE, &b.id()).await.unwrap();
         measured("dialled, from when the interface is up", up.elapsed());
         assert_eq!(reverse(&proxy, 2019).await, Ok(9102));
-    });
-}
-
-async fn two(world: &mut LabWorld) -> [Arc<NodeDevice>; 2] {
-    let devices = [world.node(), world.node()];
-    devices[1].add(SERVICE, &workbench().0, for_all()).unwrap();
-    devices
-}
-
-/// The network that the one session of a device is on.
-fn network_of(device: &NodeDevice) -> Network {
-    let device = device.node().devices().into_iter().next().unwrap();
-    assert!(device.is_online());
-    match device.addresses[0].ip().to_canonical() {
-        IpAddr::V4(v4) if v4.octets()[..2] == [10, 77] => Network::First,
-        IpAddr::V4(v4) if v4.octets()[..2] == [10, 78] => Network::Second,
-        other => panic!("{other}"),
-    }
-}
-
-fn a_device_that_loses_one_of_two_networks_is_back_over_the_other(transports: Transports) {
-    let Some(world) = LabWorld::or_skip(2) else {
-        return;
-    };
-    let mut world = world.over(transports);
-    world.lab().add_second_network().unwrap();
-    run_within(4 * SOON, async {
-        let [a, b] = two(&mut world).await;
-        let id = b.id();
-        let mut events = a.events().unwrap();
-        assert_eq!(next_event(&mut events).await, DeviceEvent::Online(id));
-        for _ in 0..2 {
-            let network = network_of(&a);
-            let proxy = a.get(SERVICE, &id).await.unwrap();
-            assert_eq!(reverse(&proxy, 2019).await, Ok(9102));
-            world.lab().cut_on(network, 2).unwrap();
-            let cut = Instant::now();
-            let gone = next_event(&mut events).await;
-            assert_eq!(gone, DeviceEvent::Offline(id, OfflineReason::TimedOut));
-            assert_eq!(next_event(&mut events).await, DeviceEvent::Online(id));
-            measured("back over the other network", cut.elapsed());
-            assert_ne!(network_of(&a), network);
-            let proxy = a.get(SERVICE, &id).await.unwrap();
-            assert_eq!(reverse(&proxy, 2019).await, Ok(9102));
-            world.lab().heal_on(network, 2).unwrap();
-        }
     });
 }

@@ -93,10 +93,12 @@ fn who_dial_each_other_at_once_have_one_session(transports: Transports) {
                 let proxy = caller.get(SERVICE, &called.id()).await.unwrap();
                 assert_eq!(reverse(&proxy, 2019).await, Ok(9102), "round {time}");
             }
-            let wanted = usize::from(transports == Transports::Tcp);
-            let left = || [1, 2].map(|place| connections(&lab, place));
-            let one = wait_until_async(SOON, async || left() == [wanted; 2]).await;
-            assert!(one, "{:?}", left());
+            // Of connections by QUIC the kernel knows nothing.
+            if transports == Transports::Tcp {
+                let left = || [1, 2].map(|place| connections(&lab, place));
+                let one = wait_until_async(SOON, async || left() == [1; 2]).await;
+                assert!(one, "{:?}", left());
+            }
             for (device, other) in [(&a.0, &b.0), (&b.0, &a.0)] {
                 let usage = device.usage();
                 assert_eq!(usage.len(), 1, "round {time}: {usage:?}");
@@ -119,7 +121,6 @@ fn who_dial_each_other_at_once_have_one_session(transports: Transports) {
             both += usize::from(before[0] < after[0] && before[1] < after[1]);
         }
         measured(&format!("{TIMES} times told at once"), begun.elapsed());
-        // Of dials by QUIC the kernel knows nothing.
         if transports == Transports::Tcp {
             println!("both dialled {both} times");
             assert!(both > 0);
@@ -145,14 +146,10 @@ fn a_cable_that_comes_and_goes_leaves_one_session_of_each_pair(site: &mut Site) 
     site.is_called(2);
     measured("200 calls after the last of ten flaps", up.elapsed());
     site.all_hold_one_session(&mut nodes);
-    // By QUIC there are none, because nobody may.
-    let wanted = if site.transports() == Transports::Tcp {
-        2
-    } else {
-        0
-    };
-    let left = || [1, 2, 3].map(|place| connections(&site.lab, place));
-    assert!(wait_until(SOON, || left() == [wanted; 3]), "{:?}", left());
+    if site.transports() == Transports::Tcp {
+        let left = || [1, 2, 3].map(|place| connections(&site.lab, place));
+        assert!(wait_until(SOON, || left() == [2; 3]), "{:?}", left());
+    }
     let totals = site.rest(&mut nodes);
     assert!(totals.answered > 1000, "{totals}");
     site.all_hold_one_session(&mut nodes);

@@ -32,6 +32,8 @@ fn by_the_code_that_is_shown() {
     let typed = file(&phone, open["code"].as_str().unwrap());
     let line = [
         "--json",
+        "--called",
+        "mobile",
         "pair",
         address,
         "--name",
@@ -41,7 +43,9 @@ fn by_the_code_that_is_shown() {
     ];
     let paired = phone.run(line).object();
     assert_eq!(paired["device"], tv.id.as_str());
-    assert_eq!(listening.event("paired")["device"], phone.id.as_str());
+    let paired = listening.event("paired");
+    assert_eq!(paired["device"], phone.id.as_str());
+    assert_eq!(paired["claimed_name"], "mobile");
     assert!(trusts(&phone, &tv) && trusts(&tv, &phone));
     assert!(phone.run(["trust", "list"]).stdout.contains("tv"));
     assert!(tv.run(["trust", "list"]).stdout.contains("phone"));

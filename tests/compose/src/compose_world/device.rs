@@ -33,6 +33,11 @@ impl ComposeDevice {
         }
     }
 
+    /// The process.
+    pub(super) fn node(&self) -> softbus::Node {
+        self.node.node()
+    }
+
     /// Whether it trusts another device now.
     pub(super) fn trusts(&self, other: &DeviceId) -> bool {
         let devices = self.node.node().devices();

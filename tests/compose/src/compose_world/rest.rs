@@ -21,7 +21,7 @@ pub(super) fn rest(ground: &Ground) -> Result<(), ComposeError> {
     }
     let mut processes = Vec::new();
     for place in places {
-        let process = process(ground, place).ok_or(ComposeError::NoBus { place })?;
+        let process = process(ground.socket(place)).ok_or(ComposeError::NoBus { place })?;
         processes.push(process);
     }
     let mut apart = Vec::new();

@@ -206,7 +206,10 @@ fn the_clock_jumps(site: &Site, devices: &mut [Device]) -> Result<String> {
 fn a_stranger_floods(site: &Site, devices: &mut [Device]) -> Result<String> {
     let begun = Instant::now();
     let callee = (site.lab.address(2), devices[1].port);
-    let flood = Flood::start(&site.lab, 3, callee, site.by.transports())?;
+    let (from, by) = (site.lab.address(3), site.by.transports());
+    let flood = site
+        .lab
+        .within(3, || Flood::start(from, callee, by, true, Duration::ZERO))?;
     sleep(LASTS);
     let rate = flood.sent() as f64 / begun.elapsed().as_secs_f64();
     Ok(format!("; {rate:.0} packets of the stranger in a second"))
