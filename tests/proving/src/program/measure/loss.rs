@@ -41,6 +41,8 @@ struct Found {
     calls: Value,
     fate: Fate,
     transfers: Vec<f64>,
+    /// Why a transfer failed.
+    broken: Option<String>,
     /// How often one of the two took the other for gone.
     missed: usize,
 }
@@ -55,23 +57,30 @@ impl Found {
             &format!("counted {other} {run} {CALLS} {SECONDS}"),
             "called",
         )?;
-        let mut transfers = Vec::new();
+        let (mut transfers, mut broken) = (Vec::new(), None);
         let until = Instant::now() + Duration::from_secs(SECONDS);
         while transfers.len() < TRANSFERS && (transfers.is_empty() || Instant::now() < until) {
-            let moved = caller.ask(&format!("transfer {other} {TRANSFER}"), "transferred")?;
-            transfers.push(of(&moved, "ms"));
+            match caller.ask(&format!("transfer {other} {TRANSFER}"), "transferred") {
+                Ok(moved) => transfers.push(of(&moved, "ms")),
+                Err(error) => {
+                    broken = Some(error.to_string());
+                    break;
+                }
+            }
         }
         Ok(Self {
             fate: fate(&calls, &site.served(2, run)?),
             calls,
             transfers,
+            broken,
             missed: devices.iter_mut().map(|device| device.losses().len()).sum(),
         })
     }
 
     /// Whether it is what is promised where so much is lost.
     const fn is_as_promised(&self, percent: u8) -> bool {
-        self.fate.is_known() && (percent > NOBODY_IS_MISSED || self.missed == 0)
+        let is_there = self.missed == 0 && self.broken.is_none();
+        self.fate.is_known() && (percent > NOBODY_IS_MISSED || is_there)
     }
 
     /// Call p50 and p99, and a transfer.
@@ -82,12 +91,14 @@ impl Found {
 
     fn put(&self, percent: u8, figures: &mut Figures) {
         let [p50, p99, transfer] = self.points();
+        let broken = self.broken.as_ref();
+        let broken = broken.map_or_else(String::new, |error| format!(", one failed: {error}"));
         let count = |field: &str| self.calls[field].as_array().map_or(0, Vec::len);
         figures.add(
             format!("{percent} % loss: a call p50 / p99 / most, calls in a second, 512 KiB there and back; calls lost / doubled, devices missed"),
             promised(percent),
             format!(
-                "{} / {} / {}, {:.0}, {}; {} / {} of {} (failed and not made {}, of unknown fate {}), {} missed; {} transfers",
+                "{} / {} / {}, {:.0}, {}; {} / {} of {} (failed and not made {}, of unknown fate {}), {} missed; {} transfers{}",
                 time(p50),
                 time(p99),
                 time(of(&self.calls, "most")),
@@ -99,7 +110,8 @@ impl Found {
                 count("failed"),
                 count("unknown"),
                 self.missed,
-                self.transfers.len()
+                self.transfers.len(),
+                broken
             ),
             Some(self.is_as_promised(percent)),
         );
@@ -126,7 +138,12 @@ pub(super) fn at_each_loss(job: &Job<'_>, figures: &mut Figures) -> Result<()> {
     for percent in PERCENT {
         match Found::at(percent, &site, &mut devices) {
             Ok(found) => {
-                for (line, ms) in lines.iter_mut().zip(found.points()) {
+                // Of what was never done there is no point.
+                for (line, ms) in lines
+                    .iter_mut()
+                    .zip(found.points())
+                    .filter(|(_, ms)| *ms > 0.0)
+                {
                     line.add(f64::from(percent), ms);
                 }
                 found.put(percent, figures);
