@@ -57,8 +57,8 @@ pub use mdns::{
     Interface, InterfacePredicate, Interfaces, Mdns, MdnsOptions, SERVICE_TYPE, StartMdnsError,
 };
 pub use networks::{
-    InterfaceAddress, ListNetworksError, LocalNetwork, interface_addresses, local_addresses,
-    local_networks,
+    InterfaceAddress, ListNetworksError, LocalNetwork, OwnAddresses, interface_addresses,
+    local_addresses, local_networks,
 };
 pub use record::{
     Announcement, InstanceName, MAX_NAME_LEN, MAX_TXT_LEN, ParseAnnouncementError, ProtocolVersions,

@@ -94,6 +94,47 @@ pub fn interface_addresses() -> Result<Vec<InterfaceAddress>, ListNetworksError>
     Ok(addresses)
 }
 
+/// The addresses that this device has, on whatever interface, up or down.
+#[derive(Clone, Debug)]
+pub struct OwnAddresses {
+    /// Nothing where the operating system did not say.
+    listed: Option<Vec<IpAddr>>,
+}
+
+impl OwnAddresses {
+    /// Those of now.
+    #[must_use]
+    pub fn look() -> Self {
+        let interfaces = if_addrs::get_if_addrs();
+        let interfaces =
+            interfaces.inspect_err(|error| tracing::debug!(%error, "no list of addresses"));
+        let addresses = |interfaces: Vec<if_addrs::Interface>| {
+            let interfaces = interfaces.iter();
+            interfaces.map(if_addrs::Interface::ip).collect()
+        };
+        Self {
+            listed: interfaces.ok().map(addresses),
+        }
+    }
+
+    /// Whether an address is one of them. What is not listed may be one all the same: each that begins with 127, for example. So a socket
+    /// is tried, of which nobody hears. In doubt it is one.
+    #[must_use]
+    pub fn contains(&self, addr: IpAddr) -> bool {
+        let addr = addr.to_canonical();
+        let Some(listed) = &self.listed else {
+            return true;
+        };
+        // Of one that means nothing without the name of an interface there can be no socket without it.
+        let without_scope = matches!(addr, IpAddr::V6(v6) if v6.is_unicast_link_local());
+        let is_refused = || {
+            let bound = std::net::UdpSocket::bind((addr, 0));
+            bound.is_err_and(|error| error.kind() == std::io::ErrorKind::AddrNotAvailable)
+        };
+        listed.contains(&addr) || !(without_scope || is_refused())
+    }
+}
+
 /// An interface that is down keeps its addresses.
 fn interfaces_up() -> Result<Vec<if_addrs::Interface>, ListNetworksError> {
     let interfaces = if_addrs::get_if_addrs();
@@ -158,6 +199,22 @@ mod tests {
         assert!(v6.contains("2001:db8:1::9".parse::<Ipv6Addr>().unwrap()));
         assert!(!v6.contains("2001:db8:2::5".parse::<Ipv6Addr>().unwrap()));
         assert!(!v6.contains(Ipv4Addr::LOCALHOST));
+    }
+
+    #[test]
+    fn what_others_have_is_no_address_of_this_device() {
+        let own = OwnAddresses::look();
+        assert!(own.contains(Ipv4Addr::LOCALHOST.into()));
+        assert!(own.contains(Ipv4Addr::LOCALHOST.to_ipv6_mapped().into()));
+        // For documents, and nobody's; and one that means nothing without the name of an interface.
+        assert!(!own.contains(Ipv4Addr::new(192, 0, 2, 1).into()));
+        assert!(!own.contains("fe80::dead:beef".parse().unwrap()));
+    }
+
+    #[cfg(target_os = "linux")]
+    #[test]
+    fn an_address_that_is_not_listed_can_be_one_of_this_device() {
+        assert!(OwnAddresses::look().contains(Ipv4Addr::new(127, 1, 2, 3).into()));
     }
 
     #[test]

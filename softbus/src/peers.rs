@@ -12,6 +12,7 @@ mod neighbours;
 mod probe;
 mod session;
 mod silence;
+mod stranded;
 mod table;
 mod welcome;
 
@@ -254,23 +255,6 @@ impl Peers {
         self.lock().contact(device).met(address);
         self.tell();
         self.dial_if_useful(device);
-    }
-
-    /// This device is on other networks than before: what did not answer is worth another try at once.
-    pub(crate) fn network_changed(&self) {
-        let devices: Vec<_> = {
-            let mut table = self.lock();
-            let contacts = table.network_changed();
-            contacts
-                .map(|(id, contact)| {
-                    contact.notes.news.notify_waiters();
-                    id
-                })
-                .collect()
-        };
-        for device in devices {
-            self.dial_if_useful(device);
-        }
     }
 
     /// No source knows the device any more. A connection to it is not touched.

@@ -17,11 +17,16 @@ mod fuzz {
 use fuzz::replay::replay;
 #[cfg(target_os = "linux")]
 use fuzz::softbus::local;
-use fuzz::softbus::{moving, stream};
+use fuzz::softbus::{moving, quic, stream};
 
 #[test]
 fn streams() {
     replay("stream", stream::run);
+}
+
+#[test]
+fn beginnings_of_streams() {
+    replay("quic", quic::run);
 }
 
 #[cfg(target_os = "linux")]

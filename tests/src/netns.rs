@@ -206,6 +206,28 @@ impl Lab {
         ))
     }
 
+    /// The host of a device no longer says that nobody listens at a port, as one whose firewall lets no such ICMP out; `false` ends that.
+    /// What TCP says of it goes out.
+    pub fn hide_closed_ports(&self, device: usize, hidden: bool) -> Result<(), LabError> {
+        let rules = match hidden {
+            true => {
+                "icmp type destination-unreachable drop; icmpv6 type destination-unreachable drop;"
+            }
+            false => "",
+        };
+        self.device(device).nft(&format!(
+            "add table inet hidden
+             delete table inet hidden
+             table inet hidden {{
+                 chain output {{
+                     type filter hook output priority 0;
+                     {rules}
+                 }}
+             }}
+            "
+        ))
+    }
+
     /// Loses `percent` of all packets of UDP and TCP at the switch, in every direction; 0 ends that.
     ///
     /// Only those, over IPv4 and IPv6: lost ARP would take down all connections of a host at once,

@@ -6,6 +6,7 @@
 //! | first of a connection that takes over a session, bidirectional | the side that dialled | `SBM1`, `u64` name of the session |
 //! | bulk, unidirectional | the sender | `SBK1`, `u64` id |
 
+pub(crate) mod beginning;
 mod closing;
 pub(crate) mod config;
 pub(crate) mod socket;
@@ -28,11 +29,8 @@ use quinn::{
 use rpc::link::{BulkReceive, BulkSend, Lane, LaneReceive, LaneSend, Link, LinkClosed, LinkError};
 
 use super::end::by_peer;
+use beginning::{Beginning, LONGEST, MOVE, NotRead};
 
-const LANE_MAGIC: [u8; 4] = *b"SBL1";
-const BULK_MAGIC: [u8; 4] = *b"SBK1";
-/// Asks to take over a session, and says that it is so.
-const MOVE_MAGIC: [u8; 4] = *b"SBM1";
 /// Lanes go before bulk: a call must not wait for a transfer that shares its connection.
 const LANE_PRIORITY: i32 = 1;
 /// Packets' worth taken from a lane at a time: few, so that what they ask is answered while the next ones come.
@@ -73,20 +71,9 @@ impl QuicLink {
     pub(crate) async fn purpose(&self) -> Result<Purpose, LinkError> {
         let accepted = self.connection.accept_bi().await;
         let (send, mut receive) = accepted.map_err(|_| LinkError::Closed)?;
-        let mut magic = [0; 4];
-        receive.read_exact(&mut magic).await.map_err(read_error)?;
-        match magic {
-            MOVE_MAGIC => {
-                let mut name = [0; 8];
-                receive.read_exact(&mut name).await.map_err(read_error)?;
-                Ok(Purpose::Move(u64::from_le_bytes(name), send))
-            }
-            LANE_MAGIC => {
-                let mut number = [0; 2];
-                receive.read_exact(&mut number).await.map_err(read_error)?;
-                if number != [0; 2] {
-                    return Err(LinkError::Unexpected);
-                }
+        match begins(&mut receive).await? {
+            Beginning::Move(name) => Ok(Purpose::Move(name, send)),
+            Beginning::Lane(0) => {
                 let control = lane(send, receive);
                 *self.control.lock().unwrap_or_else(PoisonError::into_inner) = Some(control);
                 Ok(Purpose::Session)
@@ -102,23 +89,21 @@ impl QuicLink {
     pub(crate) async fn ask_to_move(&self, session: u64) -> Result<(), LinkError> {
         let opened = self.connection.open_bi().await;
         let (mut send, mut receive) = opened.map_err(|_| LinkError::Closed)?;
-        let mut question = [0; 12];
-        question[..4].copy_from_slice(&MOVE_MAGIC);
-        question[4..].copy_from_slice(&session.to_le_bytes());
+        let question = Beginning::Move(session).to_bytes();
         let asked = send.write_all(&question).await;
         asked.map_err(|_| LinkError::Closed)?;
         let _ = send.finish();
         let mut answer = [0; 4];
         receive.read_exact(&mut answer).await.map_err(read_error)?;
         match answer {
-            MOVE_MAGIC => Ok(()),
+            MOVE => Ok(()),
             _ => Err(LinkError::Unexpected),
         }
     }
 
     /// Says that it is so.
     pub(crate) async fn agree_to_move(mut answer: SendStream) -> Result<(), LinkError> {
-        let said = answer.write_all(&MOVE_MAGIC).await;
+        let said = answer.write_all(&MOVE).await;
         said.map_err(|_| LinkError::Closed)?;
         let _ = answer.finish();
         Ok(())
@@ -130,10 +115,7 @@ impl QuicLink {
             .open_bi()
             .await
             .map_err(|_| LinkError::Closed)?;
-        let mut preamble = [0; 6];
-        preamble[..4].copy_from_slice(&LANE_MAGIC);
-        preamble[4..].copy_from_slice(&number.to_le_bytes());
-        send.write_all(&preamble)
+        send.write_all(&Beginning::Lane(number).to_bytes())
             .await
             .map_err(|_| LinkError::Closed)?;
         Ok(lane(send, receive))
@@ -145,16 +127,26 @@ impl QuicLink {
             .accept_bi()
             .await
             .map_err(|_| LinkError::Closed)?;
-        let mut preamble = [0; 6];
-        receive
-            .read_exact(&mut preamble)
-            .await
-            .map_err(read_error)?;
-        let [m0, m1, m2, m3, low, high] = preamble;
-        if [m0, m1, m2, m3] != LANE_MAGIC {
-            return Err(LinkError::Unexpected);
+        match begins(&mut receive).await? {
+            Beginning::Lane(number) => Ok((number, lane(send, receive))),
+            _ => Err(LinkError::Unexpected),
         }
-        Ok((u16::from_le_bytes([low, high]), lane(send, receive)))
+    }
+}
+
+/// Reads what a stream begins with.
+async fn begins(stream: &mut RecvStream) -> Result<Beginning, LinkError> {
+    let (mut bytes, mut there) = ([0; LONGEST], 0);
+    loop {
+        match Beginning::read(&bytes[..there]) {
+            Ok(beginning) => return Ok(beginning),
+            Err(NotRead::Longer(length)) => {
+                let rest = &mut bytes[there..length];
+                stream.read_exact(rest).await.map_err(read_error)?;
+                there = length;
+            }
+            Err(NotRead::Unknown) => return Err(LinkError::Unexpected),
+        }
     }
 }
 
@@ -219,11 +211,8 @@ impl Link for QuicLink {
             .open_uni()
             .await
             .map_err(|_| LinkError::Closed)?;
-        let mut preamble = [0; 12];
-        preamble[..4].copy_from_slice(&BULK_MAGIC);
-        preamble[4..].copy_from_slice(&id.to_le_bytes());
         stream
-            .write_all(&preamble)
+            .write_all(&Beginning::Bulk(id).to_bytes())
             .await
             .map_err(|_| LinkError::Closed)?;
         Ok(Box::new(BulkWriter {
@@ -235,16 +224,11 @@ impl Link for QuicLink {
     async fn accept_bulk(&self) -> Result<(u64, Box<dyn BulkReceive>), LinkError> {
         let accepted = self.connection.accept_uni().await;
         let mut stream = accepted.map_err(|_| LinkError::Closed)?;
-        let mut preamble = [0; 12];
-        // Its sender writes the preamble at once. Without it nobody knows which call waits for the stream.
-        let read = tokio::time::timeout(PREAMBLE_TIME, stream.read_exact(&mut preamble)).await;
-        match (read, preamble) {
-            (Ok(Ok(())), [m0, m1, m2, m3, id @ ..]) if [m0, m1, m2, m3] == BULK_MAGIC => {
-                Ok((u64::from_le_bytes(id), Box::new(BulkReader(stream))))
-            }
-            (Ok(Err(ReadExactError::ReadError(ReadError::ConnectionLost(_)))), _) => {
-                Err(LinkError::Closed)
-            }
+        // Its sender says it at once. Without it nobody knows which call waits for the stream.
+        let begins = tokio::time::timeout(PREAMBLE_TIME, begins(&mut stream)).await;
+        match begins {
+            Ok(Ok(Beginning::Bulk(id))) => Ok((id, Box::new(BulkReader(stream)))),
+            Ok(Err(LinkError::Closed)) => Err(LinkError::Closed),
             _ => Err(LinkError::Unexpected),
         }
     }
@@ -282,8 +266,8 @@ pub(crate) fn link_closed(error: ConnectionError) -> LinkClosed {
 
 fn read_error(error: ReadExactError) -> LinkError {
     match error {
-        ReadExactError::FinishedEarly(_) => LinkError::Unexpected,
-        ReadExactError::ReadError(_) => LinkError::Closed,
+        ReadExactError::ReadError(ReadError::ConnectionLost(_)) => LinkError::Closed,
+        _ => LinkError::Unexpected,
     }
 }
 

@@ -1,7 +1,11 @@
 //! TLS 1.3 on TCP: what carries a session where UDP does not get through. The configurations and certificates are those of
 //! QUIC; only sessions go this way, pairing does not.
 
-use std::{io, net::SocketAddr, sync::Arc};
+use std::{
+    io,
+    net::{IpAddr, SocketAddr},
+    sync::Arc,
+};
 
 use certs::{Identity, tls};
 use proto::DeviceId;
@@ -63,6 +67,8 @@ pub(crate) fn server(identity: &Identity) -> Result<ServerConfig, StartNodeError
 pub(crate) struct Stranger {
     stream: TlsStream<TcpStream>,
     address: SocketAddr,
+    /// Where its end here is.
+    bound_to: Option<IpAddr>,
     certificates: Vec<CertificateDer<'static>>,
 }
 
@@ -108,7 +114,8 @@ impl Stranger {
     }
 
     fn new(stream: TlsStream<TcpStream>, address: SocketAddr) -> io::Result<Self> {
-        let (_, session) = stream.get_ref();
+        let (socket, session) = stream.get_ref();
+        let bound_to = socket.local_addr().ok().map(|local| local.ip());
         // What speaks another protocol, or none, has no session.
         if session.alpn_protocol() != Some(tls::ALPN) {
             return Err(io::ErrorKind::Unsupported.into());
@@ -118,6 +125,7 @@ impl Stranger {
         Ok(Self {
             stream,
             address,
+            bound_to,
             certificates,
         })
     }
@@ -137,6 +145,7 @@ impl Stranger {
         TcpConnection {
             link: MovingLink::new(StreamLink::new(self.stream, Timing::from(profile), "tcp")),
             address: self.address,
+            bound_to: self.bound_to,
             certificates: self.certificates,
             dialled,
         }
@@ -169,6 +178,7 @@ pub(crate) fn client(
 pub(crate) struct TcpConnection {
     link: Arc<MovingLink>,
     address: SocketAddr,
+    bound_to: Option<IpAddr>,
     certificates: Vec<CertificateDer<'static>>,
     dialled: bool,
 }
@@ -180,6 +190,11 @@ impl TcpConnection {
 
     pub(crate) const fn address(&self) -> SocketAddr {
         self.address
+    }
+
+    /// The address of its end here.
+    pub(crate) const fn bound_to(&self) -> Option<IpAddr> {
+        self.bound_to
     }
 
     pub(crate) fn certificates(&self) -> &[CertificateDer<'static>] {

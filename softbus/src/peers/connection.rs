@@ -1,8 +1,12 @@
 //! What a session lives on, whichever transport it is.
 
-use std::{net::SocketAddr, sync::Arc};
+use std::{
+    net::{IpAddr, SocketAddr},
+    sync::Arc,
+};
 
 use certs::CloseCode;
+use quinn::Side;
 use rpc::link::Link;
 use rustls::pki_types::CertificateDer;
 
@@ -43,6 +47,17 @@ impl Connection {
         match self {
             Self::Quic(connection) => Some(connection.remote_address()),
             Self::Tcp(connection) => connection.was_dialled().then(|| connection.address()),
+        }
+    }
+
+    /// The address of its end here, where it lives no longer than that: over QUIC who has dialled may go on from another one.
+    pub(super) fn bound_to(&self) -> Option<IpAddr> {
+        match self {
+            Self::Quic(connection) => match connection.side() {
+                Side::Server => connection.local_ip(),
+                Side::Client => None,
+            },
+            Self::Tcp(connection) => connection.bound_to(),
         }
     }
 

@@ -35,6 +35,8 @@ pub struct Contact<S: Talk, N> {
     /// The address that worked last.
     worked: Option<S::Address>,
     session: Option<S>,
+    /// Our end of the session is at an address that this device has no more: nothing gets through, and another session replaces it.
+    stranded: bool,
     /// A dial is open.
     dialling: bool,
     /// Connections of the device that are being welcomed.
@@ -70,6 +72,7 @@ impl<S: Talk, N: Default> Default for Contact<S, N> {
             addrs: Vec::new(),
             worked: None,
             session: None,
+            stranded: false,
             dialling: false,
             welcoming: 0,
             networks: 0,
@@ -98,9 +101,20 @@ impl<S: Talk, N> Contact<S, N> {
         self.session.as_ref()
     }
 
-    /// The name of the last session that ended.
-    pub const fn lost_session(&self) -> u64 {
-        self.lost_session
+    /// The session that a Hello of ours replaces, by name: the last that ended, or the one that is stranded.
+    pub fn replaces(&self) -> u64 {
+        let stranded = self.session.as_ref().filter(|_| self.stranded);
+        stranded.map_or(self.lost_session, |session| session.current().name)
+    }
+
+    /// Whether there is a session, and nothing gets through on it any more.
+    pub const fn is_stranded(&self) -> bool {
+        self.stranded
+    }
+
+    /// The address of our end of the session is there again.
+    pub(super) const fn is_back(&mut self) {
+        self.stranded = false;
     }
 
     /// Somebody says where it is. A sign of life: what failed before is worth another try at once.
@@ -118,10 +132,15 @@ impl<S: Talk, N> Contact<S, N> {
         }
     }
 
-    /// This device is on other networks than before.
-    pub(super) const fn network_changed(&mut self) {
+    /// This device is on other networks than before. `lost` says of a session whether our end of it is nowhere now: then the other
+    /// end is dialled where it was, too.
+    pub(super) fn network_changed(&mut self, lost: impl FnOnce(&S) -> bool) {
         self.failures = 0;
         self.networks += 1;
+        self.stranded = self.session.as_ref().is_some_and(lost);
+        if self.stranded {
+            self.dial_where_it_was();
+        }
     }
 
     /// No source names the device any more. Where it was when it fell silent is dialled for as long as it is missed.
@@ -138,7 +157,11 @@ impl<S: Talk, N> Contact<S, N> {
 
     /// Whether a dial would bring a session that there is not, and that is not about to be.
     const fn may_dial(&self) -> bool {
-        !self.dialling && self.welcoming == 0 && self.session.is_none()
+        !self.dialling && self.welcoming == 0 && !self.has_session_to_keep()
+    }
+
+    const fn has_session_to_keep(&self) -> bool {
+        self.session.is_some() && !self.stranded
     }
 
     /// A dial is useful. Whether it begins.
@@ -163,7 +186,7 @@ impl<S: Talk, N> Contact<S, N> {
             self.forget_addrs(now);
         }
         self.dialling = false;
-        if self.session.is_some() || !wanted || self.addrs.is_empty() {
+        if self.has_session_to_keep() || !wanted || self.addrs.is_empty() {
             self.machine.dial_failed();
             return None;
         }
@@ -203,6 +226,7 @@ impl<S: Talk, N> Contact<S, N> {
         self.failures = 0;
         self.verdict = None;
         self.missed = None;
+        self.stranded = false;
         let before = self.session.replace(session);
         let again = before.is_some() || self.lost_session != 0;
         let before = before.map(|before| {
@@ -226,6 +250,7 @@ impl<S: Talk, N> Contact<S, N> {
         }
         let changed = change(session);
         self.worked = session.address();
+        self.stranded = false;
         Some(changed)
     }
 
@@ -237,6 +262,7 @@ impl<S: Talk, N> Contact<S, N> {
         now: Instant,
     ) -> Option<(S, OfflineReason)> {
         let session = self.session.take_if(|session| is(session))?;
+        self.stranded = false;
         self.lost_session = session.current().name;
         let verdict = self.verdict.take();
         let reason = verdict.unwrap_or_else(|| offline_reason(end));
@@ -266,9 +292,13 @@ impl<S: Talk, N> Contact<S, N> {
         self.machine.heard();
     }
 
-    /// It is dialled where it was, too.
     fn fell_silent(&mut self, now: Instant) {
         self.missed = Some(now);
+        self.dial_where_it_was();
+    }
+
+    /// It is dialled where it was, too.
+    fn dial_where_it_was(&mut self) {
         if let Some(worked) = self.worked.filter(|worked| !self.addrs.contains(worked)) {
             self.addrs.push(worked);
         }
@@ -414,8 +444,41 @@ mod tests {
         );
         contact.found(vec![4, 1]);
         assert_eq!(round.due(&contact), [(4, later(0))]);
-        contact.network_changed();
+        contact.network_changed(|_| false);
         assert_eq!(round.due(&contact), [(4, later(0)), (1, later(1))]);
+    }
+
+    #[test]
+    fn a_session_whose_end_here_is_nowhere_is_dialled_for_and_named() {
+        let mut contact = contact(&[1]);
+        contact.begin(Session(1, 7, Some(2)));
+        contact.network_changed(|session| session.1 != 7);
+        assert!(!contact.begin_dial(), "it is where it was");
+        contact.network_changed(|session| session.1 == 7);
+        assert_eq!(contact.addrs(), [1, 2]);
+        assert_eq!(contact.replaces(), 7);
+        assert!(contact.begin_dial());
+        assert!(
+            contact.machine().is_online(),
+            "nobody is told before it is replaced"
+        );
+        assert!(contact.dial_ended(true, || 0, Instant::now()).is_some());
+        assert!(contact.dial_again());
+        let began = contact.begin(Session(1, 8, None));
+        assert_eq!(began.before.expect("it is replaced").0.1, 7);
+        assert_eq!(contact.dial_ended(true, || 0, Instant::now()), None);
+        assert_eq!(contact.replaces(), 0);
+    }
+
+    #[test]
+    fn an_address_that_is_there_again_leaves_the_session_as_it_is() {
+        let mut contact = contact(&[1]);
+        contact.begin(Session(1, 7, None));
+        contact.network_changed(|_| true);
+        assert!(contact.begin_dial());
+        contact.network_changed(|_| false);
+        assert_eq!(contact.dial_ended(true, || 0, Instant::now()), None);
+        assert!(!contact.begin_dial());
     }
 
     #[test]
@@ -432,7 +495,7 @@ mod tests {
         assert!(contact.machine().is_online());
         let (ended, reason) = contact.ended(|_| true, &SILENCE, now).expect("it is there");
         assert_eq!((ended.1, reason), (8, OfflineReason::TimedOut));
-        assert_eq!(contact.lost_session(), 8);
+        assert_eq!(contact.replaces(), 8);
     }
 
     #[test]

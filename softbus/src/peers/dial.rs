@@ -104,6 +104,10 @@ async fn dial_once(peers: &Arc<Peers>, device: DeviceId) -> Result<(), DialError
     let mut attempts = JoinSet::new();
     let mut tried = Round::default();
     let mut last = DialError::NoAnswer;
+    let stranded = {
+        let table = peers.lock();
+        table.get(&device).is_some_and(Contact::is_stranded)
+    };
     let round = async {
         loop {
             let (addrs, heard) = {
@@ -132,6 +136,11 @@ async fn dial_once(peers: &Arc<Peers>, device: DeviceId) -> Result<(), DialError
                 () = heard => continue,
             };
             let error = match attempt {
+                Some(Ok(Ok(connection))) if stranded && peers.is_mended(device) => {
+                    connection.close(CloseCode::Duplicate, "another connection was kept");
+                    last = DialError::Duplicate;
+                    return false;
+                }
                 Some(Ok(Ok(connection))) => match open(peers, device, connection).await {
                     Ok(()) => return true,
                     Err(error) => error,
@@ -241,7 +250,7 @@ fn refused(check: &tls::PeerCheck, device: DeviceId, addr: SocketAddr) -> Option
 async fn open(peers: &Peers, device: DeviceId, connection: Connection) -> Result<(), DialError> {
     let replaces = {
         let table = peers.lock();
-        table.get(&device).map_or(0, Contact::lost_session)
+        table.get(&device).map_or(0, Contact::replaces)
     };
     let admitted = peers.admit(&connection.certificates());
     let admitted = admitted.map_err(|error| DialError::Failed(error.to_string()))?;

@@ -4,13 +4,16 @@ use std::{
     collections::HashMap,
     io::ErrorKind,
     net::{Ipv4Addr, Ipv6Addr, SocketAddr},
-    sync::{Arc, Weak},
+    sync::{
+        Arc, Weak,
+        atomic::{AtomicBool, Ordering},
+    },
     time::{Duration, Instant},
 };
 
 use proto::{DeviceId, message::DeathReason};
 use rpc::Peer;
-use tokio::net::UdpSocket;
+use tokio::{net::UdpSocket, sync::OnceCell};
 
 use super::{
     Peers, Session,
@@ -91,10 +94,24 @@ async fn ask(peers: Weak<Peers>, device: DeviceId, session: Session, received: u
 
 /// Whether the host says that nobody listens there, as long as the device is silent.
 async fn is_gone(address: SocketAddr, how: Ask, silent: impl Fn() -> bool) -> bool {
-    let Ok(socket) = ask_at(address).await else {
-        return false;
+    // Most silences end with the first question: nothing is kept of that until there is another one.
+    let (asked, kept) = (AtomicBool::new(how.wrong), OnceCell::new());
+    let question = |patience| {
+        let (first, kept) = (!asked.swap(true, Ordering::Relaxed), &kept);
+        async move {
+            if first {
+                return match ask_at(address).await {
+                    Ok(socket) => refused(&socket, patience).await,
+                    Err(_) => false,
+                };
+            }
+            match kept.get_or_try_init(|| ask_at(address)).await {
+                Ok(socket) => refused(socket, patience).await,
+                Err(_) => false,
+            }
+        }
     };
-    nobody_listens(|patience| refused(&socket, patience), how, silent).await
+    nobody_listens(question, how, silent).await
 }
 
 /// A connected socket: a host without the port answers what it sends with an error.
@@ -222,6 +239,28 @@ mod tests {
         let mut bytes = [0; 8];
         assert_eq!(socket.try_recv(&mut bytes).unwrap(), 1);
         assert!(socket.try_recv(&mut bytes).is_err());
+    }
+
+    #[tokio::test]
+    async fn nothing_is_kept_of_a_question_that_was_not_answered() {
+        let (socket, address) = socket().await;
+        let how = Ask {
+            believed: Instant::now() + Duration::from_secs(60),
+            wrong: false,
+        };
+        let free = async {
+            let (_, from) = socket.recv_from(&mut [0; 8]).await.unwrap();
+            while UdpSocket::bind((Ipv4Addr::UNSPECIFIED, from.port()))
+                .await
+                .is_err()
+            {
+                tokio::task::yield_now().await;
+            }
+        };
+        tokio::select! {
+            _ = is_gone(address, how, || true) => panic!("it is believed later"),
+            () = free => {}
+        }
     }
 
     /// Its first question was dropped by who listened still, and so are the next ones.

@@ -77,10 +77,14 @@ impl<S: Talk, N: Default> Table<S, N> {
         self.closing
     }
 
-    /// This device is on other networks than before: what did not answer is worth another try at once.
-    pub fn network_changed(&mut self) -> impl Iterator<Item = (DeviceId, &mut Contact<S, N>)> {
-        self.contacts.iter_mut().map(|(device, contact)| {
-            contact.network_changed();
+    /// This device is on other networks than before: what did not answer is worth another try at once, and so is who has a session whose
+    /// end here is `lost`.
+    pub fn network_changed(
+        &mut self,
+        lost: impl Fn(&S) -> bool,
+    ) -> impl Iterator<Item = (DeviceId, &mut Contact<S, N>)> {
+        self.contacts.iter_mut().map(move |(device, contact)| {
+            contact.network_changed(&lost);
             (*device, contact)
         })
     }

@@ -55,7 +55,7 @@ struct Measure {
     /// How often what is measured is repeated
     #[arg(long, default_value_t = 20)]
     times: usize,
-    /// By what the devices talk; by default everything is measured twice
+    /// By what the devices talk; by default everything is measured twice, by all and by TCP
     #[arg(long, value_enum)]
     transport: Option<By>,
     /// How many devices the crowd has
@@ -82,7 +82,7 @@ struct Soak {
     #[arg(long, default_value_t = 1000)]
     cycles: u32,
     /// By what the devices talk
-    #[arg(long, value_enum, default_value_t = By::Quic)]
+    #[arg(long, value_enum, default_value_t = By::All)]
     transport: By,
 }
 

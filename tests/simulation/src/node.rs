@@ -201,7 +201,8 @@ impl Node {
     pub(crate) fn network_changed(&self) {
         let devices: Vec<_> = {
             let mut table = self.table();
-            let contacts = table.network_changed();
+            // What it has dialled goes on from its new address.
+            let contacts = table.network_changed(|session| session.address.is_none());
             contacts
                 .map(|(device, contact)| {
                     contact.notes.news.notify_waiters();

@@ -1,5 +1,6 @@
 //! Devices of the lab that call each other without end, while they and their network fail at random:
-//! `churn [--devices 25] [--minutes 10] [--seed N] [--transport quic|tcp]`.
+//! `churn [--devices 25] [--minutes 10] [--seed N] [--transport all|quic|tcp]`: by QUIC and TCP in reserve, as nodes do that were
+//! told nothing (the default), by QUIC only, by TCP only.
 //!
 //! It says what it does, and ends with 0 when all of this holds:
 //!

@@ -9,6 +9,7 @@ mod faults;
 mod hostile;
 mod interop;
 mod links;
+mod moved;
 mod networks;
 mod nodes;
 mod pairing;

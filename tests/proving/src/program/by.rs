@@ -9,20 +9,23 @@ use softbus::transport::Transports;
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub(crate) enum By {
     /// QUIC, and TCP in reserve, as a node does that was told nothing
+    All,
+    /// QUIC only: no port of TCP is open
     Quic,
     /// TCP only
     Tcp,
 }
 
 impl By {
-    /// One, or both after each other.
+    /// One, or those that the document has tables of, one after the other.
     pub(crate) fn those(one: Option<Self>) -> Vec<Self> {
-        one.map_or_else(|| vec![Self::Quic, Self::Tcp], |one| vec![one])
+        one.map_or_else(|| vec![Self::All, Self::Tcp], |one| vec![one])
     }
 
     pub(crate) const fn transports(self) -> Transports {
         match self {
-            Self::Quic => Transports::All,
+            Self::All => Transports::All,
+            Self::Quic => Transports::Quic,
             Self::Tcp => Transports::Tcp,
         }
     }
@@ -31,6 +34,7 @@ impl By {
 impl fmt::Display for By {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
+            Self::All => "all",
             Self::Quic => "quic",
             Self::Tcp => "tcp",
         })

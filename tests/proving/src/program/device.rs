@@ -3,6 +3,7 @@
 //! What it says is a JSON object a line, with `at`, the time by [`clock`](crate::program::clock). It obeys lines:
 //!
 //! - `stream DEVICE RUN`: calls a device again and again, each call with a number of its own, until `stop`.
+//! - `counted DEVICE RUN COUNT SECONDS`: as many of those, or as many as there is time for.
 //! - `calls DEVICE COUNT [SECONDS]`: as many calls, one after the other, or as many as there is time for.
 //! - `all RUN NUMBER`: one call of each device that is online, its service looked up before.
 //! - `transfer DEVICE BYTES`: so many bytes there and back.
@@ -25,7 +26,7 @@ use std::{
     io::{self, BufRead, Write},
     path::PathBuf,
     sync::{Arc, Mutex},
-    time::{SystemTime, UNIX_EPOCH},
+    time::{Duration, SystemTime, UNIX_EPOCH},
 };
 
 use serde_json::{Value, json};
@@ -47,7 +48,7 @@ pub(crate) const SERVED: &str = "served";
 pub(crate) struct Options {
     /// Where its identity is
     directory: PathBuf,
-    #[arg(long, value_enum, default_value_t = By::Quic)]
+    #[arg(long, value_enum, default_value_t = By::All)]
     transport: By,
     /// Hosts the bus of its device there
     #[arg(long)]
@@ -119,6 +120,11 @@ async fn serve(options: &Options) -> Result<()> {
                         None => Err("no stream".into()),
                     },
                     ["usage"] => usage(&node, &stub),
+                    ["counted", device, run, count, seconds] => {
+                        let at_most = Duration::from_secs(seconds.parse()?);
+                        let (device, run, count) = (device.parse()?, run.parse()?, count.parse()?);
+                        Ok(stream::counted(&node, device, run, count, at_most).await)
+                    }
                     ["clock"] => clock_shows(),
                     ["where", device] => whereabouts(&node, &device.parse()?),
                     ["watch", device] => watch(&node, &device.parse()?, &mut watched).await,

@@ -10,7 +10,8 @@ use crate::program::{
 /// Where the tables stand in a document.
 const fn begin(by: By) -> &'static str {
     match by {
-        By::Quic => "<!-- figures: written by `proving measure --write` -->",
+        By::All => "<!-- figures: written by `proving measure --write` -->",
+        By::Quic => "<!-- figures by QUIC: written by `proving measure --write` -->",
         By::Tcp => "<!-- figures by TCP: written by `proving measure --write` -->",
     }
 }

@@ -23,7 +23,8 @@ impl Job<'_> {
     fn chart(&self) -> Option<PathBuf> {
         let file = self.options.write.as_ref()?;
         let chart = match self.by {
-            By::Quic => file.with_extension("svg"),
+            By::All => file.with_extension("svg"),
+            By::Quic => file.with_extension("quic.svg"),
             By::Tcp => file.with_extension("tcp.svg"),
         };
         Some(chart)

@@ -21,6 +21,8 @@ use dice::Dice;
 const QUIET: Duration = Duration::from_secs(8);
 /// How often progress is said.
 const SAID: Duration = Duration::from_secs(30);
+/// One for each half, however short the run is.
+const LOOKS: usize = 2;
 /// Changes of the others between two looks.
 const BETWEEN: u32 = 6;
 /// A node may have 1,000 services, as a system ability manager of OpenHarmony may. One is there already: the one that is called here.
@@ -30,12 +32,13 @@ const ONE_WAY: u64 = 20_000;
 /// The run by which the one-way calls of the device of a place are known.
 const RUNS: u64 = 1000;
 
+const MEMORY: &str = "kib";
 /// How often it is looked whether something is held still.
 const BETWEEN_LOOKS: Duration = Duration::from_millis(100);
 /// What is looked at, and how much of it the second half of the looks may have above the first.
 const FLAT: &[(&str, f64, f64)] = &[
-    // Memory is given back to the system in pieces, and what was cut up is not.
-    ("kib", 0.10, 1024.0),
+    // It is given back to the system in pieces, and what was cut up is not.
+    (MEMORY, 0.10, 1024.0),
     ("descriptors", 0.0, 2.0),
     ("threads", 0.0, 1.0),
     ("tasks", 0.0, 4.0),
@@ -82,7 +85,7 @@ pub(crate) fn run(options: &Soak) -> Result<bool> {
     run.cycles(options.cycles, ends / 2)?;
     run.services()?;
     run.flood()?;
-    while run.began.elapsed() < ends || run.looks.len() < 4 {
+    while run.began.elapsed() < ends || run.looks.len() < LOOKS {
         for _ in 0..BETWEEN {
             run.change()?;
         }
@@ -105,6 +108,8 @@ impl Run {
         let places = 3..3 + self.others.len();
         let call = format!("calls {} 1", self.site.id(1));
         let (mut done, mut said) = (0, Instant::now());
+        // The first ones take memory that the later ones use again.
+        let mut half = None;
         while done < count && began.elapsed() < at_most {
             let wanted = (count - done) as usize;
             let launched = places
@@ -130,7 +135,12 @@ impl Run {
                 said = Instant::now();
                 println!("{done} cycles of {count}");
             }
+            let half_done = done >= count / 2 || began.elapsed() >= at_most / 2;
+            if half.is_none() && half_done {
+                half = Some(self.stay[0].ask("usage", "usage")?);
+            }
         }
+        let whole = self.stay[0].ask("usage", "usage")?;
         self.settle()?;
         let after = self.as_before("the cycles", &before)?;
         println!(
@@ -138,10 +148,24 @@ impl Run {
             began.elapsed().as_secs_f64(),
             difference(&before, &after)
         );
+        self.memory_of_cycles(&half.unwrap_or_else(|| before.clone()), &whole)?;
         if done < count {
             self.broken.push(format!(
                 "{done} cycles and not {count}: there was no time for more"
             ));
+        }
+        Ok(())
+    }
+
+    /// The second half of the cycles took no more memory than the second half of the looks may.
+    fn memory_of_cycles(&mut self, half: &Value, whole: &Value) -> Result<()> {
+        let (half, whole) = (number(half, MEMORY)?, number(whole, MEMORY)?);
+        let (_, share, least) = FLAT[0];
+        println!("after half of the cycles {half} KiB, after all of them {whole} KiB");
+        if !is_flat(half, whole, share, least) {
+            let fault =
+                format!("the second half of the cycles: {whole} KiB, before it: {half} KiB");
+            self.broken.push(fault);
         }
         Ok(())
     }
@@ -326,7 +350,7 @@ impl Run {
                     mean(&looks.iter().map(|look| look.1).collect::<Vec<_>>())
                 };
                 let (first, second) = (values(&points[..half]), values(&points[half..]));
-                let is_flat = second <= first + (first * share).max(*least);
+                let is_flat = is_flat(first, second, *share, *least);
                 flat &= is_flat;
                 let verdict = if is_flat { "flat" } else { "**grows**" };
                 println!(
@@ -347,15 +371,20 @@ fn short(usage: &Value) -> String {
         .join(", ")
 }
 
-/// What there is more of than before, but for memory, of which the rest of the run says more.
+fn is_flat(first: f64, second: f64, share: f64, least: f64) -> bool {
+    second <= first + (first * share).max(least)
+}
+
+fn number(usage: &Value, field: &str) -> Result<f64> {
+    let number = usage[field].as_f64();
+    number.ok_or_else(|| format!("the device does not say how many {field} there are").into())
+}
+
+/// What there is more of than before, but for memory: what is done for the first time takes some that is used again.
 fn more(before: &Value, after: &Value) -> Result<Vec<String>> {
     let mut more = Vec::new();
-    for (field, _, least) in FLAT.iter().filter(|(field, ..)| *field != "kib") {
-        let value = |usage: &Value| {
-            let value = usage[field].as_f64();
-            value.ok_or_else(|| format!("the device does not say how many {field} there are"))
-        };
-        let (before, after) = (value(before)?, value(after)?);
+    for (field, _, least) in FLAT.iter().filter(|(field, ..)| *field != MEMORY) {
+        let (before, after) = (number(before, field)?, number(after, field)?);
         if after > before + least {
             more.push(format!("{field} {after}, before: {before}"));
         }

@@ -120,10 +120,7 @@ impl Node {
 
     /// Makes a connection the session with a device.
     async fn open(&self, device: u8, end: Numbered, address: u32) -> Dialled {
-        let lost = self
-            .table()
-            .get(&id(device))
-            .map_or(0, Contact::lost_session);
+        let lost = self.table().get(&id(device)).map_or(0, Contact::replaces);
         if !self.trusts(device) {
             return Dialled::Nothing;
         }

@@ -45,6 +45,7 @@ impl Options {
                 ("--devices", value) => options.devices = value.parse()?,
                 ("--minutes", value) => options.minutes = value.parse()?,
                 ("--seed", value) => options.seed = value.parse()?,
+                ("--transport", "all") => options.transports = Transports::All,
                 ("--transport", "quic") => options.transports = Transports::Quic,
                 ("--transport", "tcp") => options.transports = Transports::Tcp,
                 _ => return Err(format!("no such option: {name} {value}").into()),
@@ -62,7 +63,8 @@ pub(crate) fn main() -> ExitCode {
         Ok(options) => options,
         Err(error) => {
             eprintln!(
-                "{error}\nchurn [--devices N] [--minutes N] [--seed N] [--transport quic|tcp]"
+                "{error}\nchurn [--devices N] [--minutes N] [--seed N] [--transport all|quic|tcp]\n\
+                 all: QUIC, and TCP in reserve, as nodes do that were told nothing (the default); quic, tcp: only that"
             );
             return ExitCode::from(2);
         }

@@ -17,6 +17,9 @@ use crate::program::{Result, clock, stats};
 /// How long nobody is called after a call that failed.
 const AFTER_A_FAILURE: Duration = Duration::from_millis(5);
 
+/// How long a call of a stream waits.
+const WAIT: Duration = Duration::from_secs(2);
+
 pub(super) struct Stream {
     stop: oneshot::Sender<()>,
     log: Rc<RefCell<Log>>,
@@ -52,6 +55,21 @@ impl Log {
         }
     }
 
+    fn to_json(&self, event: &str) -> Value {
+        json!({
+            "event": event,
+            "begun": self.begun,
+            "never_ended": 0,
+            "answered": self.answered,
+            "failed": self.failed,
+            "unknown": self.unknown,
+            "kinds": self.kinds,
+            "p50": stats::percentile(&self.took, 50),
+            "p99": stats::percentile(&self.took, 99),
+            "gap": self.gap,
+        })
+    }
+
     fn failed(&mut self, number: u64, error: &CallError) {
         *self.kinds.entry(error.to_string()).or_default() += 1;
         match error {
@@ -67,10 +85,21 @@ impl Log {
 
 impl Stream {
     pub(super) fn begin(node: &Node, device: DeviceId, run: u64) -> Self {
-        let (stop, stopped) = oneshot::channel();
+        let (stop, mut stopped) = oneshot::channel();
         let log: Rc<RefCell<Log>> = Rc::default();
-        let calls = call_on(node.clone(), device, run, Rc::clone(&log), stopped);
-        let task = tokio::task::spawn_local(calls);
+        let (node, calls) = (node.clone(), Rc::clone(&log));
+        let task = tokio::task::spawn_local(async move {
+            let go_on = |_: &Log| stopped.try_recv().is_err();
+            call_on(
+                &node,
+                device,
+                run,
+                CallOption::two_way().wait(WAIT),
+                &calls,
+                go_on,
+            )
+            .await;
+        });
         Self { stop, log, task }
     }
 
@@ -79,32 +108,41 @@ impl Stream {
         let silent = self.log.borrow().last.map(|last| clock::now() - last);
         let _ = self.stop.send(());
         let ended = tokio::time::timeout(Duration::from_secs(30), self.task).await;
-        let log = self.log.borrow();
-        Ok(json!({
-            "event": "streamed",
-            "begun": log.begun,
-            "never_ended": u64::from(ended.is_err()),
-            "answered": log.answered,
-            "failed": log.failed,
-            "unknown": log.unknown,
-            "kinds": log.kinds,
-            "p50": stats::percentile(&log.took, 50),
-            "p99": stats::percentile(&log.took, 99),
-            "gap": log.gap,
-            "silent": silent,
-        }))
+        let mut said = self.log.borrow().to_json("streamed");
+        said["never_ended"] = u64::from(ended.is_err()).into();
+        said["silent"] = silent.into();
+        Ok(said)
     }
 }
 
-async fn call_on(
-    node: Node,
+/// As many calls, or as many as there is time for, whatever becomes of each.
+pub(super) async fn counted(
+    node: &Node,
     device: DeviceId,
     run: u64,
-    log: Rc<RefCell<Log>>,
-    mut stopped: oneshot::Receiver<()>,
+    count: u64,
+    at_most: Duration,
+) -> Value {
+    let (log, begun) = (RefCell::default(), Instant::now());
+    let go_on = |log: &Log| log.begun < count && begun.elapsed() < at_most;
+    call_on(node, device, run, CallOption::two_way(), &log, go_on).await;
+    let log = log.into_inner();
+    let mut said = log.to_json("called");
+    said["most"] = stats::most(&log.took).into();
+    said["per_second"] = (log.took.len() as f64 / begun.elapsed().as_secs_f64()).into();
+    said
+}
+
+async fn call_on(
+    node: &Node,
+    device: DeviceId,
+    run: u64,
+    option: CallOption,
+    log: &RefCell<Log>,
+    mut go_on: impl FnMut(&Log) -> bool,
 ) {
     let mut proxy = None;
-    while stopped.try_recv().is_err() {
+    while go_on(&log.borrow()) {
         let Some(known) = &proxy else {
             let got = node
                 .samgr()
@@ -122,10 +160,7 @@ async fn call_on(
             log.begun - 1
         };
         let begun = Instant::now();
-        let ended = known
-            .with_option(CallOption::two_way().wait(Duration::from_secs(2)))
-            .mark(run, number)
-            .await;
+        let ended = known.with_option(option).mark(run, number).await;
         match ended {
             Ok(_) => {
                 let took = begun.elapsed().as_secs_f64() * 1000.0;

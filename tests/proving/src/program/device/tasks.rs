@@ -133,7 +133,7 @@ async fn one_way(node: &Node, device: &DeviceId, count: u64, run: u64) -> Result
 }
 
 /// As many calls at a time as this, beside one-way calls without end.
-const AT_A_TIME: usize = 32;
+const AT_A_TIME: usize = 1500;
 const BODY: usize = 16 * 1024;
 
 async fn flood(node: &Node, device: &DeviceId, time: Duration) -> Result<Value> {

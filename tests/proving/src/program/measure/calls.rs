@@ -58,11 +58,12 @@ fn one(by: By, run: u64, situation: &Situation, figures: &mut Figures) -> Result
         )
         .into());
     }
+    let fate = fate(&streamed, &site.served(2, run)?);
     let Fate {
         lost,
         doubled,
         wrong,
-    } = fate(&streamed, &site.served(2, run)?);
+    } = fate;
     let of = |field: &str| streamed[field].as_array().map_or(0, Vec::len);
     let gap = streamed["gap"].as_f64().unwrap_or_default();
     figures.add(
@@ -75,7 +76,7 @@ fn one(by: By, run: u64, situation: &Situation, figures: &mut Figures) -> Result
             of("unknown"),
             time(gap)
         ),
-        Some(lost == 0 && doubled == 0 && wrong == 0),
+        Some(fate.is_known()),
     );
     if wrong > 0 {
         eprintln!(
@@ -86,16 +87,24 @@ fn one(by: By, run: u64, situation: &Situation, figures: &mut Figures) -> Result
     Ok(())
 }
 
-struct Fate {
+/// What became of calls, as what their caller knows is held against what was served.
+pub(super) struct Fate {
     /// Answered and not served, or never ended.
-    lost: u64,
+    pub(super) lost: u64,
     /// Served more than once.
-    doubled: u64,
+    pub(super) doubled: u64,
     /// Said not to have been made, and served.
-    wrong: u64,
+    pub(super) wrong: u64,
 }
 
-fn fate(streamed: &Value, served: &BTreeMap<u64, u32>) -> Fate {
+impl Fate {
+    /// Whether it is what is promised.
+    pub(super) const fn is_known(&self) -> bool {
+        self.lost == 0 && self.doubled == 0 && self.wrong == 0
+    }
+}
+
+pub(super) fn fate(streamed: &Value, served: &BTreeMap<u64, u32>) -> Fate {
     let list = |value: &Value| value.as_array().cloned().unwrap_or_default();
     let number = |value: &Value| value.as_u64().unwrap_or(u64::MAX);
     let mut lost = number(&streamed["never_ended"]);

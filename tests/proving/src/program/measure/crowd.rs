@@ -75,7 +75,7 @@ pub(super) fn many(job: &Job<'_>, figures: &mut Figures) -> Result<()> {
         ),
         None,
     );
-    if job.by == By::Quic {
+    if job.by == By::All {
         figures.add(
             format!(
                 "{count} devices: of {} connections, those by TCP",

@@ -7,7 +7,10 @@ use std::{
 
 use serde_json::Value;
 
-use super::Job;
+use super::{
+    Job,
+    calls::{Fate, fate},
+};
 use crate::program::{
     By, Result,
     chart::{Chart, Line},
@@ -19,6 +22,8 @@ use crate::program::{
 
 const PERCENT: [u8; 5] = [0, 1, 5, 10, 25];
 const CALLS: u32 = 2000;
+/// The number of the calls at no loss; that of others is as much higher as is lost.
+const FIRST_RUN: u64 = 2000;
 /// How long calls, and then transfers, go on where the number of them is not reached.
 const SECONDS: u64 = 30;
 const TRANSFERS: usize = 5;
@@ -28,24 +33,54 @@ fn of(value: &Value, field: &str) -> f64 {
     value[field].as_f64().unwrap_or_default()
 }
 
+/// Where more is lost, a device may be taken for gone.
+const NOBODY_IS_MISSED: u8 = 20;
+
 /// What was found at a share of loss.
 struct Found {
     calls: Value,
+    fate: Fate,
     transfers: Vec<f64>,
+    /// Why a transfer failed.
+    broken: Option<String>,
+    /// How often one of the two took the other for gone.
+    missed: usize,
 }
 
 impl Found {
-    fn at(percent: u8, site: &Site, caller: &mut Device) -> Result<Self> {
+    fn at(percent: u8, site: &Site, devices: &mut [Device]) -> Result<Self> {
+        devices.iter_mut().for_each(Device::forget);
         site.lab.drop_percent(percent)?;
-        let other = site.id(2);
-        let calls = caller.ask(&format!("calls {other} {CALLS} {SECONDS}"), "called")?;
-        let mut transfers = Vec::new();
+        let (other, run) = (site.id(2), FIRST_RUN + u64::from(percent));
+        let caller = &mut devices[0];
+        let calls = caller.ask(
+            &format!("counted {other} {run} {CALLS} {SECONDS}"),
+            "called",
+        )?;
+        let (mut transfers, mut broken) = (Vec::new(), None);
         let until = Instant::now() + Duration::from_secs(SECONDS);
         while transfers.len() < TRANSFERS && (transfers.is_empty() || Instant::now() < until) {
-            let moved = caller.ask(&format!("transfer {other} {TRANSFER}"), "transferred")?;
-            transfers.push(of(&moved, "ms"));
+            match caller.ask(&format!("transfer {other} {TRANSFER}"), "transferred") {
+                Ok(moved) => transfers.push(of(&moved, "ms")),
+                Err(error) => {
+                    broken = Some(error.to_string());
+                    break;
+                }
+            }
         }
-        Ok(Self { calls, transfers })
+        Ok(Self {
+            fate: fate(&calls, &site.served(2, run)?),
+            calls,
+            transfers,
+            broken,
+            missed: devices.iter_mut().map(|device| device.losses().len()).sum(),
+        })
+    }
+
+    /// Whether it is what is promised where so much is lost.
+    const fn is_as_promised(&self, percent: u8) -> bool {
+        let is_there = self.missed == 0 && self.broken.is_none();
+        self.fate.is_known() && (percent > NOBODY_IS_MISSED || is_there)
     }
 
     /// Call p50 and p99, and a transfer.
@@ -56,27 +91,37 @@ impl Found {
 
     fn put(&self, percent: u8, figures: &mut Figures) {
         let [p50, p99, transfer] = self.points();
-        let mut fewer = String::new();
-        if self.calls["count"] != CALLS || self.transfers.len() != TRANSFERS {
-            fewer = format!(
-                "; of {} calls and {} transfers",
-                self.calls["count"],
-                self.transfers.len()
-            );
-        }
+        let broken = self.broken.as_ref();
+        let broken = broken.map_or_else(String::new, |error| format!(", one failed: {error}"));
+        let count = |field: &str| self.calls[field].as_array().map_or(0, Vec::len);
         figures.add(
-            format!("{percent} % loss: a call p50 / p99 / most, calls in a second, 512 KiB there and back"),
-            "",
+            format!("{percent} % loss: a call p50 / p99 / most, calls in a second, 512 KiB there and back; calls lost / doubled, devices missed"),
+            promised(percent),
             format!(
-                "{} / {} / {}, {:.0}, {}{fewer}",
+                "{} / {} / {}, {:.0}, {}; {} / {} of {} (failed and not made {}, of unknown fate {}), {} missed; {} transfers{}",
                 time(p50),
                 time(p99),
                 time(of(&self.calls, "most")),
                 of(&self.calls, "per_second"),
-                time(transfer)
+                time(transfer),
+                self.fate.lost,
+                self.fate.doubled,
+                self.calls["begun"],
+                count("failed"),
+                count("unknown"),
+                self.missed,
+                self.transfers.len(),
+                broken
             ),
-            None,
+            Some(self.is_as_promised(percent)),
         );
+    }
+}
+
+const fn promised(percent: u8) -> &'static str {
+    match percent {
+        0..=NOBODY_IS_MISSED => "0 / 0, 0 missed",
+        _ => "0 / 0",
     }
 }
 
@@ -91,18 +136,23 @@ pub(super) fn at_each_loss(job: &Job<'_>, figures: &mut Figures) -> Result<()> {
     // What is done first of all is slower.
     devices[0].ask(&format!("calls {} {CALLS}", site.id(2)), "called")?;
     for percent in PERCENT {
-        match Found::at(percent, &site, &mut devices[0]) {
+        match Found::at(percent, &site, &mut devices) {
             Ok(found) => {
-                for (line, ms) in lines.iter_mut().zip(found.points()) {
+                // Of what was never done there is no point.
+                for (line, ms) in lines
+                    .iter_mut()
+                    .zip(found.points())
+                    .filter(|(_, ms)| *ms > 0.0)
+                {
                     line.add(f64::from(percent), ms);
                 }
                 found.put(percent, figures);
             }
             Err(error) => figures.add(
                 format!("{percent} % loss: calls and transfers"),
-                "",
+                promised(percent),
                 format!("did not go on: {error}"),
-                None,
+                Some(false),
             ),
         }
     }
@@ -111,7 +161,8 @@ pub(super) fn at_each_loss(job: &Job<'_>, figures: &mut Figures) -> Result<()> {
     if let Some(file) = job.chart() {
         let chart = Chart {
             title: match job.by {
-                By::Quic => "Calls where packets are lost",
+                By::All => "Calls where packets are lost",
+                By::Quic => "Calls by QUIC where packets are lost",
                 By::Tcp => "Calls by TCP where packets are lost",
             },
             x: "packets lost, %",

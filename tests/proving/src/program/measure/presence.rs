@@ -2,12 +2,12 @@
 
 use std::{net::Ipv4Addr, thread::sleep, time::Duration};
 
-use super::Job;
+use super::{Job, calls::fate};
 use crate::program::{
     By, Result, clock,
     figures::{Figures, put, time},
     site::{Device, Site},
-    stats::percentile,
+    stats::{most, percentile},
 };
 
 /// Linux says of a closed port six times that it is, and from then on once in a second: a death that follows another one is noticed
@@ -16,6 +16,8 @@ const HOSTS_ANSWER_AGAIN: Duration = Duration::from_secs(7);
 /// The number of the calls that go on while an address changes.
 const MOVED_RUN: u64 = 1000;
 const BETWEEN_MOVES: Duration = Duration::from_secs(1);
+const REPLACED_RUN: u64 = 1100;
+const BACK_AGAIN: Duration = Duration::from_secs(8);
 /// How many are there already.
 const PRESENT: usize = 5;
 
@@ -94,8 +96,22 @@ const CAUSES: &[Cause] = &[
         device.process.kill()?;
         Ok(at)
     }),
+    (
+        "SIGKILL of a lone node, its host says nothing",
+        6300.0,
+        |site, device| {
+            // As a firewall does that lets no ICMP out.
+            site.lab.hide_closed_ports(device.place, true)?;
+            device.process.kill()?;
+            Ok(clock::now())
+        },
+    ),
     ("SIGSTOP (a device that sleeps)", 6300.0, |_, device| {
         device.process.suspend()?;
+        Ok(clock::now())
+    }),
+    ("heard by nobody", 6300.0, |site, device| {
+        site.lab.mute(device.place, true)?;
         Ok(clock::now())
     }),
 ];
@@ -112,7 +128,11 @@ pub(super) fn offline(job: &Job<'_>, figures: &mut Figures) -> Result<()> {
             sleep(HOSTS_ANSWER_AGAIN);
             let at = happens(&site, &mut device)?;
             took.push(watcher.wait("offline", site.id(2))? - at);
+            // Before its host is as it was.
+            device.process.kill()?;
             site.lab.heal(2)?;
+            site.lab.mute(2, false)?;
+            site.lab.hide_closed_ports(2, false)?;
         }
         put(figures, &format!("offline: {what}"), *target, &took);
     }
@@ -189,19 +209,66 @@ pub(super) fn back_online(job: &Job<'_>, figures: &mut Figures) -> Result<()> {
         &unheard,
     );
     // A connection of TCP has the addresses that it began with.
-    match job.by {
-        By::Quic => moved(job, &site, &mut devices, figures),
-        By::Tcp => Ok(()),
+    if job.by != By::Tcp {
+        moved(job, &site, &mut devices, figures)?;
     }
+    replaced(job, &site, &mut devices, figures)
+}
+
+/// Of two devices the one that was dialled gets another address while one calls the other without a pause: until calls are answered
+/// again, by the connection that it dials. So the next time it is the other one that was dialled.
+fn replaced(
+    job: &Job<'_>,
+    site: &Site,
+    devices: &mut [Device],
+    figures: &mut Figures,
+) -> Result<()> {
+    restart(site, devices)?;
+    let (mut took, mut unknown, mut known) = (Vec::new(), 0, true);
+    for (time, mover) in (0..job.options.times as u8).zip([2, 1].into_iter().cycle()) {
+        let run = REPLACED_RUN + u64::from(time);
+        devices[0].tell(&format!("stream {} {run}", site.id(2)))?;
+        sleep(BETWEEN_MOVES);
+        let address = Ipv4Addr::new(10, 77, 0, 150 + time);
+        site.lab.change_address(mover, address)?;
+        // Longer than a silence lasts.
+        sleep(BACK_AGAIN);
+        let streamed = devices[0].ask("stop", "streamed")?;
+        known &= fate(&streamed, &site.served(2, run)?).is_known();
+        let of = |field: &str| streamed[field].as_f64().unwrap_or(f64::INFINITY);
+        took.push(of("gap").max(of("silent")));
+        unknown += streamed["unknown"].as_array().map_or(0, Vec::len);
+    }
+    figures.add(
+        match job.by {
+            By::Tcp => "calls are answered again after one of two changed its address, p50 / most",
+            _ => "calls are answered again after the one of two that was dialled changed its address, p50 / most",
+        },
+        "≤ 1.00 s, 0 lost or doubled",
+        format!(
+            "{} / {}, {} lost or doubled, {unknown} of unknown fate",
+            time(percentile(&took, 50)),
+            time(most(&took)),
+            if known { "none" } else { "**some**" }
+        ),
+        Some(known && most(&took) <= 1000.0),
+    );
+    Ok(())
+}
+
+/// The second is started again, and so the first one dials it.
+fn restart(site: &Site, devices: &mut [Device]) -> Result<()> {
+    devices[1].process.kill()?;
+    devices[0].wait("offline", site.id(2))?;
+    devices[1] = site.start(2)?;
+    both(site, devices, "online")?;
+    Ok(())
 }
 
 /// Of two devices that are on the network, the one that was there first, and so has dialled, gets one other address after the other
 /// while it calls without a pause.
 fn moved(job: &Job<'_>, site: &Site, devices: &mut [Device], figures: &mut Figures) -> Result<()> {
-    devices[1].process.kill()?;
-    devices[0].wait("offline", site.id(2))?;
-    devices[1] = site.start(2)?;
-    both(site, devices, "online")?;
+    restart(site, devices)?;
     devices[0].tell(&format!("stream {} {MOVED_RUN}", site.id(2)))?;
     for last in 100..100 + job.options.times as u8 {
         sleep(BETWEEN_MOVES);

@@ -131,7 +131,7 @@ pub(super) const SITUATIONS: &[Situation] = &[
     ),
     Situation {
         what: "UDP is blocked for 8 s, and let through again",
-        only: Some(By::Quic),
+        only: Some(By::All),
         prepare: |_| Ok(()),
         happens: udp_is_blocked,
     },
