@@ -133,3 +133,30 @@ fn who_was_dialled_by_tcp_dials() {
 fn who_has_dialled_by_tcp_dials_again() {
     its_session_is_replaced_at_once(Transports::Tcp, DIALLER);
 }
+
+/// As a telephone that goes from one network to the next: its connection goes along.
+#[test]
+fn who_has_dialled_by_quic_loses_no_call() {
+    let Some(lab) = Lab::or_skip(2) else { return };
+    run_within(3 * SOON, async {
+        let trust = TrustStore::in_memory();
+        let [a, b] =
+            [DIALLER, DIALLED].map(|place| Place::start(&lab, place, Transports::Quic, &trust));
+        a.is_told_of(&b, lab.address(DIALLED));
+        let of_b = a.device.get(SERVICE, &b.device.id()).await.unwrap();
+        for last in [101, 102, 103] {
+            // On a thread of its own: an address is changed by programs, for which this one waits.
+            let proxy = of_b.clone();
+            let calls = std::thread::spawn(move || {
+                run_within(SOON, async {
+                    for _ in 0..2000 {
+                        assert_eq!(reverse(&proxy, 2019).await, Ok(9102));
+                    }
+                });
+            });
+            let address = Ipv4Addr::new(10, 77, 0, last);
+            lab.change_address(DIALLER, address).unwrap();
+            assert!(calls.join().is_ok());
+        }
+    });
+}
