@@ -14,6 +14,11 @@ pub mod weather;
 
 pub use lan::{Another, Answer, Container, Inside, Lan};
 
+/// That what the README shows compiles.
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Readme;
+
 /// Why something could not be done with containers.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]

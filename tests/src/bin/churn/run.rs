@@ -58,14 +58,18 @@ impl Options {
     }
 }
 
+const USAGE: &str = "churn [--devices N] [--minutes N] [--seed N] [--transport all|quic|tcp]\n\
+    all: QUIC, and TCP in reserve, as nodes do that were told nothing (the default); quic, tcp: only that";
+
 pub(crate) fn main() -> ExitCode {
+    if std::env::args().any(|argument| argument == "--help" || argument == "-h") {
+        println!("{USAGE}");
+        return ExitCode::SUCCESS;
+    }
     let options = match Options::read(std::env::args().skip(1)) {
         Ok(options) => options,
         Err(error) => {
-            eprintln!(
-                "{error}\nchurn [--devices N] [--minutes N] [--seed N] [--transport all|quic|tcp]\n\
-                 all: QUIC, and TCP in reserve, as nodes do that were told nothing (the default); quic, tcp: only that"
-            );
+            eprintln!("{error}\n{USAGE}");
             return ExitCode::from(2);
         }
     };
