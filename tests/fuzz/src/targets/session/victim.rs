@@ -211,8 +211,21 @@ impl Victim {
 
     // What has to hold.
 
-    /// Takes what a step has left to be done.
+    /// Takes what a step has left to be done, and what that leaves.
     pub(super) fn drain(&mut self) {
+        loop {
+            self.drain_events();
+            if self.redeemed.is_empty() {
+                break;
+            }
+            for id in std::mem::take(&mut self.redeemed) {
+                self.session.redeemed(id);
+            }
+        }
+        self.session.take_dirty_lanes();
+    }
+
+    fn drain_events(&mut self) {
         while let Some(event) = self.session.poll_event() {
             match event {
                 Event::Request(incoming) => {
@@ -242,10 +255,6 @@ impl Victim {
                 _ => {}
             }
         }
-        for id in std::mem::take(&mut self.redeemed) {
-            self.session.redeemed(id);
-        }
-        self.session.take_dirty_lanes();
     }
 
     /// Nobody holds more than agreed.
