@@ -48,7 +48,7 @@ fn a_trusted_device_that_floods_another_hinders_nobody(site: &mut Site) {
     println!("{more} KiB more at most than the {before} KiB before");
     assert!(more < MORE_AT_MOST, "{more} KiB");
     let totals = site.rest(&mut nodes);
-    assert!(totals.answered > 1000, "{totals}");
+    assert!(totals.answered > 100, "{totals}");
     assert_eq!((totals.unknown.0, totals.not_done), (0, 0), "{totals}");
 }
 
@@ -98,7 +98,7 @@ fn a_trusted_device_that_never_reads_hinders_nobody(site: &mut Site) {
     nodes[0].wait_for_device("offline", &site.id(4), SOON);
     site.is_called(1);
     let totals = site.rest(&mut nodes);
-    assert!(totals.answered > 1000, "{totals}");
+    assert!(totals.answered > 100, "{totals}");
     assert_eq!((totals.unknown.0, totals.not_done), (0, 0), "{totals}");
     site.all_hold_one_session(&mut nodes);
 }

@@ -151,6 +151,6 @@ fn a_cable_that_comes_and_goes_leaves_one_session_of_each_pair(site: &mut Site) 
         assert!(wait_until(SOON, || left() == [2; 3]), "{:?}", left());
     }
     let totals = site.rest(&mut nodes);
-    assert!(totals.answered > 1000, "{totals}");
+    assert!(totals.answered > 100, "{totals}");
     site.all_hold_one_session(&mut nodes);
 }
